@@ -1,0 +1,7 @@
+//! siglab.
+
+pub mod record;
+pub mod train;
+pub mod util;
+pub mod spec;
+pub mod store;

@@ -1,0 +1,134 @@
+//! The run directory: the one contract between a worker, which writes what happened, and the workbench, which
+//! reads it. Every file here has one writer. This layer knows names, formats and durability; it knows nothing of
+//! what a run trains or who asked for it.
+
+pub mod checkpoint;
+mod event;
+mod lease;
+mod tail;
+mod want;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use event::{Event, Line, Outcome, Row};
+pub use lease::{Lease, Process, WorkerLock};
+pub use tail::{Bite, Tail};
+pub use want::{Want, Wish};
+pub use writer::{EventLog, MetricLog};
+
+/// The version of the files below. A reader refuses a directory of a newer one.
+pub const FORMAT: u32 = 1;
+
+/// The name of a run: ten hexadecimal digits, a hash of what its settings change from the defaults.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunId(String);
+
+impl RunId {
+    pub const LENGTH: usize = 10;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RunId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hexadecimal = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if text.len() == Self::LENGTH && hexadecimal {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{}` is not a run id: expected {} hexadecimal digits", crate::util::printable(text), Self::LENGTH))
+        }
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The paths of one run. Making one touches no disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What to train: written once, by the workbench.
+    pub fn spec(&self) -> PathBuf {
+        self.path.join("spec.json")
+    }
+
+    /// What the faces want of the run: run, pause or stop.
+    pub fn want(&self) -> PathBuf {
+        self.path.join("want.json")
+    }
+
+    /// Where the run's process lives: written by the scheduler.
+    pub fn lease(&self) -> PathBuf {
+        self.path.join("lease.json")
+    }
+
+    /// Locked by the worker for as long as it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Standard output and error of the worker, all attempts in turn.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("worker.log")
+    }
+
+    /// The directory of another run of the same workspace.
+    pub fn sibling(&self, id: &RunId) -> RunDir {
+        RunDir::new(self.path.parent().unwrap_or(Path::new(".")).join(id.as_str()))
+    }
+}

@@ -1,0 +1,114 @@
+//! What one run trains, whole: the sum of the parts' settings, each defined beside the code that reads it. A field
+//! is an axis, addressed by its dotted path; a field's default is the behaviour from before the field existed and
+//! never changes, because a run's id is a hash of what differs from the defaults. Taste lives in the experiment
+//! files. No field is optional: a setting that can be off says so by a value.
+
+use serde::{Deserialize, Serialize};
+
+use super::data::DataConfig;
+use super::eval::EvalConfig;
+use super::loss::LossConfig;
+use super::model::ModelConfig;
+use super::optim::OptimConfig;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Replication: the initial weights and the order of the data follow from it.
+    pub seed: u64,
+    pub data: DataConfig,
+    pub model: ModelConfig,
+    pub loss: LossConfig,
+    pub optim: OptimConfig,
+    pub train: LoopConfig,
+    pub eval: EvalConfig,
+}
+
+/// The training loop. Budgets are in examples (image-text pairs) seen, so that batch sizes compare fairly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoopConfig {
+    /// Examples to train on; the last step is the one that reaches it.
+    pub examples: u64,
+    /// Global batch: pairs an update, over all ranks.
+    pub batch_size: usize,
+    /// Devices that share one run; each takes `batch_size / ranks` pairs of every batch.
+    pub ranks: usize,
+    /// Side of the square of logits that exists at one time.
+    pub tile: usize,
+    /// Write a row of metrics every so many steps.
+    pub log_every: u64,
+    /// Seconds between checkpoints; 0 saves after every step.
+    pub save_seconds: f64,
+}
+
+impl Default for LoopConfig {
+    fn default() -> Self {
+        Self { examples: 60_000, batch_size: 256, ranks: 1, tile: 256, log_every: 1, save_seconds: 20.0 }
+    }
+}
+
+impl LoopConfig {
+    /// Updates that the budget pays for.
+    pub fn steps(&self) -> u64 {
+        self.examples.div_ceil(self.batch_size as u64)
+    }
+}
+
+/// A setting that the types allow and the trainer cannot use.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct ConfigError {
+    /// Dotted path of the setting to change.
+    pub key: &'static str,
+    pub problem: String,
+}
+
+impl TrainConfig {
+    /// What the types cannot say. The workbench asks before a run is made, the worker before it starts.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let LoopConfig { batch_size, ranks, tile, examples, log_every, save_seconds } = self.train;
+        check("train.examples", examples > 0, || "must be at least 1".into())?;
+        check("train.batch_size", (1..=1 << 24).contains(&batch_size), || format!("{batch_size} is not between 1 and {}", 1 << 24))?;
+        check("train.ranks", (1..=64).contains(&ranks), || format!("{ranks} is not between 1 and 64"))?;
+        check("train.batch_size", batch_size % ranks == 0, || format!("{batch_size} pairs do not divide among {ranks} ranks"))?;
+        check("train.tile", tile > 0, || "must be at least 1".into())?;
+        check("train.log_every", log_every > 0, || "must be at least 1".into())?;
+        check("train.save_seconds", save_seconds >= 0.0, || "must not be negative".into())?;
+        self.data.validate()?;
+        self.model.validate(&self.data)?;
+        self.loss.validate(&self.model)?;
+        self.optim.validate()?;
+        self.eval.validate()
+    }
+}
+
+/// `Err` naming `key` unless `holds`.
+pub(super) fn check(key: &'static str, holds: bool, problem: impl FnOnce() -> String) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError { key, problem: problem() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_a_valid_run() {
+        TrainConfig::default().validate().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_key_or_type_is_refused_by_name() {
+        let wrong_key = serde_json::from_str::<TrainConfig>(r#"{"optim":{"lrr":1}}"#).unwrap_err().to_string();
+        assert!(wrong_key.contains("lrr") && wrong_key.contains("`lr`"), "{wrong_key}");
+        let wrong_loss = serde_json::from_str::<TrainConfig>(r#"{"loss":{"kind":"softmax","bias":{"init":0}}}"#).unwrap_err().to_string();
+        assert!(wrong_loss.contains("bias"), "{wrong_loss}");
+    }
+
+    #[test]
+    fn an_uneven_batch_names_its_key() {
+        let mut config = TrainConfig::default();
+        config.train.ranks = 3;
+        assert_eq!(config.validate().unwrap_err().key, "train.batch_size");
+    }
+}

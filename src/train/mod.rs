@@ -1,0 +1,10 @@
+//! The engine.
+
+pub mod config;
+pub mod data;
+pub mod eval;
+pub mod loss;
+pub mod model;
+pub mod optim;
+
+pub use config::TrainConfig;
