@@ -5,3 +5,4 @@ pub mod train;
 pub mod util;
 pub mod spec;
 pub mod store;
+pub mod cli;
