@@ -4,6 +4,7 @@ pub mod config;
 pub mod data;
 pub mod eval;
 pub mod loss;
+pub mod mesh;
 pub mod model;
 pub mod optim;
 
