@@ -19,7 +19,7 @@ pub use event::{Event, Line, Outcome, Row};
 pub use lease::{Lease, Process, WorkerLock};
 pub use tail::{Bite, Tail};
 pub use want::{Want, Wish};
-pub use writer::{EventLog, MetricLog};
+pub use writer::{EventLog, MetricLog, read_events};
 
 /// The version of the files below. A reader refuses a directory of a newer one.
 pub const FORMAT: u32 = 1;

@@ -1,7 +1,7 @@
 //! Device names and what they mean in this build: `cpu` is burn's flex backend on the cores that the worker was
 //! given, `cpu:K` the K-th of several such devices.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 /// A name that this build cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,11 @@ pub fn open(name: &str) -> Result<Device, UnknownDevice> {
         Some(true) => Ok(Device::flex()),
         _ => Err(UnknownDevice { name: crate::util::printable(name) }),
     }
+}
+
+/// The values of a tensor on the host, row-major; it must be f32.
+pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("parameters, embeddings and gradients are f32")
 }
 
 #[cfg(test)]

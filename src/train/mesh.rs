@@ -94,19 +94,27 @@ impl Mesh {
         Ok(sum)
     }
 
-    /// Run `work` on every rank of a ring of `size`, rank 0 on this thread, and return the results by rank.
-    pub fn run<R: Send>(size: usize, work: impl Fn(Mesh) -> R + Sync) -> Vec<R> {
+    /// Run a ring of `size`: `lead` is rank 0, on this thread, and `follow` every other. Results by rank.
+    ///
+    /// # Panics
+    /// When a rank panics.
+    pub fn run<R: Send>(size: usize, lead: impl FnOnce(Mesh) -> R, follow: impl Fn(Mesh) -> R + Sync) -> Vec<R> {
         let mut ring = Self::ring(size).into_iter();
         let first = ring.next().expect("a ring has a rank 0");
-        let work = &work;
+        let follow = &follow;
         std::thread::scope(|scope| {
-            let others: Vec<_> = ring.map(|mesh| scope.spawn(move || work(mesh))).collect();
-            let mut results = vec![work(first)];
+            let others: Vec<_> = ring.map(|mesh| scope.spawn(move || follow(mesh))).collect();
+            let mut results = vec![lead(first)];
             for other in others {
                 results.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
             results
         })
+    }
+
+    /// [`Mesh::run`] with the same work for all.
+    pub fn run_alike<R: Send>(size: usize, work: impl Fn(Mesh) -> R + Sync) -> Vec<R> {
+        Self::run(size, &work, &work)
     }
 }
 
@@ -117,7 +125,7 @@ mod tests {
     #[test]
     fn a_value_comes_home_after_size_shifts() {
         for size in 1..=4 {
-            let home = Mesh::run(size, |mesh| {
+            let home = Mesh::run_alike(size, |mesh| {
                 let mut value = vec![mesh.rank()];
                 for _ in 0..mesh.size() {
                     value = mesh.shift(value).unwrap();
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn gathering_and_summing_agree_on_every_rank() {
-        let results = Mesh::run(3, |mesh| (mesh.gather(mesh.rank()).unwrap(), mesh.all_reduce(vec![mesh.rank() as f32, 1.0]).unwrap()));
+        let results = Mesh::run_alike(3, |mesh| (mesh.gather(mesh.rank()).unwrap(), mesh.all_reduce(vec![mesh.rank() as f32, 1.0]).unwrap()));
         for (gathered, sum) in results {
             assert_eq!(gathered, [0, 1, 2]);
             assert_eq!(sum, [3.0, 3.0]);
@@ -139,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_lost_rank_is_an_error_for_the_others() {
-        let results = Mesh::run(3, |mesh| if mesh.rank() == 1 { Err(RankLost) } else { mesh.gather(0).map(|_| ()) });
+        let results = Mesh::run_alike(3, |mesh| if mesh.rank() == 1 { Err(RankLost) } else { mesh.gather(0).map(|_| ()) });
         assert!(results.iter().all(|r| *r == Err(RankLost)));
     }
 }

@@ -67,11 +67,13 @@ pub struct Source {
     vocabulary: Vocabulary,
     classes: Vec<Class>,
     context: usize,
+    image_size: usize,
 }
 
 impl Source {
     /// `context` is the number of tokens that every text is cut or filled to.
     pub fn new(config: &DataConfig, context: usize) -> Self {
+        let image_size = config.image_size();
         let DataConfig::Shapes(config) = config;
         let set = Shapes::new(config);
         let (vocabulary, classes) = (set.vocabulary(), set.classes());
@@ -80,6 +82,7 @@ impl Source {
             vocabulary,
             classes,
             context,
+            image_size,
         }
     }
 
@@ -92,6 +95,16 @@ impl Source {
     /// balanced.
     pub fn eval_batch(&self, range: Range<u64>) -> Batch {
         self.batch(range, |index| self.set.eval_example(index))
+    }
+
+    /// Tokens of a text.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Side of the square images in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_size
     }
 
     /// Number of token ids.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
 use super::data::{Batch, Source};
+use super::device::host;
 use super::model::Model;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ fn score(config: &EvalConfig, source: &Source, device: &Device, scores: impl Fn(
     let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
     for start in (0..config.images).step_by(CHUNK) {
         let batch = source.eval_batch(start as u64..(start + CHUNK).min(config.images) as u64);
-        let rows: Vec<f32> = scores(pixels(&batch, source.image_size(), device)).into_data().into_vec().expect("scores are f32");
+        let rows: Vec<f32> = host(scores(pixels(&batch, source.image_size(), device)));
         for (row, &label) in rows.chunks_exact(held_out.len()).zip(&batch.labels) {
             let label = label as usize;
             // The rank of the right class: ties count against it, so that constant scores hit nothing.

@@ -67,7 +67,7 @@ impl Fixture {
             let bound = |r: usize| batch * r / ranks * self.dim;
             all[bound(rank)..bound(rank + 1)].iter().map(|&x| x as f32).collect()
         };
-        let shares = Mesh::run(ranks, |mesh| {
+        let shares = Mesh::run_alike(ranks, |mesh| {
             let (image, text) = (slice(&self.image, mesh.rank()), slice(&self.text, mesh.rank()));
             contrastive(&self.config, &mesh, Pairs { image: &image, text, dim: self.dim, batch, tile }, self.log_t, self.bias)
         });
