@@ -6,3 +6,6 @@ pub mod util;
 pub mod spec;
 pub mod store;
 pub mod cli;
+pub mod exec;
+pub mod sched;
+pub mod workbench;
