@@ -9,3 +9,4 @@ pub mod cli;
 pub mod exec;
 pub mod sched;
 pub mod workbench;
+pub mod worker;

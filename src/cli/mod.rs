@@ -1,7 +1,9 @@
 //! The command line: the verbs, one file each. Data goes to standard output, messages to standard error; 0 done,
 //! 1 failed, 2 wrong usage, 130 interrupted. No verb can do what the workbench cannot.
 
+mod check;
 mod completions;
+mod doctor;
 mod label;
 mod logs;
 mod ls;
@@ -9,6 +11,7 @@ mod progress;
 mod retry;
 mod run;
 mod stop;
+mod worker;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -50,6 +53,13 @@ pub enum Verb {
     Stop(stop::Args),
     Retry(retry::Args),
     Completions(completions::Args),
+    /// Hold this build's arithmetic against recorded values.
+    #[command(subcommand)]
+    Check(check::Check),
+    /// Show what this build and this machine can do.
+    Doctor(doctor::Args),
+    /// Train one run in this process; the workbench starts it.
+    Worker(worker::Args),
 }
 
 /// Do what the command line says; the number is the exit code.
@@ -62,6 +72,9 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Stop(args) => stop::run(workspace, args),
         Verb::Retry(args) => retry::run(workspace, args),
         Verb::Completions(args) => completions::run(args),
+        Verb::Check(check) => check::run(check),
+        Verb::Doctor(args) => doctor::run(workspace, args),
+        Verb::Worker(args) => worker::run(args),
     }
 }
 

@@ -11,6 +11,8 @@ mod reader;
 mod schema;
 mod sections;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{fs, io};
 
@@ -86,32 +88,5 @@ impl RunSpec {
     pub fn write(&self, dir: &RunDir) -> io::Result<()> {
         fs::create_dir_all(dir.path())?;
         write_atomic(&dir.spec(), &serde_json::to_vec_pretty(self)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spec_survives_the_disk_and_a_newer_one_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let spec = RunSpec::new(TrainConfig {
-            seed: 7,
-            ..TrainConfig::default()
-        });
-        let dir = RunDir::new(root.path().join(spec.id.as_str()));
-        spec.write(&dir).unwrap();
-        assert_eq!(RunSpec::read(&dir).unwrap(), spec);
-        let newer =
-            fs::read_to_string(dir.spec())
-                .unwrap()
-                .replacen("\"format\": 1", "\"format\": 99", 1);
-        fs::write(dir.spec(), newer).unwrap();
-        let refusal = RunSpec::read(&dir).unwrap_err().to_string();
-        assert!(
-            refusal.contains("format 99") && refusal.contains("spec.json"),
-            "{refusal}"
-        );
     }
 }

@@ -223,7 +223,11 @@ impl<'a> Reading<'a> {
                 match float.as_str().parse::<f64>().ok().filter(|x| x.is_finite()) {
                     Some(number) => number_of(number),
                     None => {
-                        return refuse(path, format!("{float} is not a setting"), "a finite number");
+                        return refuse(
+                            path,
+                            format!("{float} is not a setting"),
+                            "a finite number",
+                        );
                     }
                 }
             }

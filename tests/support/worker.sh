@@ -19,7 +19,7 @@ stopped() {
     exit 0
 }
 
-event "{\"kind\":\"started\",\"siglab\":\"0\",\"host\":\"h\",\"pid\":$$,\"devices\":[\"$4\"],\"threads\":1,\"parameters\":1,\"total_steps\":3,\"total_examples\":30}"
+event "{\"kind\":\"started\",\"siglab\":\"0\",\"host\":\"h\",\"pid\":$$,\"devices\":[\"$4\"],\"threads\":1,\"total_steps\":3,\"total_examples\":30}"
 for step in 1 2 3; do
     echo "{\"attempt\":$attempt,\"step\":$step,\"examples\":${step}0,\"seconds\":$step,\"loss\":0.5}" >>"$dir/metrics.jsonl"
 done
