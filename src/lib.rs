@@ -7,5 +7,7 @@ pub mod spec;
 pub mod store;
 pub mod cli;
 pub mod exec;
+pub mod analysis;
+pub mod export;
 pub mod sched;
 pub mod workbench;
