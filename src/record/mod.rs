@@ -5,6 +5,7 @@
 pub mod checkpoint;
 mod event;
 mod lease;
+mod log;
 mod tail;
 mod want;
 mod writer;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Line, Outcome, Row};
 pub use lease::{Lease, Process, WorkerLock};
+pub use log::end_of_log;
 pub use tail::{Bite, Tail};
 pub use want::{Want, Wish};
 pub use writer::{EventLog, MetricLog};
