@@ -34,9 +34,34 @@ pub struct Summary {
 }
 
 pub fn summarise(observations: &[(Place, Answer)]) -> PolarsResult<BTreeMap<Place, Summary>> {
-    let index = |name: &str, of: fn(&Place) -> u32| Column::new(name.into(), observations.iter().map(|(place, _)| of(place)).collect::<Vec<u32>>());
-    let is = |name: &str, answer: Answer| Column::new(name.into(), observations.iter().map(|(_, a)| u32::from(*a == answer)).collect::<Vec<u32>>());
-    let values: Vec<Option<f64>> = observations.iter().map(|(_, answer)| if let Answer::Measured(x) = answer { Some(*x) } else { None }).collect();
+    let index = |name: &str, of: fn(&Place) -> u32| {
+        Column::new(
+            name.into(),
+            observations
+                .iter()
+                .map(|(place, _)| of(place))
+                .collect::<Vec<u32>>(),
+        )
+    };
+    let is = |name: &str, answer: Answer| {
+        Column::new(
+            name.into(),
+            observations
+                .iter()
+                .map(|(_, a)| u32::from(*a == answer))
+                .collect::<Vec<u32>>(),
+        )
+    };
+    let values: Vec<Option<f64>> = observations
+        .iter()
+        .map(|(_, answer)| {
+            if let Answer::Measured(x) = answer {
+                Some(*x)
+            } else {
+                None
+            }
+        })
+        .collect();
     let frame = DataFrame::new(
         observations.len(),
         vec![
@@ -62,10 +87,24 @@ pub fn summarise(observations: &[(Place, Answer)]) -> PolarsResult<BTreeMap<Plac
             col("failed").sum(),
         ])
         .collect()?;
-    let whole = |name: &str, row: usize| PolarsResult::Ok(groups.column(name)?.u32()?.get(row).unwrap_or(0));
-    let real = |name: &str, row: usize| PolarsResult::Ok(groups.column(name)?.f64()?.get(row).filter(|x| x.is_finite()));
+    let whole = |name: &str, row: usize| {
+        PolarsResult::Ok(groups.column(name)?.u32()?.get(row).unwrap_or(0))
+    };
+    let real = |name: &str, row: usize| {
+        PolarsResult::Ok(
+            groups
+                .column(name)?
+                .f64()?
+                .get(row)
+                .filter(|x| x.is_finite()),
+        )
+    };
     let summary = |row| {
-        let place = (whole("table", row)?, whole("row", row)?, whole("column", row)?);
+        let place = (
+            whole("table", row)?,
+            whole("row", row)?,
+            whole("column", row)?,
+        );
         let summary = Summary {
             n: whole("n", row)?,
             mean: real("mean", row)?,
@@ -87,10 +126,51 @@ mod tests {
     #[test]
     fn means_are_over_what_was_measured_and_the_rest_is_counted() {
         let (a, b, c) = ((0, 0, 0), (0, 0, 1), (1, 2, 3));
-        let found = summarise(&[(a, Answer::Measured(1.0)), (b, Answer::Measured(5.0)), (a, Answer::Diverged), (a, Answer::Measured(3.0)), (a, Answer::Missing), (c, Answer::Failed)]).unwrap();
-        assert_eq!(found[&a], Summary { n: 2, mean: Some(2.0), sd: Some(2.0_f64.sqrt()), expected: 4, missing: 1, diverged: 1, failed: 0 });
-        assert_eq!(found[&b], Summary { n: 1, mean: Some(5.0), sd: None, expected: 1, missing: 0, diverged: 0, failed: 0 });
-        assert_eq!(found[&c], Summary { n: 0, mean: None, sd: None, expected: 1, missing: 0, diverged: 0, failed: 1 });
+        let found = summarise(&[
+            (a, Answer::Measured(1.0)),
+            (b, Answer::Measured(5.0)),
+            (a, Answer::Diverged),
+            (a, Answer::Measured(3.0)),
+            (a, Answer::Missing),
+            (c, Answer::Failed),
+        ])
+        .unwrap();
+        assert_eq!(
+            found[&a],
+            Summary {
+                n: 2,
+                mean: Some(2.0),
+                sd: Some(2.0_f64.sqrt()),
+                expected: 4,
+                missing: 1,
+                diverged: 1,
+                failed: 0
+            }
+        );
+        assert_eq!(
+            found[&b],
+            Summary {
+                n: 1,
+                mean: Some(5.0),
+                sd: None,
+                expected: 1,
+                missing: 0,
+                diverged: 0,
+                failed: 0
+            }
+        );
+        assert_eq!(
+            found[&c],
+            Summary {
+                n: 0,
+                mean: None,
+                sd: None,
+                expected: 1,
+                missing: 0,
+                diverged: 0,
+                failed: 1
+            }
+        );
     }
 
     #[test]

@@ -44,8 +44,15 @@ pub struct Cell {
 }
 
 /// The tables of one report.
-pub fn tables<'s>(experiment: &Experiment, grid: &Grid, report: &Report, run_of: impl Fn(&RunId) -> Option<&'s Run>) -> anyhow::Result<Vec<Table>> {
-    let fixed: Vec<usize> = (0..experiment.axes.len()).filter(|axis| Some(*axis) != report.rows && Some(*axis) != report.columns).collect();
+pub fn tables<'s>(
+    experiment: &Experiment,
+    grid: &Grid,
+    report: &Report,
+    run_of: impl Fn(&RunId) -> Option<&'s Run>,
+) -> anyhow::Result<Vec<Table>> {
+    let fixed: Vec<usize> = (0..experiment.axes.len())
+        .filter(|axis| Some(*axis) != report.rows && Some(*axis) != report.columns)
+        .collect();
     let mut points: Vec<Vec<usize>> = Vec::new();
     let mut table_of: BTreeMap<Vec<usize>, u32> = BTreeMap::new();
     let mut observations: Vec<(Place, Answer)> = Vec::new();
@@ -57,7 +64,10 @@ pub fn tables<'s>(experiment: &Experiment, grid: &Grid, report: &Report, run_of:
         });
         let along = |axis: Option<usize>| axis.map_or(0, |axis| cell.position[axis] as u32);
         if let Some(spec) = cell.run() {
-            observations.push(((table, along(report.rows), along(report.columns)), answer(run_of(&spec.id), &report.metric)));
+            observations.push((
+                (table, along(report.rows), along(report.columns)),
+                answer(run_of(&spec.id), &report.metric),
+            ));
         }
     }
     let summaries = summarise(&observations).context("cannot aggregate the runs")?;
@@ -65,15 +75,34 @@ pub fn tables<'s>(experiment: &Experiment, grid: &Grid, report: &Report, run_of:
     let (rows, columns) = (labels(axis(report.rows)), labels(axis(report.columns)));
     let name = |axis: Option<&Axis>| axis.map_or(String::new(), Axis::name);
     let table = |(table, at): (u32, &Vec<usize>)| {
-        let given = fixed.iter().zip(at).map(|(axis, point)| (experiment.axes[*axis].name(), experiment.axes[*axis].points[*point].label()));
-        let cell = |row, column| summaries.get(&(table, row, column)).map(Cell::new).unwrap_or_default();
+        let given = fixed.iter().zip(at).map(|(axis, point)| {
+            (
+                experiment.axes[*axis].name(),
+                experiment.axes[*axis].points[*point].label(),
+            )
+        });
+        let cell = |row, column| {
+            summaries
+                .get(&(table, row, column))
+                .map(Cell::new)
+                .unwrap_or_default()
+        };
         Table {
-            title: report.title.clone().unwrap_or_else(|| report.metric.clone()),
+            title: report
+                .title
+                .clone()
+                .unwrap_or_else(|| report.metric.clone()),
             metric: report.metric.clone(),
             given: given.collect(),
             row_axis: name(axis(report.rows)),
             column_axis: name(axis(report.columns)),
-            cells: (0..rows.len() as u32).map(|row| (0..columns.len() as u32).map(|column| cell(row, column)).collect()).collect(),
+            cells: (0..rows.len() as u32)
+                .map(|row| {
+                    (0..columns.len() as u32)
+                        .map(|column| cell(row, column))
+                        .collect()
+                })
+                .collect(),
             rows: rows.clone(),
             columns: columns.clone(),
         }
@@ -83,29 +112,60 @@ pub fn tables<'s>(experiment: &Experiment, grid: &Grid, report: &Report, run_of:
 
 /// The labels along an axis; without one there is a single row or column, of all.
 fn labels(axis: Option<&Axis>) -> Vec<String> {
-    axis.map_or_else(|| vec!["all".into()], |axis| axis.points.iter().map(|point| point.label()).collect())
+    axis.map_or_else(
+        || vec!["all".into()],
+        |axis| axis.points.iter().map(|point| point.label()).collect(),
+    )
 }
 
 /// What a run says about `metric`: by its last evaluation, else by its last row. Only a completed run has a say.
 fn answer(run: Option<&Run>, metric: &str) -> Answer {
-    let Some(run) = run else { return Answer::Missing };
+    let Some(run) = run else {
+        return Answer::Missing;
+    };
     match run.state {
         RunState::Completed => {
             let last = run.evaluations.last().map(|evaluation| evaluation.step);
-            let evaluated = run.evaluations.iter().rev().take_while(|e| Some(e.step) == last).find_map(|e| e.metrics.get(metric));
+            let evaluated = run
+                .evaluations
+                .iter()
+                .rev()
+                .take_while(|e| Some(e.step) == last)
+                .find_map(|e| e.metrics.get(metric));
             let logged = || run.rows.last().and_then(|row| row.values.get(metric));
-            evaluated.or_else(logged).filter(|x| x.is_finite()).map_or(Answer::Missing, |x| Answer::Measured(*x))
+            evaluated
+                .or_else(logged)
+                .filter(|x| x.is_finite())
+                .map_or(Answer::Missing, |x| Answer::Measured(*x))
         }
         RunState::Diverged { .. } => Answer::Diverged,
         RunState::Failed { .. } => Answer::Failed,
-        RunState::New | RunState::Running | RunState::Stopped | RunState::Interrupted { .. } => Answer::Missing,
+        RunState::New | RunState::Running | RunState::Stopped | RunState::Interrupted { .. } => {
+            Answer::Missing
+        }
     }
 }
 
 impl Cell {
     fn new(summary: &Summary) -> Self {
-        let &Summary { n, mean, sd, expected, missing, diverged, failed } = summary;
-        Self { mean, half_width: sd.and_then(|sd| half_width(sd, n)), n, expected, missing, diverged, failed }
+        let &Summary {
+            n,
+            mean,
+            sd,
+            expected,
+            missing,
+            diverged,
+            failed,
+        } = summary;
+        Self {
+            mean,
+            half_width: sd.and_then(|sd| half_width(sd, n)),
+            n,
+            expected,
+            missing,
+            diverged,
+            failed,
+        }
     }
 
     /// Whether runs that were asked for are not in the mean.
@@ -153,8 +213,22 @@ mod tests {
         let run = |spec: &crate::spec::RunSpec| {
             let mut run = Run::new(RunDir::new("x"), spec.clone());
             let value = (10 * spec.config.train.batch_size) as f64 + spec.config.seed as f64;
-            run.evaluations = [0.0, value].iter().zip(1..).map(|(x, step)| Evaluation { step, examples: step, metrics: BTreeMap::from([("zeroshot/top1".into(), *x)]) }).collect();
-            run.rows = vec![Row { attempt: 1, step: 2, examples: 2, seconds: 1.0, values: BTreeMap::from([("loss".into(), 0.5)]) }];
+            run.evaluations = [0.0, value]
+                .iter()
+                .zip(1..)
+                .map(|(x, step)| Evaluation {
+                    step,
+                    examples: step,
+                    metrics: BTreeMap::from([("zeroshot/top1".into(), *x)]),
+                })
+                .collect();
+            run.rows = vec![Row {
+                attempt: 1,
+                step: 2,
+                examples: 2,
+                seconds: 1.0,
+                values: BTreeMap::from([("loss".into(), 0.5)]),
+            }];
             run.state = state(&run);
             (spec.id.clone(), run)
         };
@@ -163,16 +237,39 @@ mod tests {
 
     #[test]
     fn other_axes_have_tables_of_their_own() {
-        let (experiment, grid) = experiment("rows = 'train.batch_size'\ncolumns = 'loss.kind'\nmetric = 'zeroshot/top1'");
+        let (experiment, grid) = experiment(
+            "rows = 'train.batch_size'\ncolumns = 'loss.kind'\nmetric = 'zeroshot/top1'",
+        );
         let runs = runs(&grid, |_| RunState::Completed);
-        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| runs.get(id)).unwrap();
-        assert_eq!(tables.iter().map(|t| t.given.clone()).collect::<Vec<_>>(), [[("optim.lr".to_string(), "0.001".to_string())], [("optim.lr".into(), "0.0003".into())]]);
+        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| {
+            runs.get(id)
+        })
+        .unwrap();
+        assert_eq!(
+            tables.iter().map(|t| t.given.clone()).collect::<Vec<_>>(),
+            [
+                [("optim.lr".to_string(), "0.001".to_string())],
+                [("optim.lr".into(), "0.0003".into())]
+            ]
+        );
         let table = &tables[0];
-        assert_eq!((table.rows.as_slice(), table.columns.as_slice()), (["64".to_string(), "128".into()].as_slice(), ["sigmoid".to_string(), "softmax".into()].as_slice()));
+        assert_eq!(
+            (table.rows.as_slice(), table.columns.as_slice()),
+            (
+                ["64".to_string(), "128".into()].as_slice(),
+                ["sigmoid".to_string(), "softmax".into()].as_slice()
+            )
+        );
         assert_eq!(table.cells[0][0].mean, Some(641.0));
         // t(0.975; 2) = 4.30265, sd = 1, n = 3
-        assert!((table.cells[0][0].half_width.unwrap() - 4.302_652_73 / 3.0_f64.sqrt()).abs() < 1e-6);
-        assert_eq!(table.cells[1][1], Cell::default(), "an excluded cell expects nothing");
+        assert!(
+            (table.cells[0][0].half_width.unwrap() - 4.302_652_73 / 3.0_f64.sqrt()).abs() < 1e-6
+        );
+        assert_eq!(
+            table.cells[1][1],
+            Cell::default(),
+            "an excluded cell expects nothing"
+        );
     }
 
     #[test]
@@ -180,12 +277,29 @@ mod tests {
         let (experiment, grid) = experiment("rows = 'train.batch_size'\nmetric = 'zeroshot/top1'");
         let runs = runs(&grid, |run| match run.spec.config.seed {
             0 => RunState::Completed,
-            1 => RunState::Diverged { step: 1, reason: String::new() },
+            1 => RunState::Diverged {
+                step: 1,
+                reason: String::new(),
+            },
             _ => RunState::Running,
         });
-        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| runs.get(id)).unwrap();
+        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| {
+            runs.get(id)
+        })
+        .unwrap();
         assert_eq!(tables.len(), 4);
-        assert_eq!(tables[0].cells[0][0], Cell { mean: Some(640.0), half_width: None, n: 1, expected: 3, missing: 1, diverged: 1, failed: 0 });
+        assert_eq!(
+            tables[0].cells[0][0],
+            Cell {
+                mean: Some(640.0),
+                half_width: None,
+                n: 1,
+                expected: 3,
+                missing: 1,
+                diverged: 1,
+                failed: 0
+            }
+        );
     }
 
     #[test]
@@ -193,10 +307,16 @@ mod tests {
         let (experiment, grid) = experiment("metric = 'loss'");
         let runs = runs(&grid, |_| RunState::Completed);
         let mean = |metric: &str| {
-            let report = Report { metric: metric.into(), ..experiment.reports[0].clone() };
+            let report = Report {
+                metric: metric.into(),
+                ..experiment.reports[0].clone()
+            };
             tables(&experiment, &grid, &report, |id| runs.get(id)).unwrap()[0].cells[0][0].clone()
         };
-        assert_eq!((mean("loss").mean, mean("loss").half_width), (Some(0.5), Some(0.0)));
+        assert_eq!(
+            (mean("loss").mean, mean("loss").half_width),
+            (Some(0.5), Some(0.0))
+        );
         assert_eq!((mean("los").mean, mean("los").missing), (None, 3));
     }
 }

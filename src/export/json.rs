@@ -2,10 +2,8 @@
 
 use crate::analysis::Table;
 
-pub fn write(tables: &[Table]) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(tables)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+pub fn write(tables: &[Table]) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(tables)? + "\n")
 }
 
 #[cfg(test)]
@@ -14,7 +12,8 @@ mod tests {
 
     #[test]
     fn a_missing_mean_is_null() {
-        let tables: serde_json::Value = serde_json::from_slice(&write(&[super::super::example()]).unwrap()).unwrap();
+        let tables: serde_json::Value =
+            serde_json::from_str(&write(&[super::super::example()]).unwrap()).unwrap();
         assert_eq!(tables[0]["cells"][0][0]["mean"], 0.52341);
         assert!(tables[0]["cells"][1][0]["mean"].is_null());
         assert_eq!(tables[0]["given"][0][1], "0.001");

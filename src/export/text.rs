@@ -10,20 +10,44 @@ pub fn write(tables: &[Table]) -> String {
 
 fn write_one(table: &Table) -> String {
     let digits = decimals(table);
-    let head = std::iter::once(corner(table)).chain(table.columns.iter().cloned()).collect();
-    let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| std::iter::once(label.clone()).chain(cells.iter().map(|cell| show(cell, digits))).collect());
+    let head = std::iter::once(corner(table))
+        .chain(table.columns.iter().cloned())
+        .collect();
+    let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| {
+        std::iter::once(label.clone())
+            .chain(cells.iter().map(|cell| show(cell, digits)))
+            .collect()
+    });
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
-    format!("{}\n\n{}\n{}\n", printable(&heading(table)), align(&rows), printable(&legend(table)))
+    format!(
+        "{}\n\n{}\n{}\n",
+        printable(&heading(table)),
+        align(&rows),
+        printable(&legend(table))
+    )
 }
 
 /// Rows of words in columns two spaces apart.
 pub fn align(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|word| printable(word)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|word| printable(word)).collect())
+        .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|word| word.chars().count()).max().unwrap_or(0);
+    let width = |column| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|word: &String| word.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let words: String = row.iter().zip(&widths).map(|(word, width)| format!("{word:<width$}  ")).collect();
+        let words: String = row
+            .iter()
+            .zip(&widths)
+            .map(|(word, width)| format!("{word:<width$}  "))
+            .collect();
         format!("{}\n", words.trim_end())
     };
     rows.iter().map(line).collect()
@@ -35,7 +59,15 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_gaps_are_marked() {
-        insta::assert_snapshot!(write(&[super::super::example()]), @"");
+        insta::assert_snapshot!(write(&[super::super::example()]), @r"
+        Zero-shot | top-1 (optim.lr = 0.001)
+
+        train.batch_size / loss.kind  sigmoid          softmax
+        64                            0.5234 ± 0.0120  0.5000 (1/3, 2 diverged)
+        =1+2                          missing (0/3)    excluded
+
+        zeroshot/top1: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
+        ");
     }
 
     #[test]
