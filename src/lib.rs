@@ -11,3 +11,4 @@ pub mod analysis;
 pub mod export;
 pub mod sched;
 pub mod workbench;
+pub mod worker;

@@ -21,7 +21,7 @@ pub use lease::{Lease, Process, WorkerLock};
 pub use log::end_of_log;
 pub use tail::{Bite, Tail};
 pub use want::{Want, Wish};
-pub use writer::{EventLog, MetricLog};
+pub use writer::{EventLog, MetricLog, read_events};
 
 /// The version of the files below. A reader refuses a directory of a newer one.
 pub const FORMAT: u32 = 1;

@@ -1,18 +1,130 @@
+//! The built-in data set: rendered pictures of a main object (one of 12 shapes in one of 10 colours, of some
+//! texture, size and place, before some background, with smaller objects about it), and captions from templates.
+//! An example is a pure function of the settings, the run's seed and its index: endless, no files, the same on
+//! every machine.
+//!
+//! A class is a shape and a colour, 120 in all, and is what zero-shot has to name. One class in seven is held out:
+//! no training picture or caption has it, not even beside the main object, though its shape and its colour occur in
+//! others. The evaluation pictures go round all classes in turn and do not depend on the run's seed.
+
+mod captions;
+mod dice;
+mod outline;
+mod render;
+mod scene;
+
 use serde::{Deserialize, Serialize};
+
+use super::words::Vocabulary;
+use dice::{Dice, Stream};
+use scene::{ClassId, Scene};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapesConfig {
-    /// Side of the square images in pixels.
+    /// Side of the square images in pixels; 32.
     pub image_size: usize,
-    /// Other objects in a picture, at most.
+    /// Other objects in a picture, at most; 1.
     pub distractors: usize,
-    /// Which endless stream of scenes; the evaluation pictures follow from it alone.
+    /// Noise on every pixel value, uniform up to this much of half the range; 0.1.
+    pub noise: f32,
+    /// Which endless stream of scenes; the evaluation pictures follow from it alone; 0.
     pub seed: u64,
 }
 
 impl Default for ShapesConfig {
     fn default() -> Self {
-        Self { image_size: 32, distractors: 1, seed: 0 }
+        Self {
+            image_size: 32,
+            distractors: 1,
+            noise: 0.1,
+            seed: 0,
+        }
     }
 }
+
+/// One picture and what is said of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// RGB in [-1, 1], height x width x 3, row-major.
+    pub pixels: Vec<f32>,
+    pub caption: String,
+    /// Class of the main object.
+    pub class: u16,
+}
+
+/// What zero-shot has to tell apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// "red hexagon".
+    pub name: String,
+    /// No training example shows it.
+    pub held_out: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Shapes {
+    config: ShapesConfig,
+    seen: Vec<ClassId>,
+}
+
+impl Shapes {
+    pub fn new(config: &ShapesConfig) -> Self {
+        Self {
+            config: config.clone(),
+            seen: ClassId::all().filter(|class| !class.held_out()).collect(),
+        }
+    }
+
+    pub fn train_example(&self, run_seed: u64, index: u64) -> Example {
+        let mut dice = Dice::new(self.config.seed, run_seed, Stream::Train, index);
+        let class = *dice.pick(&self.seen);
+        self.example(class, dice)
+    }
+
+    pub fn eval_example(&self, index: u64) -> Example {
+        let class = ClassId((index % u64::from(ClassId::COUNT)) as u16);
+        self.example(class, Dice::new(self.config.seed, 0, Stream::Eval, index))
+    }
+
+    fn example(&self, class: ClassId, mut dice: Dice) -> Example {
+        let scene = Scene::draw(&mut dice, class, &self.seen, self.config.distractors);
+        let caption = captions::caption(&scene, &mut dice);
+        let pixels = render::render(&scene, self.config.image_size, self.config.noise, &mut dice);
+        Example {
+            pixels,
+            caption,
+            class: class.0,
+        }
+    }
+
+    /// By class number.
+    pub fn classes(&self) -> Vec<Class> {
+        let class = |id: ClassId| Class {
+            name: captions::name(id.shape(), id.colour()),
+            held_out: id.held_out(),
+        };
+        ClassId::all().map(class).collect()
+    }
+
+    /// Prompt templates; `{}` stands for a class's name with its article.
+    pub fn templates(&self) -> &'static [&'static str] {
+        &captions::PROMPTS
+    }
+
+    /// `name` said in each of the templates.
+    pub fn prompts(&self, name: &str) -> impl Iterator<Item = String> {
+        let thing = captions::with_article(name);
+        captions::PROMPTS
+            .iter()
+            .map(move |form| form.replace("{}", &thing))
+    }
+
+    /// All words of captions and prompts.
+    pub fn vocabulary(&self) -> Vocabulary {
+        Vocabulary::new(captions::words())
+    }
+}
+
+#[cfg(test)]
+mod tests;

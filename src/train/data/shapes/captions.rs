@@ -1,0 +1,144 @@
+//! What is said of a scene: an opening that names the main object's colour and shape, and up to two remarks. Every
+//! word stands in a table here or in `scene`, so that the vocabulary is closed.
+
+use super::dice::Dice;
+use super::scene::{BACKGROUNDS, COLOURS, Kind, Object, PLACES, SHAPES, SIZES, Scene, TEXTURES};
+
+/// `{thing}` is the main object with its article, `{look}` its adjectives, `{shape}` its noun.
+const OPENINGS: [&str; 8] = [
+    "{thing}",
+    "a picture of {thing}",
+    "an image of {thing}",
+    "there is {thing}",
+    "one {look} {shape}",
+    "{look} {shape}",
+    "{shape}, {look}",
+    "the {shape} is {look}",
+];
+
+/// Prompts for a class; `{}` is its name with the article. Their words and forms are those of the captions.
+pub const PROMPTS: [&str; 4] = ["{}", "a picture of {}", "an image of {}", "there is {}"];
+
+const GROUNDS: [&str; 2] = ["on a {ground} background", "against a {ground} backdrop"];
+
+/// With `{other}`, a smaller object; true wherever it stands.
+const COMPANY: [&str; 4] = [
+    "next to {other}",
+    "beside {other}",
+    "near {other}",
+    "with {other}",
+];
+
+/// Where the main object stands, seen from the other one.
+const LEFT: &str = "left of {other}";
+const RIGHT: &str = "right of {other}";
+const ABOVE: &str = "above {other}";
+const BELOW: &str = "below {other}";
+
+const TINY: [&str; 2] = ["tiny", "mini"];
+const ARTICLES: [&str; 2] = ["a", "an"];
+
+pub fn caption(scene: &Scene, dice: &mut Dice) -> String {
+    let shape = word(&SHAPES[scene.main.class.shape()], dice);
+    let look = look(scene, dice);
+    let mut caption = dice
+        .pick(&OPENINGS)
+        .replace("{thing}", &with_article(&format!("{look} {shape}")))
+        .replace("{look}", &look)
+        .replace("{shape}", shape);
+    let mut remarks = Vec::new();
+    if dice.chance(0.35) {
+        remarks.push(word(&PLACES[scene.place], dice).to_owned());
+    }
+    if dice.chance(0.35) {
+        let ground = word(&BACKGROUNDS[scene.background], dice);
+        remarks.push(dice.pick(&GROUNDS).replace("{ground}", ground));
+    }
+    if !scene.others.is_empty() && dice.chance(0.5) {
+        remarks.push(company(&scene.main, dice.pick(&scene.others), dice));
+    }
+    for (remark, joint) in remarks.iter().zip([" ", ", "]) {
+        caption.push_str(joint);
+        caption.push_str(remark);
+    }
+    caption
+}
+
+/// A class's name: "red hexagon".
+pub fn name(shape: usize, colour: usize) -> String {
+    format!("{} {}", COLOURS[colour].words[0], SHAPES[shape].words[0])
+}
+
+pub fn with_article(noun: &str) -> String {
+    let [a, an] = ARTICLES;
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        an
+    } else {
+        a
+    };
+    format!("{article} {noun}")
+}
+
+/// Every word that a caption or a prompt can hold, some more than once.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    fn of<T>(table: &'static [Kind<T>]) -> impl Iterator<Item = &'static str> {
+        table.iter().flat_map(|kind| kind.words.iter().copied())
+    }
+    let forms = [LEFT, RIGHT, ABOVE, BELOW]
+        .into_iter()
+        .chain(OPENINGS)
+        .chain(PROMPTS)
+        .chain(GROUNDS)
+        .chain(COMPANY);
+    let names = ARTICLES
+        .into_iter()
+        .chain(of(&SHAPES))
+        .chain(of(&COLOURS))
+        .chain(of(&TEXTURES))
+        .chain(of(&SIZES));
+    let rest = of(&BACKGROUNDS).chain(of(&PLACES)).chain(TINY);
+    names
+        .chain(rest)
+        .chain(forms)
+        .flat_map(str::split_whitespace)
+        .filter(|word| !word.contains('{'))
+}
+
+fn word<T>(kind: &Kind<T>, dice: &mut Dice) -> &'static str {
+    dice.pick::<&str>(kind.words)
+}
+
+/// Colour always; size and texture as it happens.
+fn look(scene: &Scene, dice: &mut Dice) -> String {
+    let mut look = String::new();
+    if dice.chance(0.4) {
+        look.push_str(word(&SIZES[scene.size], dice));
+        look.push(' ');
+    }
+    if dice.chance(0.5) {
+        look.push_str(word(&TEXTURES[scene.main.texture], dice));
+        look.push(' ');
+    }
+    look + word(&COLOURS[scene.main.class.colour()], dice)
+}
+
+fn company(main: &Object, other: &Object, dice: &mut Dice) -> String {
+    let (dx, dy) = (other.x - main.x, other.y - main.y);
+    let form = if dice.chance(0.5) {
+        *dice.pick(&COMPANY)
+    } else if dx.abs() > dy.abs() {
+        if dx > 0.0 { LEFT } else { RIGHT }
+    } else if dy > 0.0 {
+        ABOVE
+    } else {
+        BELOW
+    };
+    let colour = word(&COLOURS[other.class.colour()], dice);
+    let shape = word(&SHAPES[other.class.shape()], dice);
+    let tiny = if dice.chance(0.5) {
+        format!("{} ", dice.pick(&TINY))
+    } else {
+        String::new()
+    };
+    form.replace("{other}", &with_article(&format!("{tiny}{colour} {shape}")))
+}

@@ -1,0 +1,221 @@
+//! What the data set promises: the same for ever, closed, balanced, and classes that training never shows.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::train::data::words::UNKNOWN;
+use scene::{COLOURS, PLACES, SHAPES, SIZES, TEXTURES};
+
+fn shapes() -> Shapes {
+    Shapes::new(&ShapesConfig::default())
+}
+
+fn train_scene(set: &Shapes, index: u64) -> Scene {
+    let mut dice = Dice::new(set.config.seed, 1, Stream::Train, index);
+    let class = *dice.pick(&set.seen);
+    Scene::draw(&mut dice, class, &set.seen, set.config.distractors)
+}
+
+#[test]
+fn examples_never_change() {
+    let set = shapes();
+    let mut hash = blake3::Hasher::new();
+    for example in (0..64)
+        .map(|i| set.train_example(1, i))
+        .chain((0..64).map(|i| set.eval_example(i)))
+    {
+        example
+            .pixels
+            .iter()
+            .for_each(|value| drop(hash.update(&value.to_le_bytes())));
+        hash.update(example.caption.as_bytes());
+        hash.update(&example.class.to_le_bytes());
+    }
+    assert_eq!(hash.finalize().to_hex()[..16], *"GOLDEN");
+}
+
+#[test]
+fn captions_read_like_this() {
+    let set = shapes();
+    let captions: Vec<_> = (0..12).map(|i| set.train_example(1, i).caption).collect();
+    insta::assert_snapshot!(captions.join("\n"), @"");
+}
+
+#[test]
+fn evaluation_does_not_hear_of_the_run_and_training_does() {
+    let set = shapes();
+    let other = Shapes::new(&ShapesConfig {
+        seed: 1,
+        ..ShapesConfig::default()
+    });
+    assert_ne!(set.train_example(1, 5), set.train_example(2, 5));
+    assert_ne!(set.train_example(1, 5), set.train_example(1, 6));
+    assert_ne!(set.eval_example(5), other.eval_example(5));
+}
+
+#[test]
+fn noise_and_size_change_the_pixels_alone() {
+    let plain = Shapes::new(&ShapesConfig {
+        noise: 0.0,
+        ..ShapesConfig::default()
+    });
+    let large = Shapes::new(&ShapesConfig {
+        image_size: 64,
+        ..ShapesConfig::default()
+    });
+    for index in 0..20 {
+        let (a, b, c) = (
+            shapes().eval_example(index),
+            plain.eval_example(index),
+            large.eval_example(index),
+        );
+        assert_eq!([&a.caption; 2], [&b.caption, &c.caption]);
+        assert_eq!(c.pixels.len(), 4 * a.pixels.len());
+        let apart = a
+            .pixels
+            .iter()
+            .zip(&b.pixels)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!((0.09..=0.1001).contains(&apart), "{apart}");
+    }
+}
+
+#[test]
+fn held_out_classes_never_appear_in_training() {
+    let set = Shapes::new(&ShapesConfig {
+        distractors: 3,
+        ..ShapesConfig::default()
+    });
+    let classes = set.classes();
+    for index in 0..50_000 {
+        let scene = train_scene(&set, index);
+        for object in scene.others.iter().chain([&scene.main]) {
+            assert!(!classes[object.class.0 as usize].held_out, "{object:?}");
+        }
+    }
+}
+
+#[test]
+fn every_shape_and_colour_is_seen_and_is_held_out_once_or_twice() {
+    let held_out: Vec<_> = ClassId::all().filter(|class| class.held_out()).collect();
+    assert!((12..=24).contains(&held_out.len()), "{}", held_out.len());
+    for shape in 0..SHAPES.len() {
+        assert!(
+            (1..=2).contains(
+                &held_out
+                    .iter()
+                    .filter(|class| class.shape() == shape)
+                    .count()
+            )
+        );
+    }
+    for colour in 0..COLOURS.len() {
+        assert!(
+            (1..=2).contains(
+                &held_out
+                    .iter()
+                    .filter(|class| class.colour() == colour)
+                    .count()
+            )
+        );
+    }
+    let names: BTreeSet<_> = shapes()
+        .classes()
+        .into_iter()
+        .map(|class| class.name)
+        .collect();
+    assert_eq!(names.len(), usize::from(ClassId::COUNT));
+}
+
+#[test]
+fn evaluation_goes_round_all_classes() {
+    let set = shapes();
+    let count = u64::from(ClassId::COUNT);
+    for index in (0..2 * count).step_by(7) {
+        assert_eq!(u64::from(set.eval_example(index).class), index % count);
+    }
+}
+
+#[test]
+fn no_caption_has_a_word_outside_the_vocabulary() {
+    let set = Shapes::new(&ShapesConfig {
+        distractors: 2,
+        image_size: 8,
+        ..ShapesConfig::default()
+    });
+    let vocabulary = set.vocabulary();
+    let mut used = BTreeSet::new();
+    for index in 0..100_000 {
+        let tokens = vocabulary.tokenize(&set.train_example(3, index).caption, 32);
+        assert!(!tokens.contains(&UNKNOWN));
+        used.extend(tokens);
+    }
+    assert_eq!(
+        used.len(),
+        vocabulary.size() - 1,
+        "every id but the unknown one is in use"
+    );
+}
+
+#[test]
+fn captions_tell_colour_and_shape_first() {
+    let set = shapes();
+    for index in 0..2_000 {
+        let mut dice = Dice::new(0, 1, Stream::Train, index);
+        let class = *dice.pick(&set.seen);
+        let example = set.train_example(1, index);
+        let first: Vec<_> = example.caption.split([' ', ',']).take(9).collect();
+        for words in [SHAPES[class.shape()].words, COLOURS[class.colour()].words] {
+            assert!(
+                words.iter().any(|word| first.contains(word)),
+                "{}",
+                example.caption
+            );
+        }
+    }
+}
+
+#[test]
+fn attributes_are_uniform() {
+    let set = shapes();
+    let draws = 50_000;
+    let mut counts = [
+        vec![0; 120],
+        vec![0; TEXTURES.len()],
+        vec![0; SIZES.len()],
+        vec![0; PLACES.len()],
+        vec![0; 2],
+    ];
+    for index in 0..draws {
+        let scene = train_scene(&set, index);
+        let drawn = [
+            scene.main.class.0 as usize,
+            scene.main.texture,
+            scene.size,
+            scene.place,
+            scene.others.len(),
+        ];
+        for (counts, value) in counts.iter_mut().zip(drawn) {
+            counts[value] += 1;
+        }
+    }
+    for counts in counts {
+        let counts: Vec<f64> = counts
+            .into_iter()
+            .filter(|&n| n > 0)
+            .map(f64::from)
+            .collect();
+        let expected = draws as f64 / counts.len() as f64;
+        let chi_square: f64 = counts
+            .iter()
+            .map(|n| (n - expected).powi(2) / expected)
+            .sum();
+        // Mean n - 1, variance 2 (n - 1): four deviations.
+        let freedom = counts.len() as f64 - 1.0;
+        assert!(
+            chi_square < freedom + 4.0 * (2.0 * freedom).sqrt() + 4.0,
+            "{chi_square} of {freedom}"
+        );
+    }
+}
