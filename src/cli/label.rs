@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::spec::{Schema, path};
+use crate::store::Run;
 use crate::util::printable;
 
 /// Last segments of a key that say less than the one before them.
@@ -9,8 +11,14 @@ const GENERIC: [&str; 3] = ["kind", "init", "mode"];
 
 /// One line for `settings`, in their order.
 pub fn label<'a>(settings: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
-    let part = |(key, value): (&str, &Value)| format!("{}={}", short(key), plain(value));
+    let part = |(key, value): (&str, &Value)| format!("{}={}", short(key), path::label(value));
     printable(&settings.into_iter().map(part).collect::<Vec<_>>().join(" "))
+}
+
+/// What sets `run` apart from the defaults.
+pub fn of_run(schema: &Schema, run: &Run) -> String {
+    let changes = schema.changes(&run.spec.config);
+    label(changes.iter().map(|(key, value)| (key.as_str(), value)))
 }
 
 fn short(key: &str) -> &str {
@@ -20,20 +28,6 @@ fn short(key: &str) -> &str {
         segments.next().unwrap_or(last)
     } else {
         last
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(table) => {
-            let part = |(key, value): (&String, &Value)| match key.as_str() {
-                "kind" => plain(value),
-                key => format!("{key}:{}", plain(value)),
-            };
-            table.iter().map(part).collect::<Vec<_>>().join(",")
-        }
-        other => other.to_string(),
     }
 }
 

@@ -45,7 +45,7 @@ impl Fixture {
     fn started(&self, attempt: u32) {
         self.event(
             attempt,
-            r#"{"kind":"started","siglab":"0","host":"h","pid":1,"devices":["cpu"],"threads":1,"parameters":1,"total_steps":9,"total_examples":90}"#,
+            r#"{"kind":"started","siglab":"0","host":"h","pid":1,"devices":["cpu"],"threads":1,"total_steps":9,"total_examples":90}"#,
         );
     }
 

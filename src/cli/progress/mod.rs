@@ -35,11 +35,11 @@ pub struct Scene<'a> {
 
 impl Scene<'_> {
     fn label(&self, id: &RunId) -> &str {
-        // A run outside the grid is one that an earlier scheduler left: it has its id alone.
+        // A run outside the grid is one that an earlier scheduler left.
         self.runs
             .iter()
             .find(|run| run.id == *id)
-            .map_or(id.as_str(), |run| &run.label)
+            .map_or("(of another grid)", |run| &run.label)
     }
 }
 

@@ -63,7 +63,6 @@ impl Fixture {
                 pid: 1,
                 devices: vec!["cpu".into()],
                 threads: 1,
-                parameters: 1,
                 total_steps: 9,
                 total_examples: 90,
             },
