@@ -1,9 +1,26 @@
 //! The command line: the verbs, one file each. Data goes to standard output, messages to standard error; 0 done,
 //! 1 failed, 2 wrong usage, 130 interrupted. No verb can do what the workbench cannot.
 
+mod check;
+mod completions;
+mod doctor;
+mod label;
+mod logs;
+mod ls;
+mod progress;
+mod retry;
+mod run;
+mod stop;
+mod worker;
+
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+use crate::exec::DeviceError;
+use crate::spec::SpecError;
+use crate::workbench::FindError;
 
 /// Exit codes that verbs return.
 pub const DONE: u8 = 0;
@@ -16,21 +33,73 @@ pub const INTERRUPTED: u8 = 130;
 #[command(version, max_term_width = 100)]
 pub struct Cli {
     /// Directory of the runs.
-    #[arg(long, global = true, value_name = "DIR", env = "SIGLAB_WORKSPACE", default_value = "runs")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SIGLAB_WORKSPACE",
+        default_value = "runs"
+    )]
     pub workspace: PathBuf,
     #[command(subcommand)]
     pub verb: Verb,
 }
 
 #[derive(Subcommand, Debug)]
-pub enum Verb {}
+pub enum Verb {
+    Run(run::Args),
+    Ls(ls::Args),
+    Logs(logs::Args),
+    Stop(stop::Args),
+    Retry(retry::Args),
+    Completions(completions::Args),
+    /// Hold this build's arithmetic against recorded values.
+    #[command(subcommand)]
+    Check(check::Check),
+    /// Show what this build and this machine can do.
+    Doctor(doctor::Args),
+    /// Train one run in this process; the workbench starts it.
+    Worker(worker::Args),
+}
 
 /// Do what the command line says; the number is the exit code.
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
-    match cli.verb {}
+    let workspace = cli.workspace.as_path();
+    match cli.verb {
+        Verb::Run(args) => run::run(workspace, args),
+        Verb::Ls(args) => ls::run(workspace, args),
+        Verb::Logs(args) => logs::run(workspace, args),
+        Verb::Stop(args) => stop::run(workspace, args),
+        Verb::Retry(args) => retry::run(workspace, args),
+        Verb::Completions(args) => completions::run(args),
+        Verb::Check(check) => check::run(check),
+        Verb::Doctor(args) => doctor::run(workspace, args),
+        Verb::Worker(args) => worker::run(args),
+    }
 }
 
 /// What an error means to a script: wrong input is 2, everything else 1.
-pub fn exit_code(_error: &anyhow::Error) -> u8 {
-    FAILED
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let wrong_input =
+        error.is::<SpecError>() || error.is::<DeviceError>() || error.is::<FindError>();
+    if wrong_input { USAGE } else { FAILED }
+}
+
+/// Put data on standard output. A reader that has seen enough and left is no failure.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// `KEY=VALUE` of `--set`.
+fn parse_set(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().into(), value.trim().into()))
+        }
+        _ => Err("expected KEY=VALUE, such as optim.lr=1e-3".into()),
+    }
 }

@@ -19,7 +19,7 @@ pub struct Line {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// A worker took the run. `devices` has one entry a rank; `threads` is each process's share of the cores.
-    Started { siglab: String, host: String, pid: u32, devices: Vec<String>, threads: usize, parameters: u64, total_steps: u64, total_examples: u64 },
+    Started { siglab: String, host: String, pid: u32, devices: Vec<String>, threads: usize, total_steps: u64, total_examples: u64 },
     /// This attempt goes on from a checkpoint: rows of earlier attempts after `step` are void.
     Resumed { step: u64, examples: u64 },
     /// One evaluation; a name that the evaluation could not compute is absent, never zero.

@@ -5,6 +5,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -24,6 +25,18 @@ pub struct Process {
 impl Process {
     /// The process that has `pid` now; none when there is none or it is a zombie.
     pub fn with_pid(pid: u32) -> io::Result<Option<Self>> {
+        let found = Self::read(pid)?.filter(|(_, state)| !matches!(state.as_str(), "Z" | "X" | "x"));
+        Ok(found.map(|(process, _)| process))
+    }
+
+    /// A child that was not waited for: its pid is its own even if it has ended.
+    pub fn of_child(child: &Child) -> io::Result<Self> {
+        let (process, _) = Self::read(child.id())?.ok_or_else(|| io::Error::other("the child was waited for already"))?;
+        Ok(process)
+    }
+
+    /// The process with `pid` and the letter of its state, zombies included.
+    fn read(pid: u32) -> io::Result<Option<(Self, String)>> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
             Ok(stat) => stat,
@@ -35,11 +48,8 @@ impl Process {
         let (Some(state), Some(start)) = (fields.first(), fields.get(19)) else {
             return Err(io::Error::other(format!("/proc/{pid}/stat has an unknown form")));
         };
-        if matches!(*state, "Z" | "X" | "x") {
-            return Ok(None);
-        }
         let start_time = start.parse().map_err(io::Error::other)?;
-        Ok(Some(Self { boot_id, pid: pid as i32, start_time }))
+        Ok(Some((Self { boot_id, pid: pid as i32, start_time }, (*state).to_owned())))
     }
 
     pub fn is_alive(&self) -> bool {

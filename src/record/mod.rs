@@ -5,6 +5,7 @@
 pub mod checkpoint;
 mod event;
 mod lease;
+mod log;
 mod tail;
 mod want;
 mod writer;
@@ -17,9 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Line, Outcome, Row};
 pub use lease::{Lease, Process, WorkerLock};
+pub use log::end_of_log;
 pub use tail::{Bite, Tail};
 pub use want::{Want, Wish};
-pub use writer::{EventLog, MetricLog};
+pub use writer::{EventLog, MetricLog, read_events};
 
 /// The version of the files below. A reader refuses a directory of a newer one.
 pub const FORMAT: u32 = 1;

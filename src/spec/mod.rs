@@ -1,12 +1,33 @@
 //! From an experiment file to runs. This layer reads settings and makes ids; it starts nothing and knows no
 //! process, screen or tensor.
 
-use std::io;
+mod error;
+mod experiment;
+mod grid;
+mod identity;
+pub mod path;
+mod prerequisite;
+mod reader;
+mod schema;
+mod sections;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{FORMAT, RunDir, RunId};
 use crate::train::TrainConfig;
+use crate::util::{printable, write_atomic};
+
+pub use error::SpecError;
+pub use experiment::{Axis, Exclude, Experiment, Point, Report, Setting};
+pub use grid::{Cell, CellKind, Grid};
+pub use identity::run_id;
+pub use schema::Schema;
+pub use source::Place;
 
 /// What one run is: the content of `spec.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,4 +38,55 @@ pub struct RunSpec {
     pub siglab: String,
     /// Every setting, defaults included.
     pub config: TrainConfig,
+}
+
+impl RunSpec {
+    pub fn new(config: TrainConfig) -> Self {
+        Self::in_schema(&Schema::learn(), config)
+    }
+
+    /// [`RunSpec::new`] for those who make many.
+    pub(crate) fn in_schema(schema: &Schema, config: TrainConfig) -> Self {
+        Self {
+            format: FORMAT,
+            id: identity::run_id_in(schema, &config),
+            siglab: env!("CARGO_PKG_VERSION").to_owned(),
+            config,
+        }
+    }
+
+    /// The spec on disk. A newer format is refused before its settings are looked at.
+    pub fn read(dir: &RunDir) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+            #[serde(default)]
+            siglab: String,
+        }
+        let path = dir.spec();
+        let unfit = |problem: String| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{}: {}", path.display(), printable(&problem)),
+            )
+        };
+        let bytes = fs::read(&path)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        let version: Version = serde_json::from_slice(&bytes)
+            .map_err(|e| unfit(format!("not the description of a run: {e}")))?;
+        if version.format > FORMAT {
+            return Err(unfit(format!(
+                "written by siglab {} in format {}; this siglab reads up to {FORMAT}: use the newer one",
+                version.siglab, version.format
+            )));
+        }
+        serde_json::from_slice(&bytes)
+            .map_err(|e| unfit(format!("not the description of a run: {e}")))
+    }
+
+    /// Make the run's directory and put the spec into it, whole or not at all.
+    pub fn write(&self, dir: &RunDir) -> io::Result<()> {
+        fs::create_dir_all(dir.path())?;
+        write_atomic(&dir.spec(), &serde_json::to_vec_pretty(self)?)
+    }
 }

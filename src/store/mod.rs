@@ -1,45 +1,246 @@
-//! Every run's logs folded into memory. Nothing here writes: what is not in the logs did not happen.
+//! Every run's logs folded into memory. Nothing here writes: what is not in the logs did not happen. One thread
+//! owns the store and asks it to catch up; a [`Watch`] says when that is worth while.
 
-use std::collections::BTreeMap;
+mod fold;
+mod run;
+mod watch;
 
-use crate::record::{Row, RunDir};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::record::{RunDir, RunId};
 use crate::spec::RunSpec;
+use fold::Fold;
+pub use run::{Evaluation, Run, RunState};
+pub use watch::{Hint, Watch};
 
-/// One run as its directory tells it.
-#[derive(Clone, Debug)]
-pub struct Run {
-    pub dir: RunDir,
-    pub spec: RunSpec,
-    pub state: RunState,
-    /// The attempt that wrote last; 0 before the first.
-    pub attempt: u32,
-    /// Rows that stand: those a resume made void are gone. In order of step.
-    pub rows: Vec<Row>,
-    /// Evaluations that stand, in order of step.
-    pub evaluations: Vec<Evaluation>,
-    pub warnings: Vec<String>,
-    /// Lines of the logs that could not be read.
-    pub damaged: u64,
+/// Time that one [`Store::refresh`] may take before a face gets its turn.
+const REFRESH: Duration = Duration::from_millis(50);
+/// Rows of one run that are folded at a time.
+const BITE: usize = 2_000;
+
+/// What a refresh changed of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    pub id: RunId,
+    pub change: Change,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    pub step: u64,
-    pub examples: u64,
-    pub metrics: BTreeMap<String, f64>,
+pub enum Change {
+    Appeared,
+    Vanished,
+    State {
+        before: RunState,
+    },
+    /// Rows were taken back: what was read of `rows` and `evaluations` before is void.
+    Rewound,
+    /// `rows[from..]` are new.
+    Rows {
+        from: usize,
+    },
+    /// `evaluations[from..]` are new.
+    Evaluated {
+        from: usize,
+    },
+    /// `warnings[from..]` are new.
+    Warned {
+        from: usize,
+    },
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum RunState {
-    /// No worker has touched it.
-    New,
-    /// A worker holds the run's lock.
-    Running,
-    /// Its last attempt stopped on request, and can go on.
-    Stopped,
-    /// Its last attempt ended without a word: killed, or the machine went down. It can go on.
-    Interrupted { cause: Option<String> },
-    Completed,
-    Diverged { step: u64, reason: String },
-    Failed { reason: String },
+#[derive(Debug)]
+struct Entry {
+    run: Run,
+    fold: Fold,
 }
+
+/// The runs of one workspace.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    entries: BTreeMap<RunId, Entry>,
+    /// Run directories that cannot be read, and why: a newer format, damage, no permission.
+    unreadable: BTreeMap<RunId, String>,
+    /// Where the last refresh ran out of time.
+    resume_at: Option<RunId>,
+}
+
+impl Store {
+    /// Everything that stands in the workspace. A directory that is missing is an empty one.
+    pub fn open(root: &Path) -> io::Result<Store> {
+        let mut store = Self {
+            root: root.to_owned(),
+            entries: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            resume_at: None,
+        };
+        store.discover()?;
+        let ids: Vec<RunId> = store.entries.keys().cloned().collect();
+        for id in &ids {
+            while store.catch_up(id, &mut Vec::new()) {}
+        }
+        Ok(store)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn get(&self, id: &RunId) -> Option<&Run> {
+        self.entries.get(id).map(|entry| &entry.run)
+    }
+
+    /// All runs, by id.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.entries.values().map(|entry| &entry.run)
+    }
+
+    /// Run directories that cannot be read, and why.
+    pub fn unreadable(&self) -> &BTreeMap<RunId, String> {
+        &self.unreadable
+    }
+
+    /// Catch up with every run, in bites: what does not fit into 50 ms comes with the next call.
+    pub fn refresh(&mut self) -> io::Result<Vec<Delta>> {
+        let began = Instant::now();
+        let mut deltas = self.discover()?;
+        let mut ids: Vec<RunId> = self.entries.keys().cloned().collect();
+        let first = self
+            .resume_at
+            .take()
+            .map_or(0, |at| ids.partition_point(|id| *id < at));
+        ids.rotate_left(first);
+        for id in ids {
+            if began.elapsed() > REFRESH {
+                self.resume_at = Some(id);
+                break;
+            }
+            self.catch_up(&id, &mut deltas);
+        }
+        Ok(deltas)
+    }
+
+    /// Catch up with these runs alone. Their states are exact afterwards; of rows at most a bite each is taken.
+    pub fn refresh_runs<'a>(&mut self, ids: impl IntoIterator<Item = &'a RunId>) -> Vec<Delta> {
+        let mut deltas = Vec::new();
+        for id in ids {
+            if !self.entries.contains_key(id) {
+                self.admit(id.clone(), &mut deltas);
+            }
+            self.catch_up(id, &mut deltas);
+        }
+        deltas
+    }
+
+    /// Find the directories that came and went.
+    fn discover(&mut self) -> io::Result<Vec<Delta>> {
+        let mut present = BTreeSet::new();
+        match fs::read_dir(&self.root) {
+            Ok(entries) => {
+                for entry in entries {
+                    present.extend(
+                        entry?
+                            .file_name()
+                            .to_str()
+                            .and_then(|name| name.parse::<RunId>().ok()),
+                    );
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => {
+                return Err(io::Error::new(
+                    e.kind(),
+                    format!("{}: {e}", self.root.display()),
+                ));
+            }
+        }
+        let gone: Vec<RunId> = self
+            .entries
+            .keys()
+            .filter(|id| !present.contains(id))
+            .cloned()
+            .collect();
+        let mut deltas = Vec::new();
+        for id in gone {
+            self.entries.remove(&id);
+            deltas.push(Delta {
+                id,
+                change: Change::Vanished,
+            });
+        }
+        self.unreadable.retain(|id, _| present.contains(id));
+        for id in present {
+            if !self.entries.contains_key(&id) {
+                self.admit(id, &mut deltas);
+            }
+        }
+        Ok(deltas)
+    }
+
+    /// Take in a directory with a specification; one without is no run.
+    fn admit(&mut self, id: RunId, deltas: &mut Vec<Delta>) {
+        let dir = RunDir::new(self.root.join(id.as_str()));
+        match RunSpec::read(&dir) {
+            Ok(spec) if spec.id == id => {
+                let fold = Fold::new(&dir);
+                self.unreadable.remove(&id);
+                self.entries.insert(
+                    id.clone(),
+                    Entry {
+                        run: Run::new(dir, spec),
+                        fold,
+                    },
+                );
+                deltas.push(Delta {
+                    id,
+                    change: Change::Appeared,
+                });
+            }
+            Ok(spec) => {
+                let why = format!(
+                    "{} is the specification of run {}",
+                    dir.spec().display(),
+                    spec.id
+                );
+                self.unreadable.insert(id, why);
+            }
+            Err(_) if !dir.spec().exists() => {}
+            Err(e) => {
+                self.unreadable.insert(id, e.to_string());
+            }
+        }
+    }
+
+    /// Fold what one run wrote since the last time. True while rows are left for another bite.
+    fn catch_up(&mut self, id: &RunId, deltas: &mut Vec<Delta>) -> bool {
+        let Some(Entry { run, fold }) = self.entries.get_mut(id) else {
+            return false;
+        };
+        let (state, mut changes) = (run.state.clone(), Vec::new());
+        let more = match fold.read(run, BITE, &mut changes) {
+            Ok(more) => {
+                self.unreadable.remove(id);
+                more
+            }
+            Err(e) => {
+                self.unreadable.insert(id.clone(), e.to_string());
+                false
+            }
+        };
+        if run.state != state {
+            changes.push(Change::State { before: state });
+        }
+        deltas.extend(changes.into_iter().map(|change| Delta {
+            id: id.clone(),
+            change,
+        }));
+        more
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ impl TrainConfig {
         check("train.save_seconds", save_seconds >= 0.0, || "must not be negative".into())?;
         self.data.validate()?;
         self.model.validate(&self.data)?;
-        self.loss.validate(&self.model)?;
+        self.loss.validate()?;
         self.optim.validate()?;
         self.eval.validate()
     }

@@ -1,10 +1,144 @@
-//! The engine.
+//! The engine: one run from its settings to its outcome. [`train`] reads from top to bottom as the programme. It
+//! knows one run and its devices; it never hears of grids, queues or screens.
 
 pub mod config;
 pub mod data;
+pub mod device;
 pub mod eval;
 pub mod loss;
+pub mod mesh;
 pub mod model;
+mod ops;
 pub mod optim;
+mod recorder;
+mod snapshot;
+mod step;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use burn::module::Module;
+use burn::tensor::Device;
 
 pub use config::TrainConfig;
+pub use recorder::Recorder;
+
+use crate::record::checkpoint::Checkpoint;
+use crate::record::{Outcome, RunId};
+use data::Source;
+use mesh::{Mesh, RankLost};
+use model::TowerInit;
+use step::State;
+
+/// How an attempt ended without an error.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// On request, with a checkpoint to go on from.
+    Stopped,
+    Finished(Outcome),
+}
+
+/// Train one run, from its last checkpoint if it has one, on one device a rank.
+///
+/// `starts` holds the last checkpoint of every run that a tower starts from. `stop` asks for a checkpoint and an end
+/// after the update under way.
+///
+/// # Errors
+/// What keeps the worker from its work: files, damaged checkpoints, towers that do not fit. A loss that is not finite
+/// is no error but an outcome.
+pub fn train(config: &TrainConfig, devices: &[Device], starts: &BTreeMap<RunId, Checkpoint>, recorder: &mut Recorder, stop: &AtomicBool) -> anyhow::Result<Ending> {
+    let resume = recorder.resume()?;
+    let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| run_rank(config, mesh, &devices[mesh.rank()], starts, resume.as_ref(), recorder, stop);
+    let endings = Mesh::run(config.train.ranks, |mesh| rank(&mesh, Some(recorder)), |mesh| rank(&mesh, None));
+    // When a rank fails, the others only know that it is gone: its own error is the one to tell.
+    let (lost, told): (Vec<_>, Vec<_>) = endings.into_iter().partition(|e| e.as_ref().is_err_and(|e| e.is::<RankLost>()));
+    told.into_iter().chain(lost).reduce(|first, other| if first.is_ok() { other } else { first }).expect("a run has a rank")
+}
+
+/// What rank 0 decides for all before an update.
+#[derive(Clone, Copy)]
+struct Orders {
+    stop: bool,
+    save: bool,
+}
+
+/// One rank's part of [`train`]; rank 0 has the recorder.
+fn run_rank(
+    config: &TrainConfig,
+    mesh: &Mesh,
+    device: &Device,
+    starts: &BTreeMap<RunId, Checkpoint>,
+    resume: Option<&Checkpoint>,
+    mut recorder: Option<&mut Recorder>,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ending> {
+    let source = Source::new(&config.data, config.model.text.context);
+    let mut state = State::new(config, &source, device);
+    let mut done = 0;
+    if let Some(checkpoint) = resume {
+        snapshot::restore(&mut state, checkpoint)?;
+        done = checkpoint.manifest.step;
+    } else {
+        for (tower, init) in [("image", &config.model.image.init), ("text", &config.model.text.init)] {
+            if let TowerInit::From(id) = init {
+                let start = starts.get(id).with_context(|| format!("model.{tower}.init: run {id} has no checkpoint to start from"))?;
+                snapshot::import_tower(&mut state, tower, start)?;
+            }
+        }
+    }
+
+    let (steps, batch) = (config.train.steps(), config.train.batch_size as u64);
+    let mut saved = done;
+    while done < steps {
+        let save = recorder.as_ref().is_some_and(|r| r.save_is_due(config.train.save_seconds));
+        let orders = mesh.broadcast(Orders { stop: stop.load(Ordering::Relaxed), save })?;
+        if (orders.save || orders.stop) && done > saved {
+            saved = done;
+            if let Some(recorder) = &mut recorder {
+                recorder.save(done, done * batch, &state)?;
+            }
+        }
+        if orders.stop {
+            if let Some(recorder) = &mut recorder {
+                recorder.stopped(done, done * batch)?;
+            }
+            return Ok(Ending::Stopped);
+        }
+
+        let step = done + 1;
+        let (before, examples) = (done * batch, step * batch);
+        let update = state.update(config, mesh, &source, step)?;
+        let diverged = !update.is_finite();
+        if let Some(recorder) = &mut recorder
+            && (step.is_multiple_of(config.train.log_every) || step == steps || diverged)
+        {
+            recorder.row(step, examples, &update)?;
+        }
+        if diverged {
+            let reason = format!("at step {step} the loss was {} and the gradient norm {}", update.loss, update.norms.gradient);
+            let outcome = Outcome::Diverged { reason };
+            if let Some(recorder) = &mut recorder {
+                recorder.finished(step, examples, outcome.clone())?;
+            }
+            return Ok(Ending::Finished(outcome));
+        }
+        done = step;
+        if let Some(recorder) = &mut recorder
+            && (config.eval.is_due(before, examples) || done == steps)
+        {
+            let metrics = eval::evaluate(&config.eval, &state.model.valid(), &source, device);
+            recorder.evaluated(done, examples, metrics)?;
+        }
+    }
+    if let Some(recorder) = &mut recorder {
+        if done > saved {
+            recorder.save(done, done * batch, &state)?;
+        }
+        recorder.finished(done, done * batch, Outcome::Completed)?;
+    }
+    Ok(Ending::Finished(Outcome::Completed))
+}
+
+#[cfg(test)]
+mod tests;

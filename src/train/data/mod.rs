@@ -70,11 +70,13 @@ pub struct Source {
     vocabulary: Vocabulary,
     classes: Vec<Class>,
     context: usize,
+    image_size: usize,
 }
 
 impl Source {
     /// `context` is the number of tokens that every text is cut or filled to.
     pub fn new(config: &DataConfig, context: usize) -> Self {
+        let image_size = config.image_size();
         let DataConfig::Shapes(config) = config;
         let set = Shapes::new(config);
         let (vocabulary, classes) = (set.vocabulary(), set.classes());
@@ -83,6 +85,7 @@ impl Source {
             vocabulary,
             classes,
             context,
+            image_size,
         }
     }
 
@@ -95,6 +98,16 @@ impl Source {
     /// balanced.
     pub fn eval_batch(&self, range: Range<u64>) -> Batch {
         self.batch(range, |index| self.set.eval_example(index))
+    }
+
+    /// Tokens of a text.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Side of the square images in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_size
     }
 
     /// Number of token ids.

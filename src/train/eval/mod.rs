@@ -1,8 +1,17 @@
-//! The evaluations.
+//! Evaluations: each is a file with a function from the model to named numbers. When they run is the loop's affair.
 
+mod classify;
+mod zeroshot;
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
+use super::data::{Batch, Source};
+use super::device::host;
+use super::model::Model;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,5 +31,103 @@ impl Default for EvalConfig {
 impl EvalConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         check("eval.images", (1..=1 << 20).contains(&self.images), || format!("{} is not between 1 and {}", self.images, 1 << 20))
+    }
+
+    /// Whether the update from `before` to `after` examples passes the next evaluation.
+    pub fn is_due(&self, before: u64, after: u64) -> bool {
+        self.every > 0 && before / self.every < after / self.every
+    }
+}
+
+/// Every evaluation that fits the model, by name. `model` is without autodiff.
+pub fn evaluate(config: &EvalConfig, model: &Model, source: &Source, device: &Device) -> BTreeMap<String, f64> {
+    if model.text.is_some() { zeroshot::run(config, model, source, device) } else { classify::run(config, model, source, device) }
+}
+
+/// Images embedded at a time.
+const CHUNK: usize = 256;
+
+/// Call `each` with the scores `[images, classes]` and the batch of every chunk of the evaluation's pictures.
+fn score(config: &EvalConfig, source: &Source, device: &Device, scores: impl Fn(Tensor<4>) -> Tensor<2>) -> Hits {
+    let mut hits = Hits::default();
+    let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
+    for start in (0..config.images).step_by(CHUNK) {
+        let batch = source.eval_batch(start as u64..(start + CHUNK).min(config.images) as u64);
+        let rows: Vec<f32> = host(scores(pixels(&batch, source.image_size(), device)));
+        for (row, &label) in rows.chunks_exact(held_out.len()).zip(&batch.labels) {
+            let label = label as usize;
+            // The rank of the right class: ties count against it, so that constant scores hit nothing.
+            let better = row.iter().enumerate().filter(|&(class, score)| class != label && *score >= row[label]).count();
+            hits.add(better, held_out[label]);
+        }
+    }
+    hits
+}
+
+/// How often the right class came first, or among the first five.
+#[derive(Debug, Default)]
+struct Hits {
+    seen: Count,
+    held_out: Count,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    total: u64,
+    top1: u64,
+    top5: u64,
+}
+
+impl Hits {
+    fn add(&mut self, better: usize, held_out: bool) {
+        let count = if held_out { &mut self.held_out } else { &mut self.seen };
+        count.total += 1;
+        count.top1 += u64::from(better < 1);
+        count.top5 += u64::from(better < 5);
+    }
+
+    /// `PREFIX/top1`, `PREFIX/top5` over all classes; `PREFIX/top1_seen` and `PREFIX/top1_held_out` over those
+    /// whose combination training showed and did not show. Fractions in [0, 1].
+    fn metrics(&self, prefix: &str) -> BTreeMap<String, f64> {
+        let Self { seen, held_out } = self;
+        let fractions = [
+            ("top1", seen.top1 + held_out.top1, seen.total + held_out.total),
+            ("top5", seen.top5 + held_out.top5, seen.total + held_out.total),
+            ("top1_seen", seen.top1, seen.total),
+            ("top1_held_out", held_out.top1, held_out.total),
+        ];
+        fractions.into_iter().filter(|(_, _, total)| *total > 0).map(|(name, hits, total)| (format!("{prefix}/{name}"), hits as f64 / total as f64)).collect()
+    }
+}
+
+/// The pictures of a batch, `[examples, size, size, 3]`.
+pub(super) fn pixels(batch: &Batch, size: usize, device: &Device) -> Tensor<4> {
+    let examples = batch.labels.len();
+    Tensor::from_data(TensorData::new(batch.pixels.clone(), [examples, size, size, 3]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_fractions_of_what_was_shown() {
+        let mut hits = Hits::default();
+        for (better, held_out) in [(0, false), (3, false), (9, false), (0, true)] {
+            hits.add(better, held_out);
+        }
+        let metrics = hits.metrics("zeroshot");
+        assert_eq!(metrics["zeroshot/top1"], 0.5);
+        assert_eq!(metrics["zeroshot/top5"], 0.75);
+        assert_eq!(metrics["zeroshot/top1_held_out"], 1.0);
+        assert!((metrics["zeroshot/top1_seen"] - 1.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_evaluation_is_due_when_its_mark_is_passed() {
+        let config = EvalConfig { every: 100, images: 1 };
+        assert!(config.is_due(90, 110) && config.is_due(90, 100));
+        assert!(!config.is_due(100, 190));
+        assert!(!EvalConfig { every: 0, images: 1 }.is_due(90, 110));
     }
 }

@@ -1,9 +1,23 @@
-//! The losses.
+//! The losses, one file each: the equation, its settings, and a function from embeddings to value and gradients.
+//! The contrastive ones work on slices, tile by tile and rank by rank, and never hold the matrix of all pairs. How
+//! their gradients reach the towers is `step`'s affair.
+
+mod classify;
+pub mod parity;
+mod sigmoid;
+mod softmax;
+pub mod tile;
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
-use super::model::ModelConfig;
+use super::mesh::{Mesh, RankLost};
+pub use classify::{ClassifyConfig, classify};
+pub use sigmoid::{BiasConfig, BiasMode, SigmoidConfig, sigmoid};
+pub use softmax::{SoftmaxConfig, softmax};
+use tile::{Extent, Real};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -12,7 +26,7 @@ pub enum LossConfig {
     Sigmoid(SigmoidConfig),
     /// CLIP: each image picks its text among the batch's, and each text its image.
     Softmax(SoftmaxConfig),
-    /// Supervised: the image alone, a linear head, cross entropy over the data set's classes. The text tower rests.
+    /// Supervised: the image alone, a linear head, cross entropy over the data set's classes.
     Classify(ClassifyConfig),
 }
 
@@ -22,82 +36,95 @@ impl Default for LossConfig {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SigmoidConfig {
-    pub log_t: SigmoidLogT,
-    pub bias: BiasConfig,
-}
-
-/// t' = ln t, the log of the logit scale.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SigmoidLogT {
+/// A scalar of the loss: where it starts and whether it is learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scalar {
     pub init: f64,
     pub learned: bool,
 }
-
-impl Default for SigmoidLogT {
-    fn default() -> Self {
-        Self { init: std::f64::consts::LN_10, learned: true }
-    }
-}
-
-/// b, added to every logit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BiasConfig {
-    pub init: f64,
-    pub mode: BiasMode,
-}
-
-impl Default for BiasConfig {
-    fn default() -> Self {
-        Self { init: -10.0, mode: BiasMode::Learned }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BiasMode {
-    Learned,
-    /// Stays at `init`.
-    Frozen,
-    /// No bias: `init` is not used.
-    None,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SoftmaxConfig {
-    pub log_t: SoftmaxLogT,
-}
-
-/// t' = ln t, the log of the logit scale; CLIP starts at t = 1 / 0.07.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SoftmaxLogT {
-    pub init: f64,
-    pub learned: bool,
-}
-
-impl Default for SoftmaxLogT {
-    fn default() -> Self {
-        Self { init: (1.0_f64 / 0.07).ln(), learned: true }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClassifyConfig {}
 
 impl LossConfig {
-    pub(super) fn validate(&self, _model: &ModelConfig) -> Result<(), ConfigError> {
-        let finite = |key, x: f64| check(key, x.is_finite() && x.abs() < 1e4, || format!("{x} is not a number between -10000 and 10000"));
+    /// t', for the losses that compare images with texts.
+    pub fn log_t(&self) -> Option<Scalar> {
         match self {
-            Self::Sigmoid(c) => finite("loss.log_t.init", c.log_t.init).and_then(|()| finite("loss.bias.init", c.bias.init)),
-            Self::Softmax(c) => finite("loss.log_t.init", c.log_t.init),
-            Self::Classify(_) => Ok(()),
+            Self::Sigmoid(c) => Some(Scalar { init: c.log_t.init, learned: c.log_t.learned }),
+            Self::Softmax(c) => Some(Scalar { init: c.log_t.init, learned: c.log_t.learned }),
+            Self::Classify(_) => None,
         }
     }
+
+    /// b, for the losses that have one.
+    pub fn bias(&self) -> Option<Scalar> {
+        match self {
+            Self::Sigmoid(c) => match c.bias.mode {
+                BiasMode::Learned => Some(Scalar { init: c.bias.init, learned: true }),
+                BiasMode::Frozen => Some(Scalar { init: c.bias.init, learned: false }),
+                BiasMode::None => None,
+            },
+            Self::Softmax(_) | Self::Classify(_) => None,
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let sane = |key, x: f64| check(key, x.is_finite() && x.abs() <= 100.0, || format!("{x} is not a number between -100 and 100"));
+        self.log_t().map_or(Ok(()), |s| sane("loss.log_t.init", s.init))?;
+        self.bias().map_or(Ok(()), |s| sane("loss.bias.init", s.init))
+    }
 }
+
+/// What a contrastive loss compares: this rank's slice of the batch.
+pub struct Pairs<'a, T> {
+    /// Unit embeddings `[n, dim]`, row-major. Ranks may hold different numbers of rows, and none.
+    pub image: &'a [T],
+    /// Unit embeddings `[n, dim]`; row i is the partner of image i. Owned, for it travels.
+    pub text: Vec<T>,
+    pub dim: usize,
+    /// Pairs of all ranks together: B.
+    pub batch: usize,
+    /// Side of the square of logits that exists at one time.
+    pub tile: usize,
+}
+
+/// One rank's share: values and scalar gradients add up over ranks to those of the whole batch, `d_image` and
+/// `d_text` are complete for the rank's own rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossOutput<T> {
+    pub loss: f64,
+    /// ∂L/∂x, `[n, dim]`.
+    pub d_image: Vec<T>,
+    /// ∂L/∂y, `[n, dim]`.
+    pub d_text: Vec<T>,
+    pub d_log_t: f64,
+    pub d_bias: f64,
+    /// Logits of matching pairs.
+    pub positive: Extent,
+    /// Logits of all other pairs.
+    pub negative: Extent,
+}
+
+impl<T: Real> LossOutput<T> {
+    fn zeros(len: usize) -> Self {
+        Self { loss: 0.0, d_image: vec![T::zero(); len], d_text: Vec::new(), d_log_t: 0.0, d_bias: 0.0, positive: Extent::default(), negative: Extent::default() }
+    }
+}
+
+/// This rank's share of the contrastive loss that `config` names; b counts as 0 where there is none.
+///
+/// # Panics
+/// On the supervised loss, which compares no pairs.
+pub fn contrastive<T: Real>(config: &LossConfig, mesh: &Mesh, pairs: Pairs<T>, log_t: f64, bias: f64) -> Result<LossOutput<T>, RankLost> {
+    match config {
+        LossConfig::Sigmoid(_) => sigmoid(mesh, pairs, log_t, bias),
+        LossConfig::Softmax(_) => softmax(mesh, pairs, log_t),
+        LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
+    }
+}
+
+/// The tiles of an m × n matrix, row blocks outside.
+fn tiles(m: usize, n: usize, side: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let blocks = move |length: usize| (0..length).step_by(side).map(move |start| start..(start + side).min(length));
+    blocks(m).flat_map(move |rows| blocks(n).map(move |columns| (rows.clone(), columns)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,23 @@
-//! The two towers.
+//! The model of a run: an image tower, a text tower unless the run is supervised, and the scalars of the loss. It
+//! maps pixels and tokens to embeddings; comparing them is the loss's affair.
 
+pub mod image;
+mod init;
+mod layers;
+pub mod params;
+pub mod text;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::config::{ConfigError, check};
+use super::config::{ConfigError, TrainConfig, check};
 use super::data::DataConfig;
+use super::loss::LossConfig;
 use crate::record::RunId;
+pub use image::{ImageConfig, ImageTower};
+pub use init::initialise;
+pub use text::{TextConfig, TextTower};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,73 +34,13 @@ impl Default for ModelConfig {
     }
 }
 
-/// A vision transformer without class token (unless `pool = "cls"`), pre-norm, GELU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageConfig {
-    pub width: usize,
-    pub depth: usize,
-    pub heads: usize,
-    pub mlp_ratio: usize,
-    /// Side of a square patch in pixels; divides the image size.
-    pub patch: usize,
-    pub pool: ImagePool,
-    pub init: TowerInit,
-}
-
-impl Default for ImageConfig {
-    fn default() -> Self {
-        Self { width: 64, depth: 3, heads: 4, mlp_ratio: 4, patch: 8, pool: ImagePool::Map, init: TowerInit::Random }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImagePool {
-    /// Multi-head attention pooling with one learned probe (SigLIP).
-    Map,
-    /// Mean over patches.
-    Mean,
-    /// A learned class token in front (CLIP).
-    Cls,
-}
-
-/// A transformer over token ids with a learned position embedding, pre-norm, GELU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TextConfig {
-    pub width: usize,
-    pub depth: usize,
-    pub heads: usize,
-    pub mlp_ratio: usize,
-    /// Tokens a caption is padded or cut to.
-    pub context: usize,
-    pub pool: TextPool,
-    pub init: TowerInit,
-}
-
-impl Default for TextConfig {
-    fn default() -> Self {
-        Self { width: 64, depth: 2, heads: 4, mlp_ratio: 4, context: 16, pool: TextPool::Last, init: TowerInit::Random }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TextPool {
-    /// The last position, padding included (SigLIP's "sticky" end token).
-    Last,
-    /// Mean over all positions.
-    Mean,
-}
-
 /// Where a tower's weights come from: `"random"`, or `{ from = "NAME" }`, a run that is done first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TowerInit {
     #[default]
     Random,
-    /// The final weights of the same tower of another run of this workspace.
+    /// The final weights of the same tower of another run of this workspace, all but the projection.
     From(RunId),
 }
 
@@ -102,13 +55,59 @@ impl ModelConfig {
 
     pub(super) fn validate(&self, data: &DataConfig) -> Result<(), ConfigError> {
         let Self { embed_dim, image, text } = self;
+        let divides = |width: usize, heads: usize| width > 0 && heads > 0 && width.is_multiple_of(heads);
+        let side = data.image_size();
         check("model.embed_dim", (1..=1 << 16).contains(embed_dim), || format!("{embed_dim} is not between 1 and 65536"))?;
-        check("model.image.heads", image.heads > 0 && image.width > 0 && image.width % image.heads == 0, || format!("width {} does not divide among {} heads", image.width, image.heads))?;
-        check("model.text.heads", text.heads > 0 && text.width > 0 && text.width % text.heads == 0, || format!("width {} does not divide among {} heads", text.width, text.heads))?;
+        check("model.image.heads", divides(image.width, image.heads), || format!("width {} does not divide among {} heads", image.width, image.heads))?;
+        check("model.text.heads", divides(text.width, text.heads), || format!("width {} does not divide among {} heads", text.width, text.heads))?;
         check("model.image.mlp_ratio", image.mlp_ratio > 0, || "must be at least 1".into())?;
         check("model.text.mlp_ratio", text.mlp_ratio > 0, || "must be at least 1".into())?;
-        let side = data.image_size();
-        check("model.image.patch", image.patch > 0 && side % image.patch == 0, || format!("patches of {} do not tile images of {side} pixels", image.patch))?;
+        check("model.image.patch", image.patch > 0 && side.is_multiple_of(image.patch), || format!("patches of {} do not tile images of {side} pixels", image.patch))?;
         check("model.text.context", (2..=4096).contains(&text.context), || format!("{} is not between 2 and 4096 tokens", text.context))
     }
+}
+
+#[derive(Module, Debug)]
+pub struct Model {
+    pub image: ImageTower,
+    pub text: Option<TextTower>,
+    /// t', `[1]`.
+    pub log_t: Option<Param<Tensor<1>>>,
+    /// b, `[1]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Model {
+    /// The model that `config` describes, on `device`, with all parameters at zero.
+    pub fn zeros(config: &TrainConfig, vocabulary: usize, classes: usize, device: &Device) -> Self {
+        let scalar = || layers::zeros([1], device);
+        let ModelConfig { embed_dim, image, text } = &config.model;
+        let supervised = matches!(config.loss, LossConfig::Classify(_));
+        let outputs = if supervised { classes } else { *embed_dim };
+        Self {
+            image: ImageTower::new(image, config.data.image_size(), outputs, device),
+            text: (!supervised).then(|| TextTower::new(text, vocabulary, *embed_dim, device)),
+            log_t: config.loss.log_t().map(|_| scalar()),
+            bias: config.loss.bias().map(|_| scalar()),
+        }
+    }
+
+    /// Unit embeddings `[batch, embed_dim]` of pixels `[batch, size, size, 3]`.
+    pub fn embed_images(&self, pixels: Tensor<4>) -> Tensor<2> {
+        normalise(self.image.forward(pixels))
+    }
+
+    /// Unit embeddings `[batch, embed_dim]` of tokens `[batch, context]`.
+    ///
+    /// # Panics
+    /// On a supervised model, which has no text tower.
+    pub fn embed_texts(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+        normalise(self.text.as_ref().expect("a contrastive model has a text tower").forward(tokens))
+    }
+}
+
+/// Rows of length 1.
+fn normalise(x: Tensor<2>) -> Tensor<2> {
+    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+    x / norm
 }

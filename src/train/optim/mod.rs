@@ -1,8 +1,15 @@
-//! The optimisers.
+//! How parameters move: the schedule of the learning rate, each group's share of it, and the optimiser. It works on
+//! the flat vector of all parameters; which tensor lies where is `model::params`' affair.
+
+pub mod adamw;
+mod schedule;
 
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
+use super::loss::LossConfig;
+use super::model::params::{Group, Part};
+pub use schedule::{Decay, ScheduleConfig};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,7 +19,7 @@ pub struct OptimConfig {
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
-    /// Decoupled, times the learning rate (AdamW); matrices only: gains, biases, embeddings, t' and b have none.
+    /// Decoupled and times the learning rate (AdamW); matrices only: gains, biases, embeddings, t' and b have none.
     pub weight_decay: f64,
     /// Clip the global gradient norm to this; 0 is off.
     pub clip_norm: f64,
@@ -23,40 +30,25 @@ pub struct OptimConfig {
 
 impl Default for OptimConfig {
     fn default() -> Self {
-        Self { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0, schedule: ScheduleConfig::default(), image: GroupConfig::default(), text: GroupConfig::default() }
+        Self {
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            clip_norm: 1.0,
+            schedule: ScheduleConfig::default(),
+            image: GroupConfig::default(),
+            text: GroupConfig::default(),
+        }
     }
-}
-
-/// The learning rate over a run: linear warm-up from 0, then a decay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ScheduleConfig {
-    pub decay: Decay,
-    /// Examples over which the rate rises to its peak.
-    pub warmup: u64,
-}
-
-impl Default for ScheduleConfig {
-    fn default() -> Self {
-        Self { decay: Decay::Cosine, warmup: 6_000 }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decay {
-    /// Half a cosine to 0 at the end of the budget.
-    Cosine,
-    /// A straight line to 0 at the end of the budget.
-    Linear,
-    Constant,
 }
 
 /// One tower's part of the optimiser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
-    /// Multiplies the learning rate; 0 locks the tower.
+    /// Multiplies the learning rate; 0 keeps the tower as it starts.
     pub lr_mult: f64,
     /// Multiplies the weight decay.
     pub wd_mult: f64,
@@ -68,7 +60,25 @@ impl Default for GroupConfig {
     }
 }
 
+/// What one group of parameters gets of an update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    pub lr_mult: f64,
+    pub weight_decay: f64,
+}
+
 impl OptimConfig {
+    pub fn rates(&self, group: Group, loss: &LossConfig) -> Rates {
+        let scalar = |learned: bool| GroupConfig { lr_mult: f64::from(u8::from(learned)), wd_mult: 0.0 };
+        let GroupConfig { lr_mult, wd_mult } = match group.part {
+            Part::Image => self.image.clone(),
+            Part::Text => self.text.clone(),
+            Part::LogT => scalar(loss.log_t().is_some_and(|s| s.learned)),
+            Part::Bias => scalar(loss.bias().is_some_and(|s| s.learned)),
+        };
+        Rates { lr_mult, weight_decay: if group.decays { self.weight_decay * wd_mult } else { 0.0 } }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let not_negative = |key, x: f64| check(key, x.is_finite() && x >= 0.0, || format!("{x} is not a finite number from 0 up"));
         let fraction = |key, x: f64| check(key, (0.0..1.0).contains(&x), || format!("{x} is not in [0, 1)"));

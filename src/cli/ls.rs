@@ -1,0 +1,123 @@
+//! `siglab ls`: the runs of the workspace, or of one experiment, and how each of them stands.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{DONE, label, parse_set, print};
+use crate::record::{RunId, Wish};
+use crate::sched::{Standing, View, standing};
+use crate::spec::{Experiment, Schema};
+use crate::store::{Run, RunState};
+use crate::util::{human_count, printable};
+use crate::workbench::Workbench;
+
+/// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Only the runs of this experiment.
+    pub file: Option<PathBuf>,
+    /// Set a key of the experiment's base settings.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_set, requires = "file")]
+    pub set: Vec<(String, String)>,
+    /// One JSON object a run.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
+    let wanted: Option<BTreeSet<RunId>> = match &args.file {
+        None => None,
+        Some(file) => {
+            let grid = Experiment::load(file, &args.set)?.expand()?;
+            Some(
+                grid.runs()
+                    .into_iter()
+                    .map(|spec| spec.id.clone())
+                    .collect(),
+            )
+        }
+    };
+    let workbench = Workbench::open(workspace)?;
+    let (store, schema) = (workbench.store(), Schema::learn());
+    let view = View::at_rest(store);
+    let is_wanted = |id: &RunId| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
+    let runs: Vec<&Run> = store.runs().filter(|run| is_wanted(run.id())).collect();
+    if args.json {
+        print(
+            &runs
+                .iter()
+                .map(|run| format!("{}\n", object(run, &view)))
+                .collect::<String>(),
+        )?;
+    } else if runs.is_empty() {
+        eprintln!("no runs in {}", workspace.display());
+    } else {
+        let heading = columns([
+            "RUN", "STATE", "DONE", "EXAMPLES", "LOSS", "TOP-1", "SETTINGS",
+        ]);
+        let lines = runs.iter().map(|run| line(run, &view, &schema));
+        print(&[heading].into_iter().chain(lines).collect::<String>())?;
+    }
+    for (id, why) in store.unreadable().iter().filter(|(id, _)| is_wanted(id)) {
+        eprintln!("{id}  unreadable: {}", printable(why));
+    }
+    Ok(DONE)
+}
+
+fn columns([run, state, done, examples, loss, top1, settings]: [&str; 7]) -> String {
+    format!("{run:10}  {state:11}  {done:>5}  {examples:>8}  {loss:>8}  {top1:>6}  {settings}\n")
+}
+
+fn line(run: &Run, view: &View, schema: &Schema) -> String {
+    let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or("-".into(), show);
+    let mut settings = label::of_run(schema, run);
+    if let Some(why) = why(run, view) {
+        settings = format!("{settings}  ({why})");
+    }
+    columns([
+        run.id().as_str(),
+        run.state.name(),
+        &format!("{:.0} %", (100.0 * run.progress()).floor()),
+        &human_count(run.examples as f64),
+        &number(run.latest("loss"), |loss| format!("{loss:.4}")),
+        &number(run.evaluated("zeroshot/top1"), |top1| {
+            format!("{:.1} %", 100.0 * top1)
+        }),
+        &settings,
+    ])
+}
+
+/// Why a run is where it is, if its state alone does not say.
+fn why(run: &Run, view: &View) -> Option<String> {
+    Some(match (&run.state, standing(view, run.id())?) {
+        (RunState::Failed { reason }, _) => printable(reason),
+        (RunState::Diverged { step, reason }, _) => {
+            format!("at step {step}: {}", printable(reason))
+        }
+        (_, Standing::Held(Wish::Pause)) => "paused on request".into(),
+        (_, Standing::Held(_)) => "stopped on request".into(),
+        (_, Standing::Blocked { by }) => format!("blocked: prerequisite {by} has no result"),
+        (_, Standing::Waiting { needs }) => format!("waits for {needs}"),
+        (RunState::Interrupted { cause: Some(cause) }, _) => printable(cause),
+        _ => return None,
+    })
+}
+
+fn object(run: &Run, view: &View) -> Value {
+    json!({
+        "run": run.id(),
+        "state": run.state.name(),
+        "why": why(run, view),
+        "attempt": run.attempt,
+        "progress": run.progress(),
+        "examples": run.examples,
+        "of": run.spec.config.train.examples,
+        "examples_per_second": run.speed(),
+        "loss": run.latest("loss"),
+        "zeroshot/top1": run.evaluated("zeroshot/top1"),
+        "damaged_lines": run.damaged,
+        "config": run.spec.config,
+    })
+}

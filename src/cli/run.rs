@@ -1,0 +1,171 @@
+//! `siglab run FILE`: the scheduler, in the foreground with progress, or with `--detach` in the background.
+
+mod detach;
+mod session;
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, stderr};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::progress::{Bars, Json, Lines, Named, Progress};
+use super::{DONE, FAILED, label, print};
+use crate::exec::{Local, Slot, device};
+use crate::record::RunId;
+use crate::sched::{Scheduler, SchedulerLock};
+use crate::spec::{Experiment, Grid, RunSpec};
+use crate::store::{RunState, Store};
+use crate::util::printable;
+use crate::workbench::Workbench;
+
+/// Train every run of an experiment that has no result yet, then show the table.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The experiment file.
+    pub file: PathBuf,
+    /// Set a key of the base settings, over the file's.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_set)]
+    pub set: Vec<(String, String)>,
+    /// Show what would start and start nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Report as one JSON object a line on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Devices to train on.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
+    pub device: Vec<String>,
+    /// Runs at a time [default: one a device; on `cpu` alone one a core].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Schedule in the background; the workers outlive the terminal in any case.
+    #[arg(long, conflicts_with_all = ["dry_run", "json"])]
+    pub detach: bool,
+}
+
+pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
+    let experiment = Experiment::load(&args.file, &args.set)?;
+    let grid = experiment.expand()?;
+    grid.require_valid(&experiment)?;
+    let specs: Vec<RunSpec> = grid.runs().into_iter().cloned().collect();
+    let names = names(&grid);
+    let mut workbench = Workbench::open(workspace)?;
+    let startable = specs
+        .iter()
+        .filter(|spec| can_start(workbench.store(), spec))
+        .count();
+    let slots = slots(&args, startable)?;
+    if args.dry_run {
+        return dry_run(&args, workbench.store(), &names);
+    }
+    if startable == 0 {
+        return session::nothing_to_do(&workbench, &names, &mut *progress(&args, &names));
+    }
+    workbench.create()?;
+    if args.detach {
+        return detach::start(workspace, &args);
+    }
+    let lock = SchedulerLock::acquire(workspace)?;
+    workbench.submit(&specs)?;
+    let program = std::env::current_exe().context("cannot find the path of this programme")?;
+    let scope = specs.iter().map(|spec| spec.id.clone()).collect();
+    let mut scheduler = Scheduler::new(lock, Local::new(program, slots), scope);
+    session::run(
+        &mut workbench,
+        &mut scheduler,
+        &names,
+        &mut *progress(&args, &names),
+    )
+}
+
+/// The runs of the grid in the order to start them, prerequisites by their names in the file.
+fn names(grid: &Grid) -> Vec<Named> {
+    let of_prerequisite = |(name, spec): &(String, RunSpec)| Named {
+        id: spec.id.clone(),
+        label: printable(name),
+    };
+    let mut names: Vec<Named> = grid.prerequisites.iter().map(of_prerequisite).collect();
+    let mut seen: BTreeSet<RunId> = names.iter().map(|named| named.id.clone()).collect();
+    for cell in &grid.cells {
+        let Some(spec) = cell.run().filter(|spec| seen.insert(spec.id.clone())) else {
+            continue;
+        };
+        let seed = json!(cell.seed);
+        let settings = cell
+            .settings
+            .iter()
+            .map(|(key, value)| (key.as_str(), value));
+        let label = label::label(settings.chain([("seed", &seed)]));
+        names.push(Named {
+            id: spec.id.clone(),
+            label,
+        });
+    }
+    names
+}
+
+/// Room for as many runs at a time as were asked for, or as are sensible for what is to be done: a small run uses
+/// one core well and several badly.
+fn slots(args: &Args, startable: usize) -> anyhow::Result<Vec<Slot>> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let sensible = if args.device.len() > 1 {
+        args.device.len()
+    } else {
+        cores.min(startable).max(1)
+    };
+    Ok(device::slots(
+        &args.device,
+        args.jobs.unwrap_or(sensible),
+        cores,
+    )?)
+}
+
+fn can_start(store: &Store, spec: &RunSpec) -> bool {
+    store.get(&spec.id).is_none_or(|run| !run.state.is_over())
+}
+
+fn dry_run(args: &Args, store: &Store, names: &[Named]) -> anyhow::Result<u8> {
+    let line = |Named { id, label }: &Named| {
+        let state = store.get(id).map_or("new", |run| run.state.name());
+        let starts = store
+            .get(id)
+            .is_none_or(|run| !run.state.is_over() && run.state != RunState::Running);
+        if args.json {
+            format!(
+                "{}\n",
+                json!({ "run": id, "label": label, "state": state, "starts": starts })
+            )
+        } else {
+            format!(
+                "{id}  {state:11}  {:6}  {label}\n",
+                if starts { "starts" } else { "" }
+            )
+        }
+    };
+    print(&names.iter().map(line).collect::<String>())?;
+    Ok(DONE)
+}
+
+fn progress(args: &Args, names: &[Named]) -> Box<dyn Progress> {
+    if args.json {
+        Box::new(Json::new())
+    } else if stderr().is_terminal() {
+        Box::new(Bars::new(
+            names
+                .iter()
+                .map(|named| named.label.chars().count())
+                .max()
+                .unwrap_or(0),
+        ))
+    } else {
+        Box::new(Lines::new())
+    }
+}

@@ -1,0 +1,356 @@
+//! An experiment file, read and checked key by key: one question, the settings that all its runs share, and the
+//! axes along which they differ. What the axes make together is [`super::Grid`]'s.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::SpecError;
+use super::path;
+use super::prerequisite::{Prerequisite, stand_in};
+use super::schema::{Problem, Schema};
+use super::sections;
+use super::source::{self, Place};
+
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    pub path: PathBuf,
+    pub question: String,
+    /// What all cells share; a later setting of the same key wins.
+    pub base: Vec<Setting>,
+    /// `[axes]` in the order of the file, then each `[[zip]]`.
+    pub axes: Vec<Axis>,
+    pub excludes: Vec<Exclude>,
+    pub seeds: Vec<u64>,
+    pub reports: Vec<Report>,
+    pub(super) prerequisites: Vec<Prerequisite>,
+    pub(super) schema: Schema,
+}
+
+/// One leaf and where it was said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    pub key: String,
+    pub value: Value,
+    pub at: Place,
+}
+
+/// One way in which cells differ: a key and its values, or several keys that move together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    pub keys: Vec<String>,
+    pub points: Vec<Point>,
+    pub(super) section: &'static str,
+    pub(super) at: Place,
+}
+
+/// One position on an axis: a value for each of its keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub values: Vec<Value>,
+    pub(super) at: Vec<Place>,
+}
+
+/// Cells that are left out: those with all these values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exclude {
+    pub when: Vec<Setting>,
+    pub at: Place,
+}
+
+/// One table that the file asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub title: Option<String>,
+    /// Positions in [`Experiment::axes`].
+    pub rows: Option<usize>,
+    pub columns: Option<usize>,
+    pub metric: String,
+}
+
+impl Axis {
+    /// The axis as a heading: its keys.
+    pub fn name(&self) -> String {
+        self.keys.join(", ")
+    }
+}
+
+impl Point {
+    pub(super) fn value_at(&self, index: usize, rest: &str) -> Option<&Value> {
+        if rest.is_empty() {
+            Some(&self.values[index])
+        } else {
+            path::get(&self.values[index], rest)
+        }
+    }
+
+    /// The position as the label of a row or column: its values.
+    pub fn label(&self) -> String {
+        self.values
+            .iter()
+            .map(path::label)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+impl Exclude {
+    /// The condition as words: `loss.kind = softmax and loss.bias.init = 0`.
+    pub fn label(&self) -> String {
+        self.when
+            .iter()
+            .map(|setting| format!("{} = {}", setting.key, path::label(&setting.value)))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    }
+}
+
+impl Experiment {
+    /// Read `file`; `sets` (`--set key=value`) go on top of its `[base]`.
+    pub fn load(file: &Path, sets: &[(String, String)]) -> Result<Self, SpecError> {
+        Self::parse(file, &source::read_text(file)?, sets)
+    }
+
+    /// [`Experiment::load`] of a text that is already there.
+    pub fn parse(file: &Path, text: &str, sets: &[(String, String)]) -> Result<Self, SpecError> {
+        let document = source::parse(file, text)?;
+        let mut experiment = sections::read(file, &document)?;
+        experiment.set(sets)?;
+        experiment.check()?;
+        Ok(experiment)
+    }
+
+    /// The axis that has `key`.
+    pub fn axis_of(&self, key: &str) -> Option<usize> {
+        self.axes
+            .iter()
+            .position(|axis| axis.keys.iter().any(|k| k == key))
+    }
+
+    /// Where a cell's value of `key` comes from: an axis, which of its keys, and the rest of the path inside its value.
+    pub(super) fn locate<'k>(&self, key: &'k str) -> Option<(usize, usize, &'k str)> {
+        let keys = self.axes.iter().enumerate().flat_map(|(axis, a)| {
+            a.keys
+                .iter()
+                .enumerate()
+                .map(move |(index, k)| (axis, index, k))
+        });
+        let around = keys.filter(|(_, _, k)| *k == key || path::is_inside(key, k));
+        around
+            .max_by_key(|(_, _, k)| k.len())
+            .map(|(axis, index, k)| (axis, index, key[k.len()..].trim_start_matches('.')))
+    }
+
+    /// The values that the axes give `key`.
+    pub(super) fn values_at(&self, key: &str) -> Vec<&Value> {
+        let Some((axis, index, rest)) = self.locate(key) else {
+            return Vec::new();
+        };
+        self.axes[axis]
+            .points
+            .iter()
+            .filter_map(|point| point.value_at(index, rest))
+            .collect()
+    }
+
+    /// The tables to show: those asked for, or the first two axes over zero-shot accuracy.
+    pub fn reports(&self) -> Vec<Report> {
+        if self.reports.is_empty() {
+            let axis = |index| (index < self.axes.len()).then_some(index);
+            vec![Report {
+                title: None,
+                rows: axis(0),
+                columns: axis(1),
+                metric: "zeroshot/top1".into(),
+            }]
+        } else {
+            self.reports.clone()
+        }
+    }
+
+    /// [`Experiment::reports`], or one table as flags ask for it, with the first report for what they leave open.
+    pub fn reports_with(
+        &self,
+        rows: Option<&str>,
+        columns: Option<&str>,
+        metric: Option<&str>,
+    ) -> Result<Vec<Report>, SpecError> {
+        let mut reports = self.reports();
+        if rows.or(columns).or(metric).is_some() {
+            reports.truncate(1);
+        }
+        let axis = |flag: &str, key: &str| {
+            let known: Vec<&str> = self.axis_keys().collect();
+            let unknown = || {
+                let problem = format!("--{flag} {key} names no axis of this file");
+                self.error(Place::File, key, &problem, &format!("one of {}", known.join(", ")))
+            };
+            self.axis_of(key).ok_or_else(unknown)
+        };
+        for report in &mut reports {
+            let before = (report.rows, report.columns);
+            if let Some(key) = rows {
+                report.rows = Some(axis("rows", key)?);
+                // The axis that was taken from the columns leaves its place to the one that it displaced.
+                report.columns = if report.rows == before.1 { before.0 } else { before.1 };
+            }
+            if let Some(key) = columns {
+                report.columns = Some(axis("columns", key)?);
+                if report.columns == report.rows {
+                    report.rows = if rows.is_some() { None } else { before.1 };
+                }
+            }
+            if let Some(metric) = metric {
+                report.title = None;
+                report.metric = metric.to_owned();
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Every key that some axis has.
+    pub(super) fn axis_keys(&self) -> impl Iterator<Item = &str> {
+        self.axes.iter().flat_map(|axis| axis.keys.iter().map(String::as_str))
+    }
+
+    fn set(&mut self, sets: &[(String, String)]) -> Result<(), SpecError> {
+        for (key, text) in sets {
+            let value = source::parse_flag(key, text)?;
+            let name = key
+                .strip_prefix("runs.")
+                .and_then(|rest| rest.split_once('.'));
+            let named = name.and_then(|(name, rest)| {
+                Some((
+                    self.prerequisites.iter_mut().find(|run| run.name == name)?,
+                    rest,
+                ))
+            });
+            let (settings, key) = match named {
+                Some((run, key)) => (&mut run.settings, key),
+                None => (&mut self.base, key.as_str()),
+            };
+            settings.retain(|setting| setting.key != key && !path::is_inside(&setting.key, key));
+            settings.push(Setting {
+                key: key.to_owned(),
+                value,
+                at: Place::Flag,
+            });
+        }
+        Ok(())
+    }
+
+    /// Each key and value on its own; what they make together is checked cell by cell.
+    fn check(&self) -> Result<(), SpecError> {
+        for setting in &self.base {
+            self.check_value(setting.at, "base", &setting.key, &setting.value)?;
+            if setting.at == Place::Flag && self.axis_of(&setting.key).is_some() {
+                return Err(self.error(
+                    Place::Flag,
+                    &setting.key,
+                    "is an axis of this file, so the flag would change nothing",
+                    "a key that is no axis",
+                ));
+            }
+        }
+        for run in &self.prerequisites {
+            for setting in &run.settings {
+                self.check_value(
+                    setting.at,
+                    &format!("runs.{}", run.name),
+                    &setting.key,
+                    &setting.value,
+                )?;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for axis in &self.axes {
+            for (index, key) in axis.keys.iter().enumerate() {
+                if !seen.insert(key) {
+                    return Err(self.error(
+                        axis.at,
+                        &shown(axis.section, key),
+                        "is an axis already",
+                        "each key in one axis or zip",
+                    ));
+                }
+                for point in &axis.points {
+                    self.check_value(point.at[index], axis.section, key, &point.values[index])?;
+                }
+            }
+            let mut values = BTreeSet::new();
+            if let Some(twice) = axis.points.iter().find(|point| {
+                !values.insert(
+                    point
+                        .values
+                        .iter()
+                        .map(Value::to_string)
+                        .collect::<Vec<_>>(),
+                )
+            }) {
+                return Err(self.error(
+                    twice.at[0],
+                    &shown(axis.section, &axis.name()),
+                    &format!("{} is there twice", twice.label()),
+                    "each value once; repetitions are `[seeds]`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_value(
+        &self,
+        at: Place,
+        section: &str,
+        key: &str,
+        value: &Value,
+    ) -> Result<(), SpecError> {
+        if key == "seed" && !section.starts_with("runs") {
+            return Err(self.error(
+                at,
+                &shown(section, key),
+                "seeds are not a setting of the grid",
+                "a section `[seeds]` with `count` or `values`",
+            ));
+        }
+        let with_ids = stand_in(key, value);
+        self.schema
+            .check(key, &with_ids)
+            .map_err(|problem| self.problem(at, section, problem))
+    }
+
+    pub(super) fn problem(
+        &self,
+        at: Place,
+        section: &str,
+        Problem {
+            key,
+            problem,
+            expected,
+        }: Problem,
+    ) -> SpecError {
+        self.error(
+            at,
+            &if at == Place::Flag {
+                key
+            } else {
+                shown(section, &key)
+            },
+            &problem,
+            &expected,
+        )
+    }
+
+    pub(super) fn error(&self, at: Place, key: &str, problem: &str, expected: &str) -> SpecError {
+        SpecError::setting(&self.path, at, key, problem, expected)
+    }
+}
+
+/// A key as the file has it: `base.optim.lr`, `axes."optim.lr"`.
+pub(super) fn shown(section: &str, key: &str) -> String {
+    match section {
+        "axes" | "zip" | "exclude" => format!("{section}.\"{key}\""),
+        _ => path::join(section, key),
+    }
+}

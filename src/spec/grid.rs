@@ -1,0 +1,312 @@
+//! An experiment's axes multiplied out: every cell with its settings, and the run it asks for or the reason why it
+//! asks for none. Nothing here looks at what has been run.
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::RunSpec;
+use super::error::SpecError;
+use super::experiment::Experiment;
+use super::path;
+use super::prerequisite::Named;
+use super::source::Place;
+use crate::record::RunId;
+
+/// Cells that one grid may have.
+pub const LIMIT: usize = 100_000;
+
+#[derive(Clone, Debug)]
+pub struct Grid {
+    /// The named runs that some cell starts from, each after those that it needs itself.
+    pub prerequisites: Vec<(String, RunSpec)>,
+    /// In the order of the axes, the last one fastest, then the seeds.
+    pub cells: Vec<Cell>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The point on each of [`Experiment::axes`].
+    pub position: Vec<usize>,
+    /// What the axes set, as the file says it.
+    pub settings: Vec<(String, Value)>,
+    pub seed: u64,
+    pub kind: CellKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum CellKind {
+    Run(Box<RunSpec>),
+    /// Left out by this one of [`Experiment::excludes`].
+    Excluded {
+        by: usize,
+    },
+    /// Its settings do not go together.
+    Invalid {
+        reason: SpecError,
+    },
+}
+
+impl Grid {
+    /// Every run to be done, once: prerequisites first, then cells in order.
+    pub fn runs(&self) -> Vec<&RunSpec> {
+        let mut seen = BTreeSet::new();
+        let cells = self.cells.iter().filter_map(Cell::run);
+        self.prerequisites
+            .iter()
+            .map(|(_, spec)| spec)
+            .chain(cells)
+            .filter(|spec| seen.insert(&spec.id))
+            .collect()
+    }
+
+    /// Refuse a grid with cells that cannot run: whoever starts runs asks this first.
+    pub fn require_valid(&self, experiment: &Experiment) -> Result<(), SpecError> {
+        let mut reasons = self.cells.iter().filter_map(|cell| match &cell.kind {
+            CellKind::Invalid { reason } => Some(reason),
+            _ => None,
+        });
+        let Some(first) = reasons.next() else {
+            return Ok(());
+        };
+        match reasons.count() {
+            0 => Err(first.clone()),
+            others => Err(SpecError::InvalidCells {
+                file: Place::File.show(&experiment.path),
+                cells: self.cells.len(),
+                others,
+                first: Box::new(first.clone()),
+            }),
+        }
+    }
+}
+
+impl Cell {
+    pub fn run(&self) -> Option<&RunSpec> {
+        match &self.kind {
+            CellKind::Run(spec) => Some(spec),
+            CellKind::Excluded { .. } | CellKind::Invalid { .. } => None,
+        }
+    }
+}
+
+impl Experiment {
+    /// Multiply the axes and seeds out. Cells that cannot run are in the grid, with their reason.
+    pub fn expand(&self) -> Result<Grid, SpecError> {
+        let count = self.count()?;
+        let named = Named::resolve(self)?;
+        let expansion = Expansion::new(self, &named)?;
+        let cells: Vec<Cell> = (0..count)
+            .into_par_iter()
+            .map(|index| expansion.cell(index))
+            .collect();
+        let mut needed: BTreeSet<&RunId> = cells
+            .iter()
+            .filter_map(Cell::run)
+            .flat_map(|spec| spec.config.model.prerequisites())
+            .collect();
+        for (_, spec) in named.0.iter().rev() {
+            if needed.contains(&spec.id) {
+                needed.extend(spec.config.model.prerequisites());
+            }
+        }
+        let prerequisites = named
+            .0
+            .iter()
+            .filter(|(_, spec)| needed.contains(&spec.id))
+            .cloned()
+            .collect();
+        Ok(Grid {
+            prerequisites,
+            cells,
+        })
+    }
+
+    fn count(&self) -> Result<usize, SpecError> {
+        let lengths = self
+            .axes
+            .iter()
+            .map(|axis| (axis.name(), axis.points.len()))
+            .chain([("seeds".into(), self.seeds.len())]);
+        let lengths: Vec<(String, usize)> = lengths.collect();
+        let count = lengths.iter().fold(1u128, |count, (_, length)| {
+            count.saturating_mul(*length as u128)
+        });
+        match usize::try_from(count) {
+            Ok(count) if count <= LIMIT => Ok(count),
+            _ => {
+                let lengths: Vec<String> = lengths
+                    .iter()
+                    .map(|(name, length)| format!("{name}: {length}"))
+                    .collect();
+                Err(SpecError::TooManyCells {
+                    file: Place::File.show(&self.path),
+                    count,
+                    lengths: lengths.join(", "),
+                    limit: LIMIT,
+                })
+            }
+        }
+    }
+}
+
+/// What all cells of one expansion share.
+struct Expansion<'e> {
+    experiment: &'e Experiment,
+    base: Value,
+    /// Per axis and point, the values with names of runs replaced by ids.
+    values: Vec<Vec<Vec<Value>>>,
+    /// Axis and index of each key, tables before the keys inside them.
+    order: Vec<(usize, usize)>,
+    /// Per exclude: the axes it speaks of and, for each, the points it holds at.
+    excludes: Vec<Vec<(usize, Vec<bool>)>>,
+}
+
+impl<'e> Expansion<'e> {
+    fn new(experiment: &'e Experiment, named: &Named) -> Result<Self, SpecError> {
+        let mut base = json!({});
+        for setting in &experiment.base {
+            path::set(
+                &mut base,
+                &setting.key,
+                named.with_ids(experiment, setting.at, "base", &setting.key, &setting.value)?,
+            );
+        }
+        let mut values = Vec::with_capacity(experiment.axes.len());
+        for axis in &experiment.axes {
+            let point = |point: &super::Point| {
+                let value = |(i, key): (usize, &String)| {
+                    named.with_ids(experiment, point.at[i], axis.section, key, &point.values[i])
+                };
+                axis.keys
+                    .iter()
+                    .enumerate()
+                    .map(value)
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            values.push(
+                axis.points
+                    .iter()
+                    .map(point)
+                    .collect::<Result<Vec<_>, _>>()?,
+            );
+        }
+        let keys = experiment
+            .axes
+            .iter()
+            .enumerate()
+            .flat_map(|(a, axis)| (0..axis.keys.len()).map(move |i| (a, i)));
+        let mut order: Vec<(usize, usize)> = keys.collect();
+        order.sort_by_key(|&(a, i)| experiment.axes[a].keys[i].matches('.').count());
+        let holds = |setting: &super::Setting| {
+            let (axis, index, rest) = experiment.locate(&setting.key)?;
+            let points = &experiment.axes[axis].points;
+            Some((
+                axis,
+                points
+                    .iter()
+                    .map(|point| point.value_at(index, rest) == Some(&setting.value))
+                    .collect(),
+            ))
+        };
+        let excludes = experiment
+            .excludes
+            .iter()
+            .map(|exclude| exclude.when.iter().filter_map(holds).collect())
+            .collect();
+        Ok(Self {
+            experiment,
+            base,
+            values,
+            order,
+            excludes,
+        })
+    }
+
+    fn cell(&self, index: usize) -> Cell {
+        let Experiment { axes, seeds, .. } = self.experiment;
+        let (mut rest, seed) = (index / seeds.len(), seeds[index % seeds.len()]);
+        let mut position = vec![0; axes.len()];
+        for (place, axis) in position.iter_mut().zip(axes).rev() {
+            *place = rest % axis.points.len();
+            rest /= axis.points.len();
+        }
+        let chosen = axes.iter().zip(&position).flat_map(|(axis, &p)| {
+            axis.keys
+                .iter()
+                .cloned()
+                .zip(axis.points[p].values.iter().cloned())
+        });
+        let settings = chosen.collect();
+        let excluded = self.excludes.iter().position(|conditions| {
+            conditions
+                .iter()
+                .all(|(axis, holds)| holds[position[*axis]])
+        });
+        let kind = match excluded {
+            Some(by) => CellKind::Excluded { by },
+            None => self.run(&position, seed).map_or_else(
+                |reason| CellKind::Invalid { reason },
+                |spec| CellKind::Run(Box::new(spec)),
+            ),
+        };
+        Cell {
+            position,
+            settings,
+            seed,
+            kind,
+        }
+    }
+
+    fn run(&self, position: &[usize], seed: u64) -> Result<RunSpec, SpecError> {
+        let experiment = self.experiment;
+        let mut document = self.base.clone();
+        for &(axis, index) in &self.order {
+            path::set(
+                &mut document,
+                &experiment.axes[axis].keys[index],
+                self.values[axis][position[axis]][index].clone(),
+            );
+        }
+        path::set(&mut document, "seed", json!(seed));
+        let config = experiment.schema.read(&document).map_err(|problem| {
+            let (at, section) = self.origin(&problem.key, position);
+            experiment.problem(at, section, problem)
+        })?;
+        config.validate().map_err(|e| {
+            let (at, section) = self.origin(e.key, position);
+            experiment.error(
+                at,
+                &super::experiment::shown(section, e.key),
+                &e.problem,
+                "",
+            )
+        })?;
+        Ok(RunSpec::in_schema(&experiment.schema, config))
+    }
+
+    /// Who said the value of `key` in a cell: the last to set it, its table or a part of it.
+    fn origin(&self, key: &str, position: &[usize]) -> (Place, &'static str) {
+        let related = |other: &str| {
+            other == key || path::is_inside(key, other) || path::is_inside(other, key)
+        };
+        let axes = &self.experiment.axes;
+        let axis = self
+            .order
+            .iter()
+            .rev()
+            .find(|&&(axis, index)| related(&axes[axis].keys[index]));
+        let base = || {
+            self.experiment
+                .base
+                .iter()
+                .rev()
+                .find(|setting| related(&setting.key))
+                .map(|setting| (setting.at, "base"))
+        };
+        axis.map(|&(a, i)| (axes[a].points[position[a]].at[i], axes[a].section))
+            .or_else(base)
+            .unwrap_or((Place::File, ""))
+    }
+}

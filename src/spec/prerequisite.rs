@@ -1,0 +1,164 @@
+//! Runs that must be done before a cell can start, because a tower starts from their weights: `[runs.NAME]`, told by
+//! its own settings on top of the defaults (not of `[base]`: what it is should not change when the grid's base
+//! does), and named by `{ from = "NAME" }`. Here names become run ids; nothing is scheduled.
+
+use serde_json::{Value, json};
+
+use super::RunSpec;
+use super::error::SpecError;
+use super::experiment::{Experiment, Setting, shown};
+use super::path;
+use super::source::Place;
+use crate::record::RunId;
+
+/// Settings whose value may name another run.
+const TOWERS: [&str; 2] = ["model.image.init", "model.text.init"];
+
+/// `[runs.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Prerequisite {
+    pub name: String,
+    pub settings: Vec<Setting>,
+    pub at: Place,
+}
+
+/// The prerequisites by name, those that others need first.
+pub struct Named(pub Vec<(String, RunSpec)>);
+
+/// `value` with any name of a run in it replaced by an id, for a check that cannot know it yet.
+pub fn stand_in(key: &str, value: &Value) -> Value {
+    replace_names::<()>(key, value, &mut |_| Ok("0".repeat(RunId::LENGTH)))
+        .unwrap_or_else(|()| value.clone())
+}
+
+/// `value`, which stands at `key`, with each name of a run replaced by what `id_of` says.
+fn replace_names<E>(
+    key: &str,
+    value: &Value,
+    id_of: &mut impl FnMut(&str) -> Result<String, E>,
+) -> Result<Value, E> {
+    let touches =
+        |tower: &&str| *tower == key || path::is_inside(tower, key) || path::is_inside(key, tower);
+    if !TOWERS.iter().any(|tower| touches(&tower)) {
+        return Ok(value.clone());
+    }
+    let mut document = json!({});
+    path::set(&mut document, key, value.clone());
+    for tower in TOWERS {
+        let from = path::join(tower, "from");
+        if let Some(Value::String(name)) = path::get(&document, &from) {
+            let id = id_of(name)?;
+            path::set(&mut document, &from, json!(id));
+        }
+    }
+    Ok(path::get(&document, key).cloned().unwrap_or_default())
+}
+
+impl Named {
+    /// Make every prerequisite of `experiment` a run.
+    pub fn resolve(experiment: &Experiment) -> Result<Self, SpecError> {
+        let mut named = Self(Vec::new());
+        for run in &experiment.prerequisites {
+            named.add(experiment, run, &mut Vec::new())?;
+        }
+        Ok(named)
+    }
+
+    fn add<'e>(
+        &mut self,
+        experiment: &'e Experiment,
+        run: &'e Prerequisite,
+        waiting: &mut Vec<&'e str>,
+    ) -> Result<(), SpecError> {
+        if self.get(&run.name).is_some() {
+            return Ok(());
+        }
+        let section = format!("runs.{}", run.name);
+        if waiting.contains(&run.name.as_str()) {
+            let circle = format!("needs itself: {} -> {}", waiting.join(" -> "), run.name);
+            return Err(experiment.error(
+                run.at,
+                &section,
+                &circle,
+                "runs that need each other in one direction",
+            ));
+        }
+        waiting.push(&run.name);
+        let mut document = json!({});
+        for Setting { key, value, at } in &run.settings {
+            // What this run needs comes first.
+            replace_names(key, value, &mut |name| {
+                experiment
+                    .prerequisites
+                    .iter()
+                    .find(|other| other.name == name)
+                    .map_or(Ok(()), |needed| self.add(experiment, needed, waiting))?;
+                Ok::<_, SpecError>(String::new())
+            })?;
+            path::set(
+                &mut document,
+                key,
+                self.with_ids(experiment, *at, &section, key, value)?,
+            );
+        }
+        waiting.pop();
+        let at_of = |key: &str| {
+            run.settings
+                .iter()
+                .find(|s| s.key == key || path::is_inside(key, &s.key))
+                .map_or(run.at, |s| s.at)
+        };
+        let config = experiment
+            .schema
+            .read(&document)
+            .map_err(|problem| experiment.problem(at_of(&problem.key), &section, problem))?;
+        config.validate().map_err(|e| {
+            experiment.error(at_of(e.key), &path::join(&section, e.key), &e.problem, "")
+        })?;
+        self.0.push((
+            run.name.clone(),
+            RunSpec::in_schema(&experiment.schema, config),
+        ));
+        Ok(())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&RunSpec> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, spec)| spec)
+    }
+
+    /// `value` with the names of runs replaced by their ids; an id that is one already stays.
+    pub fn with_ids(
+        &self,
+        experiment: &Experiment,
+        at: Place,
+        section: &str,
+        key: &str,
+        value: &Value,
+    ) -> Result<Value, SpecError> {
+        replace_names(key, value, &mut |name| match self.get(name) {
+            Some(spec) => Ok(spec.id.to_string()),
+            None if name.parse::<RunId>().is_ok() => Ok(name.to_owned()),
+            None => {
+                let known: Vec<&str> = experiment
+                    .prerequisites
+                    .iter()
+                    .map(|run| run.name.as_str())
+                    .collect();
+                let expected = if known.is_empty() {
+                    "a section [runs.NAME], or a run id".to_owned()
+                } else {
+                    format!("one of {}, or a run id", known.join(", "))
+                };
+                Err(experiment.error(
+                    at,
+                    &shown(section, key),
+                    &format!("there is no run `{name}`"),
+                    &expected,
+                ))
+            }
+        })
+    }
+}

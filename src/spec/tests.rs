@@ -1,0 +1,438 @@
+//! Whole files, from text to grid.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+use crate::train::loss::LossConfig;
+use crate::train::model::TowerInit;
+
+fn load(text: &str) -> Result<Experiment, SpecError> {
+    Experiment::parse(Path::new("x.toml"), text, &[])
+}
+
+fn grid(text: &str) -> Grid {
+    load(text).unwrap().expand().unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    let experiment = match load(text) {
+        Ok(experiment) => experiment,
+        Err(error) => return error.to_string(),
+    };
+    let refused = experiment
+        .expand()
+        .and_then(|grid| grid.require_valid(&experiment));
+    refused.unwrap_err().to_string()
+}
+
+#[test]
+fn axes_multiply_in_the_order_of_the_file_and_seeds_are_innermost() {
+    let grid = grid(
+        r#"
+        [axes]
+        "train.batch_size" = [64, 128]
+        "loss.kind" = ["sigmoid", "softmax"]
+        [seeds]
+        count = 2
+        "#,
+    );
+    let cells: Vec<_> = grid
+        .cells
+        .iter()
+        .map(|c| (c.settings[0].1.clone(), c.settings[1].1.clone(), c.seed))
+        .collect();
+    assert_eq!(cells.len(), 8);
+    assert_eq!(cells[0], (json!(64), json!("sigmoid"), 0));
+    assert_eq!(cells[1], (json!(64), json!("sigmoid"), 1));
+    assert_eq!(cells[2], (json!(64), json!("softmax"), 0));
+    assert_eq!(cells[7], (json!(128), json!("softmax"), 1));
+    assert_eq!(grid.runs().len(), 8);
+}
+
+#[test]
+fn keys_may_be_dotted_quoted_or_tables() {
+    let spellings = [
+        "[base]\nloss.bias.init = -5",
+        "[base]\n\"loss.bias.init\" = -5.0",
+        "[base.loss.bias]\ninit = -5",
+        "[base]\nloss = { kind = \"sigmoid\", bias = { init = -5 } }",
+    ];
+    let ids: Vec<_> = spellings
+        .map(|text| grid(text).runs()[0].id.clone())
+        .to_vec();
+    assert!(ids.iter().all(|id| id == &ids[0]), "{ids:?}");
+    let axes = [
+        "[axes]\nloss.bias.init = [-5]",
+        "[axes]\n\"loss.bias.init\" = [-5]",
+    ];
+    assert!(axes.iter().all(|text| grid(text).runs()[0].id == ids[0]));
+}
+
+#[test]
+fn a_table_on_an_axis_replaces_what_base_says() {
+    let grid = grid(
+        r#"
+        [base]
+        loss.bias.init = -3
+        loss.log_t.init = 1
+        [axes]
+        loss = [{ kind = "softmax" }, { kind = "sigmoid", bias = { init = -10.0 } }]
+        "#,
+    );
+    let configs: Vec<_> = grid
+        .runs()
+        .iter()
+        .map(|spec| spec.config.loss.clone())
+        .collect();
+    assert_eq!(configs[0], LossConfig::Softmax(Default::default()));
+    assert_eq!(configs[1], LossConfig::Sigmoid(Default::default()));
+}
+
+#[test]
+fn a_zip_is_one_axis_and_excludes_compare_typed() {
+    let text = r#"
+        [axes]
+        "loss.kind" = ["sigmoid", "softmax"]
+        [[zip]]
+        "loss.log_t.init" = [2.5, 0]
+        "optim.lr" = [1e-3, 3e-4]
+        [[exclude]]
+        when = { "loss.kind" = "softmax", loss.log_t.init = 0.0 }
+    "#;
+    let grid = grid(text);
+    let kinds: Vec<_> = grid
+        .cells
+        .iter()
+        .map(|cell| matches!(cell.kind, CellKind::Excluded { by: 0 }))
+        .collect();
+    assert_eq!(kinds, [false, false, false, true]);
+    assert_eq!(grid.runs()[1].config.optim.lr, 3e-4);
+}
+
+#[test]
+fn a_setting_that_the_loss_lacks_makes_only_its_cells_invalid() {
+    let experiment =
+        load("[axes]\n\"loss.kind\" = [\"sigmoid\", \"softmax\"]\n\"loss.bias.init\" = [-10, 0]")
+            .unwrap();
+    let grid = experiment.expand().unwrap();
+    assert_eq!(grid.runs().len(), 2);
+    let CellKind::Invalid { reason } = &grid.cells[3].kind else {
+        panic!("softmax has no bias")
+    };
+    assert_eq!(
+        reason.to_string(),
+        "x.toml:3:26: axes.\"loss.bias.init\": is not a setting of loss.kind = \"softmax\"; expected loss.kind = \"sigmoid\", or an [[exclude]] of these cells"
+    );
+    let refused = grid.require_valid(&experiment).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("x.toml:3:21: ") && refused.contains("1 more of the 4 cells"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn prerequisites_run_once_before_what_needs_them() {
+    let grid = grid(
+        r#"
+        [runs.second]
+        model.image.init = { from = "first" }
+        [runs.first]
+        loss.kind = "classify"
+        [runs.unused]
+        loss.kind = "softmax"
+        [axes]
+        "model.image.init" = ["random", { from = "second" }]
+        [seeds]
+        count = 3
+        "#,
+    );
+    assert_eq!(
+        grid.prerequisites
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>(),
+        ["first", "second"]
+    );
+    let first = &grid.prerequisites[0].1;
+    assert_eq!(
+        grid.prerequisites[1].1.config.model.image.init,
+        TowerInit::From(first.id.clone())
+    );
+    let runs = grid.runs();
+    assert_eq!(runs.len(), 8);
+    assert_eq!(runs[0].id, first.id);
+    let from = TowerInit::From(grid.prerequisites[1].1.id.clone());
+    assert_eq!(
+        grid.cells
+            .iter()
+            .filter_map(Cell::run)
+            .filter(|spec| spec.config.model.image.init == from)
+            .count(),
+        3
+    );
+    assert_eq!(
+        grid.cells[3].settings[0].1,
+        json!({"from": "second"}),
+        "the file's own word is kept for labels"
+    );
+}
+
+#[test]
+fn a_literal_run_id_needs_no_name() {
+    let grid = grid("[base]\nmodel.text.init.from = \"0123456789\"");
+    assert_eq!(
+        grid.runs()[0].config.model.text.init,
+        TowerInit::From("0123456789".parse().unwrap())
+    );
+}
+
+#[test]
+fn flags_override_the_base() {
+    let sets = [
+        ("train.examples".to_owned(), "1000".to_owned()),
+        ("loss.kind".to_owned(), "softmax".to_owned()),
+        ("runs.p.train.examples".to_owned(), "500".to_owned()),
+    ];
+    let text =
+        "[base]\ntrain.examples = 5\nmodel.image.init.from = \"p\"\n[runs.p]\ntrain.examples = 7";
+    let grid = Experiment::parse(Path::new("x.toml"), text, &sets)
+        .unwrap()
+        .expand()
+        .unwrap();
+    let config = &grid.cells[0].run().unwrap().config;
+    assert_eq!(
+        (
+            config.train.examples,
+            grid.prerequisites[0].1.config.train.examples
+        ),
+        (1000, 500)
+    );
+    assert!(matches!(config.loss, LossConfig::Softmax(_)));
+    let refusal = |key: &str, value: &str, text: &str| {
+        Experiment::parse(Path::new("x.toml"), text, &[(key.into(), value.into())])
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refusal("optim.lrr", "1", ""),
+        "--set: optim.lrr: is not a setting; expected `optim.lr`?"
+    );
+    assert!(refusal("optim.lr", "1", "[axes]\noptim.lr = [1, 2]").contains("is an axis"));
+}
+
+#[test]
+fn bad_files_are_refused_with_place_key_and_expectation() {
+    let long = |key: &str| {
+        format!(
+            "{key} = [{}]\n",
+            (1..=1000)
+                .map(|i| i.to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        )
+    };
+    let trillion = format!(
+        "[axes]\n{}{}{}{}",
+        long("optim.lr"),
+        long("train.batch_size"),
+        long("train.examples"),
+        long("train.tile")
+    );
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "[base]\noptim.lrr = 1",
+            &["x.toml:2:7: base.optim.lrr: is not a setting", "`optim.lr`"],
+        ),
+        ("[base.lss]", &["x.toml:1:", "base.lss", "is not a setting"]),
+        (
+            "[base]\noptim.lr = \"fast\"",
+            &["x.toml:2:7: base.optim.lr: found string \"fast\"; expected a number"],
+        ),
+        (
+            "[axes]\n\"train.batch_size\" = [64, \"big\"]",
+            &["x.toml:2:27: axes.\"train.batch_size\"", "whole number"],
+        ),
+        (
+            "[axes]\n\"train.batchsize\" = [64]",
+            &[
+                "x.toml:2:",
+                "axes.\"train.batchsize\"",
+                "`train.batch_size`",
+            ],
+        ),
+        (
+            "[axes]\n\"loss.kind\" = [\"hinge\"]",
+            &["x.toml:2:16", "`hinge`", "\"sigmoid\""],
+        ),
+        (
+            "[axes]\n\"loss.kind\" = []",
+            &[
+                "x.toml:2:15: axes.\"loss.kind\": an empty axis",
+                "at least one value",
+            ],
+        ),
+        (
+            "[axes]\n\"loss.kind\" = \"softmax\"",
+            &["x.toml:2:15", "a list of values"],
+        ),
+        ("[axes]\noptim.lr = [1, 1.0]", &["x.toml:2:16", "twice"]),
+        (
+            "[axes]\noptim.lr = [1]\n\"optim.lr\" = [2]",
+            &["x.toml:3:1", "is an axis already"],
+        ),
+        ("[base]\noptim.lr = 1\noptim.lr = 2", &["x.toml:3:"]),
+        (
+            "[base]\noptim.lr = 1\n\"optim.lr\" = 2",
+            &["x.toml:3:1: base.optim.lr: is set already"],
+        ),
+        (
+            "[base]\ntrain.batch_size = 0",
+            &["x.toml:2:7: base.train.batch_size"],
+        ),
+        (
+            "[axes]\ntrain.ranks = [1, 3]",
+            &["x.toml: train.batch_size: 256 pairs do not divide among 3 ranks"],
+        ),
+        ("[base]\nseed = 1", &["x.toml:2:1", "[seeds]"]),
+        (
+            "[seeds]\ncount = 1_000_000_000_000",
+            &["x.toml:2:9: seeds.count"],
+        ),
+        ("[seeds]\nvalues = [1, 1]", &["x.toml:2:14", "twice"]),
+        ("[seeds]\ncount = 2\nvalues = [1]", &["seeds", "either"]),
+        (
+            "[[zip]]\noptim.lr = [1, 2]\noptim.eps = [1]",
+            &["x.toml:3:7: zip.\"optim.eps\": 1 values, but optim.lr has 2"],
+        ),
+        ("[zip]\noptim.lr = [1]", &["[[zip]]"]),
+        (
+            "[axes]\noptim.lr = [1]\n[[exclude]]\nwhen = { \"optim.eps\" = 1 }",
+            &["x.toml:4:10: exclude.\"optim.eps\": is no axis", "optim.lr"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[exclude]]\nwhen = { \"optim.lr\" = 2 }",
+            &["x.toml:4:10", "2 is not on that axis"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nrows = \"optim.eps\"\nmetric = \"loss\"",
+            &["x.toml:4:8: report.rows", "optim.lr"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nrows = \"optim.lr\"",
+            &["report.metric"],
+        ),
+        (
+            "[basis]\noptim.lr = 1",
+            &[
+                "x.toml:1:2: basis: is not part of an experiment file",
+                "base",
+            ],
+        ),
+        (
+            "base = 3",
+            &["x.toml:1:8: base: found a number; expected a table"],
+        ),
+        (
+            "[base]\nmodel.image.init.from = \"p\"",
+            &["x.toml:2:18", "there is no run `p`"],
+        ),
+        (
+            "[runs.a]\nmodel.image.init.from = \"b\"\n[runs.b]\nmodel.image.init.from = \"a\"",
+            &["x.toml:1:7: runs.a: needs itself: a -> b -> a"],
+        ),
+        (
+            "[runs.a]\nloss.bias.mode = \"x\"",
+            &["x.toml:2:11: runs.a.loss.bias.mode", "\"learned\""],
+        ),
+        ("[base]\noptim.lr = nan", &["x.toml:2:12", "finite"]),
+        (
+            &trillion,
+            &["x.toml: 1000000000000 cells", "optim.lr: 1000", "100000"],
+        ),
+    ];
+    for (text, wanted) in cases {
+        let refusal = refusal(text);
+        for part in *wanted {
+            assert!(
+                refusal.contains(part),
+                "{text}\n  gave: {refusal}\n  lacks: {part}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_cells_expand_within_seconds() {
+    let axis = |key: &str, n: u32| {
+        format!(
+            "{key} = [{}]\n",
+            (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(",")
+        )
+    };
+    let experiment = load(&format!(
+        "[axes]\n{}{}",
+        axis("train.batch_size", 1000),
+        axis("train.log_every", 100)
+    ))
+    .unwrap();
+    let start = Instant::now();
+    let grid = experiment.expand().unwrap();
+    let elapsed = start.elapsed();
+    assert_eq!(grid.runs().len(), 100_000);
+    // Far above what it takes, so that a busy machine does not fail it, far below what rebuilding the defaults takes.
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+}
+
+#[test]
+fn the_experiments_that_come_with_siglab_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    assert!(files.len() >= 5);
+    for file in files {
+        let experiment = Experiment::load(&file, &[]).unwrap();
+        experiment
+            .expand()
+            .unwrap()
+            .require_valid(&experiment)
+            .unwrap();
+        assert!(
+            !experiment.question.is_empty() && !experiment.reports.is_empty(),
+            "{}",
+            file.display()
+        );
+        assert!(
+            std::fs::read_to_string(&file).unwrap().starts_with("# "),
+            "{} opens with its question",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn a_spec_survives_the_disk_and_a_newer_one_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = RunSpec::new(TrainConfig {
+        seed: 7,
+        ..TrainConfig::default()
+    });
+    let dir = RunDir::new(root.path().join(spec.id.as_str()));
+    spec.write(&dir).unwrap();
+    assert_eq!(RunSpec::read(&dir).unwrap(), spec);
+    let newer =
+        fs::read_to_string(dir.spec())
+            .unwrap()
+            .replacen("\"format\": 1", "\"format\": 99", 1);
+    fs::write(dir.spec(), newer).unwrap();
+    let refusal = RunSpec::read(&dir).unwrap_err().to_string();
+    assert!(
+        refusal.contains("format 99") && refusal.contains("spec.json"),
+        "{refusal}"
+    );
+}

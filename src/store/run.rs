@@ -1,0 +1,131 @@
+//! One run in memory, and the questions that every face asks of it. How the logs become one is the fold's affair.
+
+use std::collections::BTreeMap;
+
+use crate::record::{Row, RunDir, RunId, Want};
+use crate::spec::RunSpec;
+
+/// One run as its directory tells it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub dir: RunDir,
+    pub spec: RunSpec,
+    pub state: RunState,
+    /// What the faces want of it.
+    pub want: Want,
+    /// The attempt that wrote last; 0 before the first.
+    pub attempt: u32,
+    /// Examples seen, as far as the log tells.
+    pub examples: u64,
+    /// Rows that stand: those a resume made void are gone. In order of step.
+    pub rows: Vec<Row>,
+    /// Evaluations that stand, in order of step.
+    pub evaluations: Vec<Evaluation>,
+    pub warnings: Vec<String>,
+    /// Lines of the logs that could not be read.
+    pub damaged: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    pub step: u64,
+    pub examples: u64,
+    pub metrics: BTreeMap<String, f64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunState {
+    /// No worker has touched it.
+    New,
+    /// A worker lives: it holds the run's lock, or is the process of the lease.
+    Running,
+    /// Its last attempt stopped on request, or its failure was forgiven. It can go on.
+    Stopped,
+    /// Its last attempt ended without a word: killed, or the machine went down. It can go on.
+    Interrupted {
+        cause: Option<String>,
+    },
+    Completed,
+    Diverged {
+        step: u64,
+        reason: String,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+impl RunState {
+    /// Whether no further attempt will follow by itself.
+    pub fn is_over(&self) -> bool {
+        matches!(
+            self,
+            Self::Completed | Self::Diverged { .. } | Self::Failed { .. }
+        )
+    }
+
+    /// One word for a column or a script.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Completed => "completed",
+            Self::Diverged { .. } => "diverged",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl Run {
+    /// A run before its logs are read.
+    pub fn new(dir: RunDir, spec: RunSpec) -> Self {
+        Self {
+            dir,
+            spec,
+            state: RunState::New,
+            want: Want::default(),
+            attempt: 0,
+            examples: 0,
+            rows: Vec::new(),
+            evaluations: Vec::new(),
+            warnings: Vec::new(),
+            damaged: 0,
+        }
+    }
+
+    pub fn id(&self) -> &RunId {
+        &self.spec.id
+    }
+
+    /// The part of its budget that the run has seen, 0 to 1.
+    pub fn progress(&self) -> f64 {
+        (self.examples as f64 / self.spec.config.train.examples.max(1) as f64).min(1.0)
+    }
+
+    /// The newest logged value of `key`.
+    pub fn latest(&self, key: &str) -> Option<f64> {
+        self.rows
+            .iter()
+            .rev()
+            .find_map(|row| row.values.get(key).copied())
+    }
+
+    /// The newest evaluated value of `key`.
+    pub fn evaluated(&self, key: &str) -> Option<f64> {
+        self.evaluations
+            .iter()
+            .rev()
+            .find_map(|evaluation| evaluation.metrics.get(key).copied())
+    }
+
+    /// Examples a second over the last ten seconds of training; none before two rows of one attempt exist.
+    pub fn speed(&self) -> Option<f64> {
+        let last = self.rows.last()?;
+        let recent = |row: &&Row| row.attempt == last.attempt && row.seconds >= last.seconds - 10.0;
+        let first = self.rows.iter().rev().take_while(recent).last()?;
+        let seconds = last.seconds - first.seconds;
+        (seconds > 0.0).then(|| last.examples.saturating_sub(first.examples) as f64 / seconds)
+    }
+}

@@ -1,0 +1,134 @@
+//! The sigmoid loss of SigLIP (arXiv 2303.15343, Algorithm 1), value and every gradient in one pass in closed form.
+//!
+//! With logits l_ij = t x_i·y_j + b, t = exp t', and z_ij = +1 on the diagonal, −1 elsewhere:
+//!
+//! L = (1/B) Σ_ij softplus(−z_ij l_ij),  g_ij = ∂L/∂l_ij = −z_ij σ(−z_ij l_ij) / B,
+//! ∂L/∂x_i = t Σ_j g_ij y_j,  ∂L/∂y_j = t Σ_i g_ij x_i,  ∂L/∂t' = Σ_ij g_ij (l_ij − b),  ∂L/∂b = Σ_ij g_ij.
+//!
+//! A tile's share depends on the tile alone, so nothing is saved and memory is one tile. Images stay with their
+//! rank; each chunk of texts travels round the ring with the buffer of its gradient and comes home after `size` hops.
+
+use serde::{Deserialize, Serialize};
+
+use super::tile::{Extent, Real, Rows, add_product, add_transposed_product, similarities, softplus_and_sigmoid};
+use super::{LossOutput, Pairs, tiles};
+use crate::train::mesh::{Mesh, RankLost};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SigmoidConfig {
+    pub log_t: LogT,
+    pub bias: BiasConfig,
+}
+
+/// t' = ln t, the log of the logit scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogT {
+    pub init: f64,
+    /// False keeps t' at `init`.
+    pub learned: bool,
+}
+
+impl Default for LogT {
+    fn default() -> Self {
+        Self { init: std::f64::consts::LN_10, learned: true }
+    }
+}
+
+/// b, added to every logit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BiasConfig {
+    pub init: f64,
+    pub mode: BiasMode,
+}
+
+impl Default for BiasConfig {
+    fn default() -> Self {
+        Self { init: -10.0, mode: BiasMode::Learned }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasMode {
+    Learned,
+    /// Stays at `init`.
+    Frozen,
+    /// No bias: `init` is not used.
+    None,
+}
+
+struct Travelling<T> {
+    owner: usize,
+    text: Vec<T>,
+    d_text: Vec<T>,
+}
+
+/// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
+pub fn sigmoid<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64, bias: f64) -> Result<LossOutput<T>, RankLost> {
+    let Pairs { image, text, dim, batch, tile } = pairs;
+    let image = Rows::new(image, dim);
+    let logits = Logits { scale: T::of(log_t.exp()), bias: T::of(bias), batch: T::of(batch as f64) };
+    let mut out = LossOutput::zeros(image.data.len());
+    let mut scratch = vec![T::zero(); tile.min(image.len().max(1)) * tile.min(batch)];
+    let d_text = vec![T::zero(); text.len()];
+    let mut travelling = Travelling { owner: mesh.rank(), text, d_text };
+    for _ in 0..mesh.size() {
+        let own = travelling.owner == mesh.rank();
+        let text = Rows::new(&travelling.text, dim);
+        for (rows, columns) in tiles(image.len(), text.len(), tile) {
+            let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
+            let square = &mut scratch[..x.len() * y.len()];
+            similarities(x, y, square);
+            // Row r is the pair of column c when they have the same index in the same rank's slice.
+            let partner = |row: usize| own.then(|| (rows.start + row).checked_sub(columns.start)).flatten();
+            for (row, line) in square.chunks_exact_mut(y.len()).enumerate() {
+                logits.differentiate(line, partner(row), &mut out);
+            }
+            add_product(square, y, &mut out.d_image[rows.start * dim..rows.end * dim]);
+            add_transposed_product(square, x, &mut travelling.d_text[columns.start * dim..columns.end * dim]);
+        }
+        travelling = mesh.shift(travelling)?;
+    }
+    out.d_text = travelling.d_text;
+    Ok(out)
+}
+
+struct Logits<T> {
+    scale: T,
+    bias: T,
+    batch: T,
+}
+
+impl<T: Real> Logits<T> {
+    /// Turn one row of similarities into t g_ij and add the row to the sums; `positive` is the column of the pair.
+    fn differentiate(&self, line: &mut [T], positive: Option<usize>, out: &mut LossOutput<T>) {
+        let Self { scale, bias, batch } = *self;
+        let (mut loss, mut d_log_t, mut d_bias) = (0.0, 0.0, 0.0);
+        let mut extent = Extent::default();
+        for (column, s) in line.iter_mut().enumerate() {
+            let scaled = scale * *s;
+            let logit = scaled + bias;
+            let g = if positive == Some(column) {
+                let (softplus, sigmoid) = softplus_and_sigmoid(-logit);
+                loss += softplus.wide();
+                out.positive.add(logit.wide());
+                -sigmoid / batch
+            } else {
+                let (softplus, sigmoid) = softplus_and_sigmoid(logit);
+                loss += softplus.wide();
+                extent.add(logit.wide());
+                sigmoid / batch
+            };
+            d_log_t += (g * scaled).wide();
+            d_bias += g.wide();
+            *s = g * scale;
+        }
+        out.negative.merge(&extent);
+        out.loss += loss / batch.wide();
+        out.d_log_t += d_log_t;
+        out.d_bias += d_bias;
+    }
+}

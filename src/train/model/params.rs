@@ -1,0 +1,215 @@
+//! All parameters of a model as one flat vector, with a name, a shape and a place for each: what the optimiser
+//! updates, ranks add up and a checkpoint holds. Parameters of one optimiser group lie side by side.
+
+use std::ops::Range;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor};
+
+use super::Model;
+
+/// Parameters that the optimiser treats alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    pub part: Part,
+    /// Matrices decay; gains, biases, embeddings and scalars do not.
+    pub decays: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Image,
+    Text,
+    /// t'.
+    LogT,
+    /// b.
+    Bias,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Path in the model: `image.blocks.0.mlp.up.weight`.
+    pub name: String,
+    pub shape: Vec<usize>,
+    /// Place in the flat vector.
+    pub range: Range<usize>,
+    pub group: Group,
+}
+
+impl Entry {
+    /// The last part of the name.
+    pub fn leaf(&self) -> &str {
+        self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+}
+
+/// Which parameter lies where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    entries: Vec<Entry>,
+    length: usize,
+}
+
+impl Layout {
+    pub fn of(model: &Model) -> Self {
+        let mut names = Names::default();
+        model.visit(&mut names);
+        let mut found: Vec<(Group, String, Vec<usize>)> = names.found.into_iter().map(|(name, shape)| (group_of(&name, &shape), name, shape)).collect();
+        found.sort();
+        let mut length = 0;
+        let entries = found
+            .into_iter()
+            .map(|(group, name, shape)| {
+                let start = length;
+                length += shape.iter().product::<usize>();
+                Entry { name, shape, range: start..length, group }
+            })
+            .collect();
+        Self { entries, length }
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.name == name)
+    }
+
+    /// The stretches of the flat vector that belong to one group each, in order.
+    pub fn groups(&self) -> Vec<(Group, Range<usize>)> {
+        let mut groups: Vec<(Group, Range<usize>)> = Vec::new();
+        for entry in &self.entries {
+            match groups.last_mut() {
+                Some((group, range)) if *group == entry.group => range.end = entry.range.end,
+                _ => groups.push((entry.group, entry.range.clone())),
+            }
+        }
+        groups
+    }
+
+    /// The gradients of `model` as one vector without autodiff, zero where there is none. `scalars` are those of t'
+    /// and b, which the tape does not see.
+    pub fn gradients(&self, model: &Model, gradients: &mut Gradients, scalars: Scalars) -> Tensor<1> {
+        let mut collect = Collect { path: Path::default(), gradients, found: Vec::with_capacity(self.entries.len()) };
+        model.visit(&mut collect);
+        let mut found = collect.found;
+        for (name, value) in [("log_t", scalars.log_t), ("bias", scalars.bias)] {
+            if let Some((_, gradient)) = found.iter_mut().find(|(n, _)| n == name) {
+                *gradient = Tensor::full([1], value, &gradient.device());
+            }
+        }
+        found.sort_by_key(|(name, _)| self.entries.iter().position(|e| e.name == *name));
+        Tensor::cat(found.into_iter().map(|(_, gradient)| gradient).collect(), 0)
+    }
+
+    /// `model` with the values of `flat` (on its device, without autodiff), ready for a forward pass that is taped.
+    pub fn assign(&self, model: Model, flat: &Tensor<1>) -> Model {
+        model.map(&mut Assign { path: Path::default(), layout: self, flat })
+    }
+}
+
+/// Gradients of the loss's scalars.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scalars {
+    pub log_t: f64,
+    pub bias: f64,
+}
+
+fn group_of(name: &str, shape: &[usize]) -> Group {
+    let part = match name {
+        "log_t" => Part::LogT,
+        "bias" => Part::Bias,
+        _ if name.starts_with("image.") => Part::Image,
+        _ => Part::Text,
+    };
+    Group { part, decays: shape.len() == 2 && name.ends_with(".weight") }
+}
+
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    path: Path,
+    found: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((self.path.name(), param.val().dims().to_vec()));
+    }
+}
+
+struct Collect<'a> {
+    path: Path,
+    gradients: &'a mut Gradients,
+    found: Vec<(String, Tensor<1>)>,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let length = value.dims().iter().product::<usize>();
+        let gradient = value.grad_remove(self.gradients).map_or_else(|| Tensor::zeros([length], &value.device().inner()), |g| g.reshape([length]));
+        self.found.push((self.path.name(), gradient));
+    }
+}
+
+struct Assign<'a> {
+    path: Path,
+    layout: &'a Layout,
+    flat: &'a Tensor<1>,
+}
+
+impl ModuleMapper for Assign<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let entry = self.layout.get(&self.path.name()).expect("a layout knows every parameter of its model");
+        let shape: [usize; D] = entry.shape.clone().try_into().expect("a parameter keeps its rank");
+        let value = self.flat.clone().slice(entry.range.clone()).reshape(shape);
+        param.map(|old| if old.is_autodiff() { value.autodiff().require_grad() } else { value })
+    }
+}

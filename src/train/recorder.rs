@@ -1,0 +1,107 @@
+//! What the training loop says about a run: rows, events and checkpoints, written to its directory. Rank 0 alone has
+//! one. Nothing is read back here but the checkpoint to go on from.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::record::checkpoint::{self, Checkpoint};
+use crate::record::{Event, EventLog, MetricLog, Outcome, Row, RunDir};
+
+use super::snapshot;
+use super::step::{State, Update};
+
+pub struct Recorder {
+    dir: RunDir,
+    events: EventLog,
+    metrics: MetricLog,
+    started: Instant,
+    saved: Instant,
+    /// Time and examples of the last row, for the rate.
+    last_row: (Instant, u64),
+}
+
+impl Recorder {
+    pub fn new(dir: RunDir, events: EventLog) -> anyhow::Result<Self> {
+        let metrics = MetricLog::open(&dir)?;
+        let now = Instant::now();
+        Ok(Self { dir, events, metrics, started: now, saved: now, last_row: (now, 0) })
+    }
+
+    /// The checkpoint to go on from, if there is one; damaged ones are warned of. Tells the log that rows after it
+    /// are void.
+    pub fn resume(&mut self) -> anyhow::Result<Option<Checkpoint>> {
+        let (checkpoint, damaged) = checkpoint::latest(&self.dir)?;
+        for message in damaged {
+            self.warn(0, message)?;
+        }
+        if let Some(Checkpoint { manifest, .. }) = &checkpoint {
+            self.events.append(Event::Resumed { step: manifest.step, examples: manifest.examples })?;
+            self.last_row.1 = manifest.examples;
+        }
+        self.last_row.0 = Instant::now();
+        Ok(checkpoint)
+    }
+
+    pub fn started(&mut self, event: Event) -> anyhow::Result<()> {
+        Ok(self.events.append(event)?)
+    }
+
+    pub fn row(&mut self, step: u64, examples: u64, update: &Update) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let rate = (examples - self.last_row.1) as f64 / (now - self.last_row.0).as_secs_f64().max(1e-9);
+        self.last_row = (now, examples);
+        let mut values = BTreeMap::from([
+            ("loss", update.loss),
+            ("lr", update.lr),
+            ("grad_norm", update.norms.gradient),
+            ("update_norm", update.norms.update),
+            ("examples_per_second", rate),
+        ]);
+        if let Some(log_t) = update.log_t {
+            values.extend([("log_t", log_t), ("logit_scale", log_t.exp())]);
+        }
+        values.extend(update.bias.map(|b| ("bias", b)));
+        for (extent, names) in [(&update.positive, ["positive_logit/mean", "positive_logit/min", "positive_logit/max"]), (&update.negative, ["negative_logit/mean", "negative_logit/min", "negative_logit/max"])] {
+            if let Some(mean) = extent.mean() {
+                values.extend(names.into_iter().zip([mean, extent.min, extent.max]));
+            }
+        }
+        let values = values.into_iter().filter(|(_, v)| v.is_finite()).map(|(k, v)| (k.to_owned(), v)).collect();
+        let seconds = self.started.elapsed().as_secs_f64();
+        Ok(self.metrics.append(&Row { attempt: self.events.attempt(), step, examples, seconds, values })?)
+    }
+
+    pub fn evaluated(&mut self, step: u64, examples: u64, metrics: BTreeMap<String, f64>) -> anyhow::Result<()> {
+        self.events.append(Event::Evaluated { step, examples, metrics })?;
+        // An evaluation is no training: the next row's rate must not pay for it.
+        self.last_row.0 = Instant::now();
+        Ok(())
+    }
+
+    pub fn warn(&mut self, step: u64, message: String) -> anyhow::Result<()> {
+        Ok(self.events.append(Event::Warned { step, message })?)
+    }
+
+    /// Whether `seconds` have gone by since the last checkpoint.
+    pub fn save_is_due(&self, seconds: f64) -> bool {
+        self.saved.elapsed().as_secs_f64() >= seconds
+    }
+
+    /// Commit a checkpoint. Rows are durable first, so that none before it can be lost.
+    pub fn save(&mut self, step: u64, examples: u64, state: &State) -> anyhow::Result<()> {
+        self.metrics.sync()?;
+        let name = checkpoint::save(&self.dir, step, examples, &snapshot::files(state)?)?;
+        self.events.append(Event::Saved { step, examples, name })?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    pub fn stopped(&mut self, step: u64, examples: u64) -> anyhow::Result<()> {
+        Ok(self.events.append(Event::Stopped { step, examples })?)
+    }
+
+    pub fn finished(&mut self, step: u64, examples: u64, outcome: Outcome) -> anyhow::Result<()> {
+        self.metrics.sync()?;
+        Ok(self.events.append(Event::Finished { step, examples, outcome })?)
+    }
+}

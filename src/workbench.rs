@@ -1,0 +1,215 @@
+//! The core that both faces use: open a workspace, put runs into it, say what is wanted of them, and turn the
+//! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+
+use crate::exec::Executor;
+use crate::record::{Lease, RunDir, RunId, Want, Wish};
+use crate::sched::{Notice, Scheduler, holder};
+use crate::spec::RunSpec;
+use crate::store::{Delta, Hint, Run, RunState, Store, Watch};
+use crate::util::{printable, sync_dir};
+
+/// A run that the user named and the workspace cannot give.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
+    #[error("no run begins with `{prefix}` in {workspace}; `siglab ls` lists them")]
+    Unknown { prefix: String, workspace: String },
+    #[error("`{prefix}` may be {matches}: give more of the id")]
+    Ambiguous { prefix: String, matches: String },
+}
+
+/// What one turn of the crank brought.
+#[derive(Debug, Default)]
+pub struct Turn {
+    pub deltas: Vec<Delta>,
+    pub notices: Vec<Notice>,
+}
+
+#[derive(Debug)]
+pub struct Workbench {
+    root: PathBuf,
+    store: Store,
+    /// Begun with the first wait: most verbs need none.
+    watch: Option<Watch>,
+}
+
+impl Workbench {
+    /// Read a workspace; one that does not exist yet is empty.
+    pub fn open(root: &Path) -> anyhow::Result<Self> {
+        let store = Store::open(root)
+            .with_context(|| format!("cannot read the workspace {}", root.display()))?;
+        Ok(Self {
+            root: root.to_owned(),
+            store,
+            watch: None,
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Make the workspace's directory if it is missing.
+    pub fn create(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.root)
+            .with_context(|| format!("cannot make the workspace {}", self.root.display()))
+    }
+
+    /// Give each run a directory unless it has one. Returns those that are new.
+    pub fn submit(&mut self, specs: &[RunSpec]) -> anyhow::Result<Vec<RunId>> {
+        self.create()?;
+        let mut new = Vec::new();
+        for spec in specs {
+            if let Some(why) = self.store.unreadable().get(&spec.id) {
+                bail!("run {} cannot be used: {}", spec.id, printable(why));
+            }
+            match self.store.get(&spec.id) {
+                Some(run) if run.spec.config == spec.config => continue,
+                Some(run) => bail!(
+                    "run {} stands in {} with other settings: its spec.json was edited, or two ids collide",
+                    spec.id,
+                    run.dir.path().display()
+                ),
+                None => {}
+            }
+            self.make(spec)
+                .with_context(|| format!("cannot make the directory of run {}", spec.id))?;
+            new.push(spec.id.clone());
+        }
+        sync_dir(&self.root).with_context(|| format!("cannot write to {}", self.root.display()))?;
+        self.store.refresh_runs(&new);
+        Ok(new)
+    }
+
+    /// A run directory appears with its specification in it or not at all.
+    fn make(&self, spec: &RunSpec) -> io::Result<()> {
+        let temporary = self
+            .root
+            .join(format!(".{}.{}.tmp", spec.id, std::process::id()));
+        let made = fs::create_dir_all(&temporary)
+            .and_then(|()| spec.write(&RunDir::new(&temporary)))
+            .and_then(|()| fs::rename(&temporary, self.root.join(spec.id.as_str())));
+        if made.is_err() {
+            // The first error is the one to tell; what is left behind has no run's name.
+            let _ = fs::remove_dir_all(&temporary);
+        }
+        made
+    }
+
+    /// The run whose id begins with `prefix`.
+    pub fn find(&self, prefix: &str) -> Result<&Run, FindError> {
+        let matches: Vec<&Run> = self
+            .store
+            .runs()
+            .filter(|run| run.id().as_str().starts_with(prefix))
+            .collect();
+        let prefix = printable(prefix);
+        match matches[..] {
+            [run] => Ok(run),
+            [] => Err(FindError::Unknown {
+                prefix,
+                workspace: self.root.display().to_string(),
+            }),
+            _ => {
+                let ids: Vec<&str> = matches
+                    .iter()
+                    .take(5)
+                    .map(|run| run.id().as_str())
+                    .collect();
+                let more = if matches.len() > ids.len() {
+                    ", …"
+                } else {
+                    ""
+                };
+                Err(FindError::Ambiguous {
+                    prefix,
+                    matches: format!("{}{more}", ids.join(", ")),
+                })
+            }
+        }
+    }
+
+    /// Want a run no more: its worker saves and stops, and no scheduler starts it until it is retried. False when
+    /// it is over or was stopped before, and nothing changes.
+    pub fn stop(&self, run: &Run) -> anyhow::Result<bool> {
+        let want = Want::read(&run.dir)?;
+        let running = run.state == RunState::Running;
+        if run.state.is_over() || want.wish == Wish::Stop && !running {
+            return Ok(false);
+        }
+        Want {
+            wish: Wish::Stop,
+            ..want
+        }
+        .write(&run.dir)?;
+        // A scheduler obeys at its next tick; a worker that outlived its own is told here.
+        if running
+            && holder(&self.root)?.is_none()
+            && let Some(lease) = Lease::read(&run.dir)?
+        {
+            lease.process.signal_group(Signal::TERM)?;
+        }
+        Ok(true)
+    }
+
+    /// Let a run that failed, diverged or was stopped go again. False when there is nothing to forgive.
+    pub fn retry(&self, run: &Run) -> anyhow::Result<bool> {
+        let want = Want::read(&run.dir)?;
+        let forgivable = match run.state {
+            RunState::Failed { .. } | RunState::Diverged { .. } | RunState::Interrupted { .. } => {
+                true
+            }
+            RunState::New | RunState::Stopped => want.wish != Wish::Run,
+            RunState::Running | RunState::Completed => false,
+        };
+        if forgivable {
+            Want {
+                wish: Wish::Run,
+                forgive: run.attempt,
+                ..want
+            }
+            .write(&run.dir)?;
+        }
+        Ok(forgivable)
+    }
+
+    /// Wait for `patience` and read what the runs wrote meanwhile.
+    pub fn wait(&mut self, patience: Duration) -> anyhow::Result<Vec<Delta>> {
+        let watch = self.watch.get_or_insert_with(|| Watch::new(&self.root));
+        match watch.wait(patience) {
+            Hint::Runs(ids) => Ok(self.store.refresh_runs(&ids)),
+            Hint::Everything => self
+                .store
+                .refresh()
+                .with_context(|| format!("cannot read the workspace {}", self.root.display())),
+        }
+    }
+
+    /// Why changes are seen late, if they are.
+    pub fn watch_notice(&self) -> Option<&str> {
+        self.watch.as_ref().and_then(Watch::notice)
+    }
+
+    /// Wait for `patience`, then let the scheduler do what is due.
+    pub fn turn<E: Executor>(
+        &mut self,
+        scheduler: &mut Scheduler<E>,
+        patience: Duration,
+    ) -> anyhow::Result<Turn> {
+        let mut deltas = self.wait(patience)?;
+        let (more, notices) = scheduler.tick(&mut self.store);
+        deltas.extend(more);
+        Ok(Turn { deltas, notices })
+    }
+}

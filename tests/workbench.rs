@@ -1,0 +1,364 @@
+//! The workbench over real processes: workers played by a script, schedulers that come and go, and the verbs of the
+//! real binary over what they leave.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use siglab::exec::{Local, Slot};
+use siglab::record::{Lease, Process, RunDir, RunId, WorkerLock, end_of_log};
+use siglab::sched::{Notice, Scheduler, SchedulerLock};
+use siglab::spec::RunSpec;
+use siglab::store::{Run, RunState};
+use siglab::train::TrainConfig;
+use siglab::workbench::Workbench;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Bench {
+    root: PathBuf,
+    ids: Vec<RunId>,
+    workbench: Workbench,
+    scheduler: Scheduler<Local>,
+    notices: Vec<Notice>,
+}
+
+/// A workspace with a run for each part that a worker is to play.
+fn workspace(parts: &[&str]) -> (tempfile::TempDir, Vec<RunId>) {
+    let tmp = tempfile::tempdir().unwrap();
+    let spec = |seed| {
+        RunSpec::new(TrainConfig {
+            seed,
+            ..TrainConfig::default()
+        })
+    };
+    let specs: Vec<RunSpec> = (0..parts.len() as u64).map(spec).collect();
+    let mut workbench = Workbench::open(tmp.path()).unwrap();
+    assert_eq!(workbench.submit(&specs).unwrap().len(), parts.len());
+    assert!(
+        workbench.submit(&specs).unwrap().is_empty(),
+        "the same runs again are no new ones"
+    );
+    let ids: Vec<RunId> = specs.into_iter().map(|spec| spec.id).collect();
+    for (id, part) in ids.iter().zip(parts) {
+        fs::write(tmp.path().join(id.as_str()).join("part"), part).unwrap();
+    }
+    (tmp, ids)
+}
+
+impl Bench {
+    fn new(root: &Path, ids: &[RunId], slots: usize) -> Self {
+        let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/worker.sh");
+        let slots = vec![
+            Slot {
+                device: "cpu".into(),
+                threads: 1
+            };
+            slots
+        ];
+        let lock = SchedulerLock::acquire(root).unwrap();
+        Self {
+            root: root.to_owned(),
+            ids: ids.to_vec(),
+            workbench: Workbench::open(root).unwrap(),
+            scheduler: Scheduler::new(lock, Local::new(worker, slots), ids.to_vec()),
+            notices: Vec::new(),
+        }
+    }
+
+    fn turn_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(
+                Instant::now() < deadline,
+                "not in time: {what}; {:?}",
+                self.notices
+            );
+            let turn = self
+                .workbench
+                .turn(&mut self.scheduler, Duration::from_millis(20))
+                .unwrap();
+            self.notices.extend(turn.notices);
+        }
+    }
+
+    fn turn_until_idle(&mut self) {
+        self.turn_until("idle", |bench| {
+            !bench.notices.is_empty() && bench.scheduler.is_idle(bench.workbench.store())
+        });
+    }
+
+    fn run(&self, n: usize) -> &Run {
+        self.workbench.store().get(&self.ids[n]).unwrap()
+    }
+
+    fn starts(&self) -> usize {
+        self.notices
+            .iter()
+            .filter(|notice| matches!(notice, Notice::Started { .. }))
+            .count()
+    }
+
+    fn ticket(&self, n: usize) -> Process {
+        Lease::read(&self.run(n).dir)
+            .unwrap()
+            .expect("a lease")
+            .process
+    }
+
+    fn await_rows(&mut self, n: usize) {
+        self.turn_until("rows", |bench| {
+            bench.run(n).state == RunState::Running && bench.run(n).rows.len() == 3
+        });
+    }
+}
+
+fn siglab(root: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_siglab"));
+    command
+        .arg("--workspace")
+        .arg(root)
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_failing_worker_stops_no_other_and_leaves_its_last_words() {
+    let (tmp, ids) = workspace(&["complete", "fail", "exit", "complete"]);
+    let mut bench = Bench::new(tmp.path(), &ids, 2);
+    bench.turn_until_idle();
+    assert_eq!(bench.run(0).state, RunState::Completed);
+    assert_eq!(
+        bench.run(1).state,
+        RunState::Failed {
+            reason: "the disk is full".into()
+        }
+    );
+    assert_eq!(
+        bench.run(2).state,
+        RunState::Interrupted {
+            cause: Some("exit status 7".into())
+        }
+    );
+    assert_eq!(bench.run(3).state, RunState::Completed);
+    assert_eq!(
+        end_of_log(&bench.run(1).dir, 1).unwrap(),
+        ["panicked: the disk is full"]
+    );
+    assert_eq!(bench.starts(), 4, "none is started twice");
+    drop(bench);
+
+    let ls = siglab(tmp.path(), &["ls", "--json"]);
+    let states: Vec<String> = text(&ls.stdout)
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["state"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(
+        states.iter().filter(|state| *state == "completed").count(),
+        2
+    );
+    let logs = siglab(tmp.path(), &["logs", &ids[1].as_str()[..9]]);
+    assert!(text(&logs.stdout).ends_with("panicked: the disk is full\n"));
+
+    let failed = ids[1].as_str();
+    let completed = ids[0].as_str();
+    assert_eq!(
+        siglab(tmp.path(), &["retry", completed]).status.code(),
+        Some(1),
+        "nothing to retry"
+    );
+    assert_eq!(
+        siglab(tmp.path(), &["retry", "ffffffffff"]).status.code(),
+        Some(2),
+        "no such run"
+    );
+    assert_eq!(
+        siglab(tmp.path(), &["retry", failed]).status.code(),
+        Some(0)
+    );
+    fs::write(tmp.path().join(failed).join("part"), "complete").unwrap();
+    let mut again = Bench::new(tmp.path(), &ids, 2);
+    again.turn_until_idle();
+    assert_eq!(
+        (again.run(1).state.clone(), again.run(1).attempt),
+        (RunState::Completed, 2)
+    );
+}
+
+#[test]
+fn a_worker_that_is_killed_goes_on_by_itself() {
+    let (tmp, ids) = workspace(&["crash-once"]);
+    let mut bench = Bench::new(tmp.path(), &ids, 1);
+    bench.turn_until_idle();
+    assert_eq!(
+        (bench.run(0).state.clone(), bench.run(0).attempt),
+        (RunState::Completed, 2)
+    );
+    assert!(
+        bench
+            .notices
+            .iter()
+            .any(|notice| matches!(notice, Notice::Restarts { how, .. } if how == "signal 9"))
+    );
+}
+
+#[test]
+fn a_scheduler_takes_over_the_workers_of_one_that_died() {
+    let (tmp, ids) = workspace(&["hang", "complete"]);
+    let mut first = Bench::new(tmp.path(), &ids, 1);
+    first.await_rows(0);
+    let worker = first.ticket(0);
+    let refusal = SchedulerLock::acquire(tmp.path()).unwrap_err().to_string();
+    assert!(
+        refusal.contains(&format!("process {}", std::process::id())),
+        "{refusal}"
+    );
+    // What is left of a scheduler that was killed: its workers.
+    drop(first);
+    assert!(worker.is_alive());
+
+    let mut second = Bench::new(tmp.path(), &ids, 1);
+    second.turn_until("adoption", |bench| !bench.notices.is_empty());
+    assert_eq!(
+        second.notices,
+        [Notice::Adopted { id: ids[0].clone() }],
+        "its slot is taken: nothing else starts"
+    );
+    assert_eq!(second.ticket(0), worker);
+
+    assert_eq!(
+        siglab(&second.root, &["stop", ids[0].as_str()])
+            .status
+            .code(),
+        Some(0)
+    );
+    second.turn_until_idle();
+    assert_eq!(
+        (second.run(0).state.clone(), second.run(0).attempt),
+        (RunState::Stopped, 1)
+    );
+    assert_eq!(second.run(1).state, RunState::Completed);
+    assert_eq!(second.starts(), 1);
+}
+
+#[test]
+fn stopping_reaches_a_worker_that_has_no_scheduler() {
+    let (tmp, ids) = workspace(&["hang"]);
+    let mut bench = Bench::new(tmp.path(), &ids, 1);
+    bench.await_rows(0);
+    let worker = bench.ticket(0);
+    drop(bench);
+    assert_eq!(
+        siglab(tmp.path(), &["stop", ids[0].as_str()]).status.code(),
+        Some(0)
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while worker.is_alive() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let workbench = Workbench::open(tmp.path()).unwrap();
+    assert_eq!(
+        workbench.store().get(&ids[0]).unwrap().state,
+        RunState::Stopped
+    );
+    assert_eq!(
+        siglab(tmp.path(), &["stop", ids[0].as_str()]).status.code(),
+        Some(1),
+        "stopped already"
+    );
+}
+
+#[test]
+fn halting_lets_the_workers_save_and_stop() {
+    let (tmp, ids) = workspace(&["hang", "hang", "hang"]);
+    let mut bench = Bench::new(tmp.path(), &ids, 2);
+    bench.await_rows(0);
+    bench.await_rows(1);
+    bench.scheduler.halt();
+    bench.turn_until_idle();
+    assert_eq!(bench.run(0).state, RunState::Stopped);
+    assert_eq!(bench.run(1).state, RunState::Stopped);
+    assert_eq!(bench.run(2).state, RunState::New);
+}
+
+#[test]
+fn a_recycled_pid_gets_no_signal() {
+    let (tmp, ids) = workspace(&["complete"]);
+    let dir = RunDir::new(tmp.path().join(ids[0].as_str()));
+    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    let process = Process::of_child(&stranger).unwrap();
+    let recycled = Process {
+        start_time: process.start_time + 1,
+        ..process
+    };
+    Lease {
+        executor: "local".into(),
+        process: recycled,
+        devices: vec!["cpu".into()],
+        ended: None,
+    }
+    .write(&dir)
+    .unwrap();
+    // Some worker is at it, but not the one of the lease.
+    let _lock = WorkerLock::acquire(&dir).unwrap().unwrap();
+    let workbench = Workbench::open(tmp.path()).unwrap();
+    let run = workbench.store().get(&ids[0]).unwrap();
+    assert_eq!(run.state, RunState::Running);
+    assert!(workbench.stop(run).unwrap());
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn wrong_input_is_named_and_nothing_is_made() {
+    let tmp = tempfile::tempdir().unwrap();
+    let file = tmp.path().join("grid.toml");
+    let root = tmp.path().join("runs");
+    fs::write(
+        &file,
+        "question = \"q\"\n[axes]\n\"train.batch_size\" = [32, 64]\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let cases: [(&[&str], &str); 4] = [
+        (&["run", file, "--device", "cuda:0"], "`cpu`"),
+        (&["run", file, "--jobs", "0"], "--jobs"),
+        (&["run", file, "--set", "optim.lrr=1"], "optim.lr"),
+        (&["run", "nowhere.toml"], "nowhere.toml"),
+    ];
+    for (args, named) in cases {
+        let output = siglab(&root, args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(named), "{args:?}: {error}");
+        assert!(!root.exists(), "{args:?}");
+    }
+    let dry = siglab(&root, &["run", file, "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(0));
+    assert_eq!(
+        text(&dry.stdout).matches("new          starts").count(),
+        2,
+        "{}",
+        text(&dry.stdout)
+    );
+    assert!(!root.exists(), "a dry run leaves no trace");
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    let output = siglab(Path::new("."), &["completions", "bash"]);
+    assert!(text(&output.stdout).contains("dry-run"));
+}
