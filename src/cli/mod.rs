@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::exec::DeviceError;
+use crate::workbench::DeviceError;
 use crate::spec::SpecError;
 use crate::workbench::FindError;
 
@@ -47,11 +47,17 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Train every run of an experiment that has no result yet, then show the table.
     Run(run::Args),
+    /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
+    /// Show a run's log.
     Logs(logs::Args),
+    /// Stop runs at a checkpoint, and start them no more until they are retried.
     Stop(stop::Args),
+    /// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
     Retry(retry::Args),
+    /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Hold this build's arithmetic against recorded values.
     #[command(subcommand)]
