@@ -169,6 +169,51 @@ impl Experiment {
         }
     }
 
+    /// [`Experiment::reports`], or one table as flags ask for it, with the first report for what they leave open.
+    pub fn reports_with(
+        &self,
+        rows: Option<&str>,
+        columns: Option<&str>,
+        metric: Option<&str>,
+    ) -> Result<Vec<Report>, SpecError> {
+        let mut reports = self.reports();
+        if rows.or(columns).or(metric).is_some() {
+            reports.truncate(1);
+        }
+        let axis = |flag: &str, key: &str| {
+            let known: Vec<&str> = self.axis_keys().collect();
+            let unknown = || {
+                let problem = format!("--{flag} {key} names no axis of this file");
+                self.error(Place::File, key, &problem, &format!("one of {}", known.join(", ")))
+            };
+            self.axis_of(key).ok_or_else(unknown)
+        };
+        for report in &mut reports {
+            let before = (report.rows, report.columns);
+            if let Some(key) = rows {
+                report.rows = Some(axis("rows", key)?);
+                // The axis that was taken from the columns leaves its place to the one that it displaced.
+                report.columns = if report.rows == before.1 { before.0 } else { before.1 };
+            }
+            if let Some(key) = columns {
+                report.columns = Some(axis("columns", key)?);
+                if report.columns == report.rows {
+                    report.rows = if rows.is_some() { None } else { before.1 };
+                }
+            }
+            if let Some(metric) = metric {
+                report.title = None;
+                report.metric = metric.to_owned();
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Every key that some axis has.
+    pub(super) fn axis_keys(&self) -> impl Iterator<Item = &str> {
+        self.axes.iter().flat_map(|axis| axis.keys.iter().map(String::as_str))
+    }
+
     fn set(&mut self, sets: &[(String, String)]) -> Result<(), SpecError> {
         for (key, text) in sets {
             let value = source::parse_flag(key, text)?;

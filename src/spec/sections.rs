@@ -327,11 +327,7 @@ impl Sections<'_> {
         for Setting { key, value, at } in &conditions {
             let values = experiment.values_at(key);
             if values.is_empty() {
-                let axes: Vec<String> = experiment
-                    .axes
-                    .iter()
-                    .flat_map(|axis| axis.keys.clone())
-                    .collect();
+                let axes: Vec<&str> = experiment.axis_keys().collect();
                 return Err(self.error(
                     *at,
                     &shown("exclude", key),
@@ -435,11 +431,7 @@ impl Sections<'_> {
             let key = format!("report.{name}");
             let text = self.string(&key, node)?;
             let axis = || {
-                let axes: Vec<&str> = experiment
-                    .axes
-                    .iter()
-                    .flat_map(|axis| axis.keys.iter().map(String::as_str))
-                    .collect();
+                let axes: Vec<&str> = experiment.axis_keys().collect();
                 experiment.axis_of(&text).ok_or_else(|| {
                     self.error(
                         node.at,

@@ -1,0 +1,7 @@
+//! Questions to tables, as data: what an experiment's reports ask, answered from the runs of the store. It draws
+//! nothing and writes no format; that is `export`'s and the faces'.
+
+mod aggregate;
+mod table;
+
+pub use table::{Cell, Table, tables};

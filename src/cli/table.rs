@@ -1,0 +1,58 @@
+//! `siglab table FILE`: the tables that an experiment's reports ask for, from what has been run so far.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::DONE;
+use crate::analysis::{Table, tables};
+use crate::export::{Format, write};
+use crate::spec::{Experiment, Grid, Report};
+use crate::store::Store;
+
+/// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The experiment file.
+    pub file: PathBuf,
+    /// Set a key of the base settings, over the file's.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_set)]
+    pub set: Vec<(String, String)>,
+    /// text, md, csv or json.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// The measurement to show instead of the reports'.
+    #[arg(long, value_name = "KEY")]
+    pub metric: Option<String>,
+    /// A key of the axis to show as rows.
+    #[arg(long, value_name = "AXIS")]
+    pub rows: Option<String>,
+    /// A key of the axis to show as columns.
+    #[arg(long, value_name = "AXIS")]
+    pub columns: Option<String>,
+}
+
+pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
+    let experiment = Experiment::load(&args.file, &args.set)?;
+    let reports = experiment.reports_with(args.rows.as_deref(), args.columns.as_deref(), args.metric.as_deref())?;
+    let grid = experiment.expand()?;
+    grid.require_valid(&experiment)?;
+    let store = Store::open(workspace).with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    print(&collect(&experiment, &grid, &reports, &store)?, args.format)?;
+    Ok(DONE)
+}
+
+/// The experiment's own tables, for a terminal: how a `run` ends.
+pub fn print_reports(experiment: &Experiment, grid: &Grid, store: &Store) -> anyhow::Result<()> {
+    print(&collect(experiment, grid, &experiment.reports(), store)?, Format::Text)
+}
+
+fn collect(experiment: &Experiment, grid: &Grid, reports: &[Report], store: &Store) -> anyhow::Result<Vec<Table>> {
+    let each = reports.iter().map(|report| tables(experiment, grid, report, |id| store.get(id)));
+    Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn print(tables: &[Table], format: Format) -> anyhow::Result<()> {
+    super::print(&write(tables, format)?)?;
+    Ok(())
+}

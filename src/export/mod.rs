@@ -1,0 +1,167 @@
+//! Tables to text: one file a format, each a function from tables to text. What the numbers mean was settled
+//! before; here they get digits and separators.
+
+mod csv;
+mod json;
+mod markdown;
+mod text;
+
+
+use std::str::FromStr;
+
+use crate::analysis::{Cell, Table};
+pub use text::align;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for a terminal.
+    #[default]
+    Text,
+    Markdown,
+    Csv,
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "text" => Ok(Self::Text),
+            "md" => Ok(Self::Markdown),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            _ => Err("expected text, md, csv or json".into()),
+        }
+    }
+}
+
+pub fn write(tables: &[Table], format: Format) -> anyhow::Result<String> {
+    match format {
+        Format::Text => Ok(text::write(tables)),
+        Format::Markdown => Ok(markdown::write(tables)),
+        Format::Csv => csv::write(tables),
+        Format::Json => json::write(tables),
+    }
+}
+
+/// Digits after the point for the numbers of one table: four that count in the largest mean.
+fn decimals(table: &Table) -> usize {
+    let largest = table
+        .cells
+        .iter()
+        .flatten()
+        .filter_map(|cell| cell.mean)
+        .fold(0.0, |largest: f64, mean| largest.max(mean.abs()));
+    if largest > 0.0 {
+        (3 - largest.log10().floor() as i32).clamp(0, 6) as usize
+    } else {
+        1
+    }
+}
+
+/// A cell for people: `0.5234 ± 0.0120`, `0.5100 (1/3, 2 diverged)`, `missing (0/3)`, `excluded`.
+fn show(cell: &Cell, decimals: usize) -> String {
+    if cell.expected == 0 {
+        return "excluded".into();
+    }
+    let mean = cell
+        .mean
+        .map_or_else(|| "missing".into(), |mean| format!("{mean:.decimals$}"));
+    let interval = cell
+        .half_width
+        .map_or_else(String::new, |half| format!(" ± {half:.decimals$}"));
+    let lost = [(cell.diverged, "diverged"), (cell.failed, "failed")];
+    let lost: String = lost
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, how)| format!(", {n} {how}"))
+        .collect();
+    let partial = if cell.is_partial() {
+        format!(" ({}/{}{lost})", cell.n, cell.expected)
+    } else {
+        String::new()
+    };
+    mean + &interval + &partial
+}
+
+/// What the numbers are and over how many seeds.
+fn legend(table: &Table) -> String {
+    let seeds = table
+        .cells
+        .iter()
+        .flatten()
+        .map(|cell| cell.expected)
+        .max()
+        .unwrap_or(0);
+    let what = match seeds {
+        0 | 1 => "one seed, so no interval".to_owned(),
+        n => format!("mean ± half-width of the 95 % interval over n = {n} seeds"),
+    };
+    let partial = table
+        .cells
+        .iter()
+        .flatten()
+        .any(|cell| cell.expected > 0 && cell.is_partial());
+    format!(
+        "{}: {what}{}",
+        table.metric,
+        if partial {
+            "; (n/expected) where runs are missing"
+        } else {
+            ""
+        }
+    )
+}
+
+/// `optim.lr = 0.001`: what holds for the whole table.
+fn heading(table: &Table) -> String {
+    let given: Vec<String> = table
+        .given
+        .iter()
+        .map(|(axis, label)| format!("{axis} = {label}"))
+        .collect();
+    if given.is_empty() {
+        table.title.clone()
+    } else {
+        format!("{} ({})", table.title, given.join("; "))
+    }
+}
+
+/// The table's corner: `train.batch_size / loss.kind`.
+fn corner(table: &Table) -> String {
+    if table.column_axis.is_empty() {
+        table.row_axis.clone()
+    } else {
+        format!("{} / {}", table.row_axis, table.column_axis)
+    }
+}
+
+#[cfg(test)]
+fn example() -> Table {
+    let cell = |mean: Option<f64>, half_width, n, diverged| Cell {
+        mean,
+        half_width,
+        n,
+        expected: 3,
+        missing: 3 - n - diverged,
+        diverged,
+        failed: 0,
+    };
+    Table {
+        title: "Zero-shot | top-1".into(),
+        metric: "zeroshot/top1".into(),
+        given: vec![("optim.lr".into(), "0.001".into())],
+        row_axis: "train.batch_size".into(),
+        column_axis: "loss.kind".into(),
+        rows: vec!["64".into(), "=1+2".into()],
+        columns: vec!["sigmoid".into(), "softmax".into()],
+        cells: vec![
+            vec![
+                cell(Some(0.52341), Some(0.012), 3, 0),
+                cell(Some(0.5), None, 1, 2),
+            ],
+            vec![cell(None, None, 0, 0), Cell::default()],
+        ],
+    }
+}

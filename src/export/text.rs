@@ -1,0 +1,77 @@
+//! Aligned columns for a terminal. Labels come from files, so nothing in them may drive it.
+
+use super::{corner, decimals, heading, legend, show};
+use crate::analysis::Table;
+use crate::util::printable;
+
+pub fn write(tables: &[Table]) -> String {
+    tables.iter().map(write_one).collect::<Vec<_>>().join("\n")
+}
+
+fn write_one(table: &Table) -> String {
+    let digits = decimals(table);
+    let head = std::iter::once(corner(table))
+        .chain(table.columns.iter().cloned())
+        .collect();
+    let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| {
+        std::iter::once(label.clone())
+            .chain(cells.iter().map(|cell| show(cell, digits)))
+            .collect()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
+    format!(
+        "{}\n\n{}\n{}\n",
+        printable(&heading(table)),
+        align(&rows),
+        printable(&legend(table))
+    )
+}
+
+/// Rows of words in columns two spaces apart.
+pub fn align(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|word| printable(word)).collect())
+        .collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|word: &String| word.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let words: String = row
+            .iter()
+            .zip(&widths)
+            .map(|(word, width)| format!("{word:<width$}  "))
+            .collect();
+        format!("{}\n", words.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_gaps_are_marked() {
+        insta::assert_snapshot!(write(&[super::super::example()]), @r"
+        Zero-shot | top-1 (optim.lr = 0.001)
+
+        train.batch_size / loss.kind  sigmoid          softmax
+        64                            0.5234 ± 0.0120  0.5000 (1/3, 2 diverged)
+        =1+2                          missing (0/3)    excluded
+
+        zeroshot/top1: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
+        ");
+    }
+
+    #[test]
+    fn labels_cannot_drive_the_terminal() {
+        assert!(!align(&[vec!["\x1b[31mred".into()]]).contains('\x1b'));
+    }
+}
