@@ -7,10 +7,12 @@ mod doctor;
 mod label;
 mod logs;
 mod ls;
+mod plan;
 mod progress;
 mod retry;
 mod run;
 mod stop;
+mod table;
 mod worker;
 
 use std::io::{self, Write};
@@ -48,6 +50,8 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     Run(run::Args),
+    Plan(plan::Args),
+    Table(table::Args),
     Ls(ls::Args),
     Logs(logs::Args),
     Stop(stop::Args),
@@ -67,6 +71,8 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
     let workspace = cli.workspace.as_path();
     match cli.verb {
         Verb::Run(args) => run::run(workspace, args),
+        Verb::Plan(args) => plan::run(workspace, args),
+        Verb::Table(args) => table::run(workspace, args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
         Verb::Stop(args) => stop::run(workspace, args),
