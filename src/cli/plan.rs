@@ -15,7 +15,6 @@ use crate::store::{RunState, Store};
 use crate::util::printable;
 use crate::workbench::FindError;
 
-/// Show each cell of an experiment: new, cached, running, excluded or invalid, and why.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The experiment file.

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use super::*;
-use crate::record::{Lease, Process, WorkerLock};
+use crate::record::{Lease, Process, Want, WorkerLock};
 use crate::train::TrainConfig;
 
 struct Fixture {

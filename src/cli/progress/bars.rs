@@ -7,10 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Progress, Scene, Tally, measures, sentence};
 use crate::record::RunId;
-use crate::sched::{Notice, Standing, standing};
 use crate::store::Run;
 use crate::util::{human_count, human_duration};
-use crate::workbench::Turn;
+use crate::workbench::{Notice, Standing, Turn, standing};
 
 /// A bar counts thousandths of its budget.
 const FULL: u64 = 1_000;
