@@ -8,8 +8,7 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::aggregate::{Answer, Place, Summary, summarise};
-use crate::record::RunId;
-use crate::spec::{Axis, Experiment, Grid, Report};
+use crate::spec::{Axis, Experiment, Grid, Report, RunSpec};
 use crate::store::{Run, RunState};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,7 +47,7 @@ pub fn tables<'s>(
     experiment: &Experiment,
     grid: &Grid,
     report: &Report,
-    run_of: impl Fn(&RunId) -> Option<&'s Run>,
+    run_of: impl Fn(&RunSpec) -> Option<&'s Run>,
 ) -> anyhow::Result<Vec<Table>> {
     let fixed: Vec<usize> = (0..experiment.axes.len())
         .filter(|axis| Some(*axis) != report.rows && Some(*axis) != report.columns)
@@ -66,7 +65,7 @@ pub fn tables<'s>(
         if let Some(spec) = cell.run() {
             observations.push((
                 (table, along(report.rows), along(report.columns)),
-                answer(run_of(&spec.id), &report.metric),
+                answer(run_of(spec), &report.metric),
             ));
         }
     }
@@ -185,7 +184,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::record::{Row, RunDir};
+    use crate::record::{Row, RunDir, RunId};
     use crate::store::Evaluation;
 
     fn experiment(reports: &str) -> (Experiment, Grid) {
@@ -210,7 +209,7 @@ mod tests {
 
     /// Every run completed with 10 times its batch size plus its seed, but for those that `state` says otherwise of.
     fn runs(grid: &Grid, state: impl Fn(&Run) -> RunState) -> BTreeMap<RunId, Run> {
-        let run = |spec: &crate::spec::RunSpec| {
+        let run = |spec: &RunSpec| {
             let mut run = Run::new(RunDir::new("x"), spec.clone());
             let value = (10 * spec.config.train.batch_size) as f64 + spec.config.seed as f64;
             run.evaluations = [0.0, value]
@@ -311,7 +310,7 @@ mod tests {
                 metric: metric.into(),
                 ..experiment.reports[0].clone()
             };
-            tables(&experiment, &grid, &report, |id| runs.get(id)).unwrap()[0].cells[0][0].clone()
+            tables(&experiment, &grid, &report, |spec| runs.get(&spec.id)).unwrap()[0].cells[0][0].clone()
         };
         assert_eq!(
             (mean("loss").mean, mean("loss").half_width),

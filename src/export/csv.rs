@@ -57,7 +57,10 @@ pub fn write(tables: &[Table]) -> anyhow::Result<String> {
             }
         }
     }
-    writer.into_inner().context("cannot write the table as CSV")
+    let bytes = writer
+        .into_inner()
+        .context("cannot write the table as CSV")?;
+    Ok(String::from_utf8(bytes)?)
 }
 
 /// `text` with a quote in front if a spreadsheet would take it for a formula; numbers are none.

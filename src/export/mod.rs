@@ -6,7 +6,6 @@ mod json;
 mod markdown;
 mod text;
 
-
 use std::str::FromStr;
 
 use crate::analysis::{Cell, Table};
