@@ -23,20 +23,20 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("worker", &["train", "spec", "record", "util"]),
     (
         "tui",
-        &[
-            "workbench",
-            "store",
-            "spec",
-            "analysis",
-            "export", "util",
-        ],
+        &["workbench", "store", "spec", "analysis", "export", "util"],
     ),
     (
         "cli",
         &[
             "tui",
             "worker",
-            "workbench", "store", "spec", "record", "analysis", "export", "util",
+            "workbench",
+            "store",
+            "spec",
+            "record",
+            "analysis",
+            "export",
+            "util",
         ],
     ),
 ];
@@ -86,14 +86,24 @@ fn modules_import_only_what_lies_below_them() {
             continue;
         }
         let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
-            wrong.push(format!("{}: `{layer}` is not in the table of layers", source.path));
+            wrong.push(format!(
+                "{}: `{layer}` is not in the table of layers",
+                source.path
+            ));
             continue;
         };
-        let engine_verb = ENGINE_VERBS.iter().any(|verb| source.path.starts_with(&format!("src/cli/{verb}")));
+        let engine_verb = ENGINE_VERBS
+            .iter()
+            .any(|verb| source.path.starts_with(&format!("src/cli/{verb}")));
         for named in paths_after(&source.code, "crate") {
-            let may = named == layer || allowed.contains(&named.as_str()) || engine_verb && named == "train";
+            let may = named == layer
+                || allowed.contains(&named.as_str())
+                || engine_verb && named == "train";
             if !may {
-                wrong.push(format!("{}: `{layer}` may not import `{named}`", source.path));
+                wrong.push(format!(
+                    "{}: `{layer}` may not import `{named}`",
+                    source.path
+                ));
             }
         }
     }
@@ -102,9 +112,17 @@ fn modules_import_only_what_lies_below_them() {
 
 #[test]
 fn spec_knows_the_settings_of_training_and_not_the_engine() {
-    let sources = sources().into_iter().filter(|source| source.layer() == "spec");
-    let names = sources.flat_map(|source| paths_after(&source.code, "crate::train").into_iter().map(move |name| (source.path.clone(), name)));
-    let wrong: Vec<_> = names.filter(|(_, name)| !SETTINGS.contains(&name.as_str())).collect();
+    let sources = sources()
+        .into_iter()
+        .filter(|source| source.layer() == "spec");
+    let names = sources.flat_map(|source| {
+        paths_after(&source.code, "crate::train")
+            .into_iter()
+            .map(move |name| (source.path.clone(), name))
+    });
+    let wrong: Vec<_> = names
+        .filter(|(_, name)| !SETTINGS.contains(&name.as_str()))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
@@ -199,7 +217,8 @@ fn names_crate(code: &str, name: &str) -> bool {
 }
 
 fn without_tests(code: &str) -> &str {
-    code.split_once("#[cfg(test)]\nmod tests {").map_or(code, |(code, _)| code)
+    code.split_once("#[cfg(test)]\nmod tests {")
+        .map_or(code, |(code, _)| code)
 }
 
 fn strip_comments(code: &str) -> String {

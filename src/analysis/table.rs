@@ -240,8 +240,8 @@ mod tests {
             "rows = 'train.batch_size'\ncolumns = 'loss.kind'\nmetric = 'zeroshot/top1'",
         );
         let runs = runs(&grid, |_| RunState::Completed);
-        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| {
-            runs.get(id)
+        let tables = tables(&experiment, &grid, &experiment.reports[0], |spec| {
+            runs.get(&spec.id)
         })
         .unwrap();
         assert_eq!(
@@ -282,8 +282,8 @@ mod tests {
             },
             _ => RunState::Running,
         });
-        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| {
-            runs.get(id)
+        let tables = tables(&experiment, &grid, &experiment.reports[0], |spec| {
+            runs.get(&spec.id)
         })
         .unwrap();
         assert_eq!(tables.len(), 4);
@@ -310,7 +310,8 @@ mod tests {
                 metric: metric.into(),
                 ..experiment.reports[0].clone()
             };
-            tables(&experiment, &grid, &report, |spec| runs.get(&spec.id)).unwrap()[0].cells[0][0].clone()
+            tables(&experiment, &grid, &report, |spec| runs.get(&spec.id)).unwrap()[0].cells[0][0]
+                .clone()
         };
         assert_eq!(
             (mean("loss").mean, mean("loss").half_width),
