@@ -71,7 +71,8 @@ pub fn tables<'s>(
     }
     let summaries = summarise(&observations).context("cannot aggregate the runs")?;
     let axis = |axis: Option<usize>| axis.map(|axis| &experiment.axes[axis]);
-    let (rows, columns) = (labels(axis(report.rows)), labels(axis(report.columns)));
+    let rows = labels(axis(report.rows), "all");
+    let columns = labels(axis(report.columns), &report.metric);
     let name = |axis: Option<&Axis>| axis.map_or(String::new(), Axis::name);
     let table = |(table, at): (u32, &Vec<usize>)| {
         let given = fixed.iter().zip(at).map(|(axis, point)| {
@@ -109,12 +110,10 @@ pub fn tables<'s>(
     Ok((0..).zip(&points).map(table).collect())
 }
 
-/// The labels along an axis; without one there is a single row or column, of all.
-fn labels(axis: Option<&Axis>) -> Vec<String> {
-    axis.map_or_else(
-        || vec!["all".into()],
-        |axis| axis.points.iter().map(|point| point.label()).collect(),
-    )
+/// The labels along an axis; without one there is a single row or column with this label.
+fn labels(axis: Option<&Axis>, alone: &str) -> Vec<String> {
+    let along = |axis: &Axis| axis.points.iter().map(|point| point.label()).collect();
+    axis.map_or_else(|| vec![alone.to_owned()], along)
 }
 
 /// What a run says about `metric`: by its last evaluation, else by its last row. Only a completed run has a say.

@@ -48,7 +48,7 @@ mod tests {
         let text = label(settings.iter().map(|(key, value)| (*key, value)));
         assert_eq!(
             text,
-            "loss=sigmoid bias=-10.0 batch_size=64 loss=softmax,log_t:init:2.5 seed=1"
+            "loss=sigmoid bias=-10.0 batch_size=64 loss=softmax log_t.init=2.5 seed=1"
         );
     }
 }

@@ -225,7 +225,12 @@ fn why(one: &RunSpec, other: &RunSpec) -> String {
     let flat =
         |spec: &RunSpec| path::flatten(&serde_json::to_value(&spec.config).unwrap_or_default());
     let differences = path::diff(&flat(one), &flat(other));
-    let side = |value: Option<Value>| value.map_or_else(|| "-".into(), |value| path::label(&value));
+    let side = |value: Option<Value>| match value {
+        Some(Value::String(word)) => word,
+        // In full: values that differ must look different.
+        Some(value) => value.to_string(),
+        None => "-".into(),
+    };
     let lines = differences.into_iter().map(|difference| {
         vec![
             difference.key,

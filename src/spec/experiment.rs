@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::error::SpecError;
 use super::path;
 use super::prerequisite::{Prerequisite, stand_in};
-use super::schema::{Problem, Schema};
+use super::problem::Problem;
+use super::schema::Schema;
 use super::sections;
 use super::source::{self, Place};
 

@@ -112,8 +112,15 @@ pub fn label(value: &Value) -> String {
             "[{}]",
             values.iter().map(label).collect::<Vec<_>>().join(", ")
         ),
+        Value::Number(number) if number.is_f64() => short(number.as_f64().unwrap_or_default()),
         other => other.to_string(),
     }
+}
+
+/// Six digits that count.
+fn short(x: f64) -> String {
+    let rounded = format!("{x:.5e}").parse().unwrap_or(x);
+    Value::from(rounded).to_string()
 }
 
 #[cfg(test)]
@@ -177,5 +184,9 @@ mod tests {
             "sigmoid bias.init=-10"
         );
         assert_eq!(label(&json!({"from": "pretrained"})), "from pretrained");
+        assert_eq!(
+            label(&json!([std::f64::consts::LN_10, 3e-4, 0.5, -10.0])),
+            "[2.30259, 0.0003, 0.5, -10.0]"
+        );
     }
 }
