@@ -8,6 +8,7 @@ pub mod eval;
 pub mod loss;
 pub mod mesh;
 pub mod model;
+mod ops;
 pub mod optim;
 mod recorder;
 mod snapshot;

@@ -3,9 +3,10 @@
 //! zeros; `init` gives them values by name.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{gelu, softmax};
-use burn::tensor::module::{layer_norm, linear};
+use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
+
+use crate::train::ops;
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -38,7 +39,7 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        layer_norm(x, self.gain.val(), Some(self.bias.val()), Self::EPSILON)
+        ops::layer_norm(x, self.gain.val(), self.bias.val(), Self::EPSILON)
     }
 }
 
@@ -54,7 +55,7 @@ impl Mlp {
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.down.forward(gelu(self.up.forward(x)))
+        self.down.forward(ops::gelu(self.up.forward(x)))
     }
 }
 
@@ -77,15 +78,8 @@ impl Attention {
 
     /// `queries` is `[batch × q, width]`, `context` `[batch × k, width]`; the result is as `queries`.
     pub fn forward(&self, queries: Tensor<2>, context: Tensor<2>, batch: usize) -> Tensor<2> {
-        let [rows, width] = queries.dims();
-        let split = |x: Tensor<2>| {
-            let [rows, width] = x.dims();
-            x.reshape([batch, rows / batch, self.heads, width / self.heads]).swap_dims(1, 2)
-        };
-        let (q, k, v) = (split(self.query.forward(queries)), split(self.key.forward(context.clone())), split(self.value.forward(context)));
-        let scale = 1.0 / ((width / self.heads) as f64).sqrt();
-        let weights = softmax(q.mul_scalar(scale).matmul(k.swap_dims(2, 3)), 3);
-        self.out.forward(weights.matmul(v).swap_dims(1, 2).reshape([rows, width]))
+        let (q, k, v) = (self.query.forward(queries), self.key.forward(context.clone()), self.value.forward(context));
+        self.out.forward(ops::attention(q, k, v, batch, self.heads))
     }
 }
 

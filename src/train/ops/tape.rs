@@ -1,0 +1,87 @@
+//! How a fused operation meets burn: slices in, slices out, and a node on the tape whose backward pass is the
+//! operation's own. Nothing here knows what is computed.
+
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Tensor, TensorData};
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_flex::FlexTensor;
+
+/// A function of N matrices with a backward pass of its own. Matrices are `[rows, columns]`, row-major.
+pub trait Fused<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
+    /// What the backward pass needs besides the inputs.
+    type Saved: Clone + Send + std::fmt::Debug + 'static;
+
+    /// The result, shaped as the first input, and what to save.
+    fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Self::Saved);
+
+    /// The gradient of every input from that of the result.
+    fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32]) -> [Vec<f32>; N];
+}
+
+/// Apply `op`, taped when an input is. None when the tensors are of another backend than flex.
+pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Option<Tensor<2>> {
+    if !inputs.iter().any(Tensor::is_autodiff) {
+        let mut plain = Vec::with_capacity(N);
+        for input in inputs {
+            plain.push(contiguous(input.try_into_primitive::<Flex>().ok()?));
+        }
+        let (output, _) = op.forward(slices(&plain));
+        return Some(Tensor::from_primitive::<Flex>(flex(output, &shape(&plain[0]))));
+    }
+    let (mut plain, mut guards) = (Vec::with_capacity(N), Vec::with_capacity(N));
+    for input in inputs {
+        let (primitive, guard) = input.autodiff().try_into_primitive::<Autodiff<Flex>>().ok()?.into_parts();
+        plain.push(contiguous(primitive));
+        guards.push(guard);
+    }
+    let guards = guards.try_into().unwrap_or_else(|_| unreachable!("one guard an input"));
+    let (output, saved) = op.forward(slices(&plain));
+    let output = flex(output, &shape(&plain[0]));
+    let node = Node::<O, N>(op);
+    let taped = match node.prepare::<NoCheckpointing>(guards).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish((plain, saved), output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    };
+    Some(Tensor::from_primitive::<Autodiff<Flex>>(taped))
+}
+
+#[derive(Clone, Debug)]
+struct Node<O, const N: usize>(O);
+
+impl<O: Fused<N>, const N: usize> Backward<Flex, N> for Node<O, N> {
+    type State = (Vec<FlexTensor>, O::Saved);
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        let (inputs, saved) = &ops.state;
+        let results = self.0.backward(slices(inputs), saved, slice(&gradient));
+        for ((parent, result), input) in ops.parents.iter().zip(results).zip(inputs) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, flex(result, &shape(input)));
+            }
+        }
+    }
+}
+
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("a contiguous f32 tensor")
+}
+
+fn slices<const N: usize>(tensors: &[FlexTensor]) -> [&[f32]; N] {
+    std::array::from_fn(|i| slice(&tensors[i]))
+}
+
+fn shape(tensor: &FlexTensor) -> Vec<usize> {
+    tensor.layout().shape().to_vec()
+}
+
+fn flex(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
+}
