@@ -82,12 +82,9 @@ fn bad_files_are_refused_by_name_line_and_key_and_nothing_starts() {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let trillion = format!("[axes]\nseedless = 1\n").replace(
-        "seedless = 1",
-        &["optim.lr", "optim.eps", "train.tile", "train.batch_size"]
-            .map(|key| format!("{key} = [{}]", values(1000)))
-            .join("\n"),
-    );
+    let axes = ["optim.lr", "optim.eps", "train.tile", "train.batch_size"]
+        .map(|key| format!("{key} = [{}]\n", values(1000)));
+    let trillion = format!("[axes]\n{}", axes.concat());
     let cases: &[(&str, &[&str])] = &[
         (
             "[base]\noptim.lrr = 1e-3",

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::progress::{Bars, Json, Lines, Named, Progress};
-use super::{DONE, FAILED, label, print};
-use crate::record::RunId;
+use super::{DONE, FAILED, INTERRUPTED, label, print, table};
+use crate::record::{RunId, Wish};
 use crate::spec::{Experiment, Grid, RunSpec};
 use crate::store::{RunState, Store};
 use crate::util::printable;
@@ -62,22 +62,23 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     if args.dry_run {
         return dry_run(&args, workbench.store(), &names);
     }
-    if startable == 0 {
-        return session::nothing_to_do(&workbench, &names, &mut *progress(&args, &names));
-    }
-    if args.detach {
+    if args.detach && startable > 0 {
         return detach(&workbench, &args);
     }
-    // The lock first: of two that come together, one makes the runs.
-    let scope = specs.iter().map(|spec| spec.id.clone()).collect();
-    let mut scheduler = workbench.schedule(scope, slots)?;
-    workbench.submit(&specs)?;
-    session::run(
-        &mut workbench,
-        &mut scheduler,
-        &names,
-        &mut *progress(&args, &names),
-    )
+    let mut progress = progress(&args, &names);
+    let code = if startable == 0 {
+        session::nothing_to_do(&workbench, &names, &mut *progress)?
+    } else {
+        // The lock first: of two that come together, one makes the runs.
+        let scope = specs.iter().map(|spec| spec.id.clone()).collect();
+        let mut scheduler = workbench.schedule(scope, slots)?;
+        workbench.submit(&specs)?;
+        session::run(&mut workbench, &mut scheduler, &names, &mut *progress)?
+    };
+    if code != INTERRUPTED && !args.json {
+        table::print_reports(&experiment, &grid, workbench.store())?;
+    }
+    Ok(code)
 }
 
 /// The runs of the grid in the order to start them, prerequisites by their names in the file.
@@ -113,9 +114,9 @@ fn can_start(store: &Store, spec: &RunSpec) -> bool {
 fn dry_run(args: &Args, store: &Store, names: &[Named]) -> anyhow::Result<u8> {
     let line = |Named { id, label }: &Named| {
         let state = store.get(id).map_or("new", |run| run.state.name());
-        let starts = store
-            .get(id)
-            .is_none_or(|run| !run.state.is_over() && run.state != RunState::Running);
+        let starts = store.get(id).is_none_or(|run| {
+            !run.state.is_over() && run.state != RunState::Running && run.want.wish == Wish::Run
+        });
         if args.json {
             format!(
                 "{}\n",

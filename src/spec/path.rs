@@ -117,10 +117,13 @@ pub fn label(value: &Value) -> String {
     }
 }
 
-/// Six digits that count.
+/// Six digits that count, whole numbers without a point: the file's `-10` and the settings' `-10.0` are one value.
 fn short(x: f64) -> String {
-    let rounded = format!("{x:.5e}").parse().unwrap_or(x);
-    Value::from(rounded).to_string()
+    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
+    match rounded.abs() {
+        0.0 | 1e-4..1e7 => rounded.to_string(),
+        _ => format!("{rounded:e}"),
+    }
 }
 
 #[cfg(test)]
@@ -185,8 +188,8 @@ mod tests {
         );
         assert_eq!(label(&json!({"from": "pretrained"})), "from pretrained");
         assert_eq!(
-            label(&json!([std::f64::consts::LN_10, 3e-4, 0.5, -10.0])),
-            "[2.30259, 0.0003, 0.5, -10.0]"
+            label(&json!([std::f64::consts::LN_10, 3e-4, 1e-8, -10.0])),
+            "[2.30259, 0.0003, 1e-8, -10]"
         );
     }
 }

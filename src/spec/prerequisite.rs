@@ -43,7 +43,7 @@ fn replace_names<E>(
 ) -> Result<Value, E> {
     let touches =
         |tower: &&str| *tower == key || path::is_inside(tower, key) || path::is_inside(key, tower);
-    if !TOWERS.iter().any(|tower| touches(&tower)) {
+    if !TOWERS.iter().any(touches) {
         return Ok(value.clone());
     }
     let mut document = json!({});

@@ -114,10 +114,9 @@ impl Schema {
             let inside = path::parent(tag);
             if path::get(&complete, inside).is_some_and(Value::is_object)
                 && path::get(&complete, tag).is_none()
+                && let Some(kind) = self.default(tag, &self.kinds(&complete))
             {
-                if let Some(kind) = self.default(tag, &self.kinds(&complete)) {
-                    path::set(&mut complete, tag, kind.clone());
-                }
+                path::set(&mut complete, tag, kind.clone());
             }
         }
         reader::read(&complete).map_err(|misfit| self.diagnose(&complete, &misfit))

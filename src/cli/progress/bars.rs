@@ -81,11 +81,17 @@ impl Progress for Bars {
     }
 
     fn say(&mut self, message: &str) -> anyhow::Result<()> {
+        if self.whole.is_finished() {
+            eprintln!("{message}");
+            return Ok(());
+        }
         Ok(self.screen.println(message)?)
     }
 
     fn end(&mut self, scene: &Scene) -> anyhow::Result<()> {
-        self.screen.clear()?;
+        for bar in self.runs.values().chain([&self.whole]) {
+            bar.finish_and_clear();
+        }
         eprintln!("{}", Tally::of(scene));
         Ok(())
     }

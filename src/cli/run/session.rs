@@ -8,8 +8,7 @@ use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::{DONE, FAILED};
-use crate::cli::INTERRUPTED;
+use super::{DONE, FAILED, INTERRUPTED};
 use crate::cli::progress::{Named, Progress, Scene, Tally};
 use crate::record::{RunId, Wish};
 use crate::store::RunState;
@@ -20,7 +19,7 @@ const TURN: Duration = Duration::from_millis(100);
 /// Workers have this long to save and stop before the scheduler leaves them to it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Schedule until the runs of `names` are through.
+/// Schedule until the runs of `names` are through. The exit code says how that went.
 pub fn run(
     workbench: &mut Workbench,
     scheduler: &mut Scheduler<Local>,
