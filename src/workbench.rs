@@ -1,20 +1,26 @@
 //! The core that both faces use: open a workspace, put runs into it, say what is wanted of them, and turn the
 //! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
 
+pub mod background;
+
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
-use crate::exec::Executor;
+use crate::exec::{Executor, Slot, device};
 use crate::record::{Lease, RunDir, RunId, Want, Wish};
-use crate::sched::{Notice, Scheduler, holder};
+use crate::sched::{SchedulerLock, holder};
 use crate::spec::RunSpec;
 use crate::store::{Delta, Hint, Run, RunState, Store, Watch};
 use crate::util::{printable, sync_dir};
+
+pub use crate::exec::{DeviceError, Local};
+pub use crate::sched::{Notice, Scheduler, Standing, View, standing};
 
 /// A run that the user named and the workspace cannot give.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +75,8 @@ impl Workbench {
     /// Give each run a directory unless it has one. Returns those that are new.
     pub fn submit(&mut self, specs: &[RunSpec]) -> anyhow::Result<Vec<RunId>> {
         self.create()?;
+        // What another scheduler made since the workspace was read is no new run.
+        self.store.refresh_runs(specs.iter().map(|spec| &spec.id));
         let mut new = Vec::new();
         for spec in specs {
             if let Some(why) = self.store.unreadable().get(&spec.id) {
@@ -184,6 +192,18 @@ impl Workbench {
         Ok(forgivable)
     }
 
+    /// A scheduler for the runs of `scope`, in their order, with workers on this machine. There is one a workspace.
+    pub fn schedule(
+        &self,
+        scope: Vec<RunId>,
+        slots: Vec<Slot>,
+    ) -> anyhow::Result<Scheduler<Local>> {
+        self.create()?;
+        let lock = SchedulerLock::acquire(&self.root)?;
+        let program = std::env::current_exe().context("cannot find the path of this programme")?;
+        Ok(Scheduler::new(lock, Local::new(program, slots), scope))
+    }
+
     /// Wait for `patience` and read what the runs wrote meanwhile.
     pub fn wait(&mut self, patience: Duration) -> anyhow::Result<Vec<Delta>> {
         let watch = self.watch.get_or_insert_with(|| Watch::new(&self.root));
@@ -212,4 +232,20 @@ impl Workbench {
         deltas.extend(more);
         Ok(Turn { deltas, notices })
     }
+}
+
+/// Room on `devices` for `jobs` runs at a time or, if nobody says, for as many as is sensible when `startable` are
+/// waiting: one a device and, on the CPU, one a core, since a small run uses one core well and several badly.
+pub fn slots(
+    devices: &[String],
+    jobs: Option<usize>,
+    startable: usize,
+) -> Result<Vec<Slot>, DeviceError> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let sensible = if devices.len() > 1 {
+        devices.len()
+    } else {
+        cores.min(startable).max(1)
+    };
+    device::slots(devices, jobs.unwrap_or(sensible), cores)
 }

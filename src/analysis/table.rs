@@ -8,8 +8,7 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::aggregate::{Answer, Place, Summary, summarise};
-use crate::record::RunId;
-use crate::spec::{Axis, Experiment, Grid, Report};
+use crate::spec::{Axis, Experiment, Grid, Report, RunSpec};
 use crate::store::{Run, RunState};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,7 +47,7 @@ pub fn tables<'s>(
     experiment: &Experiment,
     grid: &Grid,
     report: &Report,
-    run_of: impl Fn(&RunId) -> Option<&'s Run>,
+    run_of: impl Fn(&RunSpec) -> Option<&'s Run>,
 ) -> anyhow::Result<Vec<Table>> {
     let fixed: Vec<usize> = (0..experiment.axes.len())
         .filter(|axis| Some(*axis) != report.rows && Some(*axis) != report.columns)
@@ -66,13 +65,14 @@ pub fn tables<'s>(
         if let Some(spec) = cell.run() {
             observations.push((
                 (table, along(report.rows), along(report.columns)),
-                answer(run_of(&spec.id), &report.metric),
+                answer(run_of(spec), &report.metric),
             ));
         }
     }
     let summaries = summarise(&observations).context("cannot aggregate the runs")?;
     let axis = |axis: Option<usize>| axis.map(|axis| &experiment.axes[axis]);
-    let (rows, columns) = (labels(axis(report.rows)), labels(axis(report.columns)));
+    let rows = labels(axis(report.rows), "all");
+    let columns = labels(axis(report.columns), &report.metric);
     let name = |axis: Option<&Axis>| axis.map_or(String::new(), Axis::name);
     let table = |(table, at): (u32, &Vec<usize>)| {
         let given = fixed.iter().zip(at).map(|(axis, point)| {
@@ -110,12 +110,10 @@ pub fn tables<'s>(
     Ok((0..).zip(&points).map(table).collect())
 }
 
-/// The labels along an axis; without one there is a single row or column, of all.
-fn labels(axis: Option<&Axis>) -> Vec<String> {
-    axis.map_or_else(
-        || vec!["all".into()],
-        |axis| axis.points.iter().map(|point| point.label()).collect(),
-    )
+/// The labels along an axis; without one there is a single row or column with this label.
+fn labels(axis: Option<&Axis>, alone: &str) -> Vec<String> {
+    let along = |axis: &Axis| axis.points.iter().map(|point| point.label()).collect();
+    axis.map_or_else(|| vec![alone.to_owned()], along)
 }
 
 /// What a run says about `metric`: by its last evaluation, else by its last row. Only a completed run has a say.
@@ -185,7 +183,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::record::{Row, RunDir};
+    use crate::record::{Row, RunDir, RunId};
     use crate::store::Evaluation;
 
     fn experiment(reports: &str) -> (Experiment, Grid) {
@@ -210,7 +208,7 @@ mod tests {
 
     /// Every run completed with 10 times its batch size plus its seed, but for those that `state` says otherwise of.
     fn runs(grid: &Grid, state: impl Fn(&Run) -> RunState) -> BTreeMap<RunId, Run> {
-        let run = |spec: &crate::spec::RunSpec| {
+        let run = |spec: &RunSpec| {
             let mut run = Run::new(RunDir::new("x"), spec.clone());
             let value = (10 * spec.config.train.batch_size) as f64 + spec.config.seed as f64;
             run.evaluations = [0.0, value]
@@ -241,8 +239,8 @@ mod tests {
             "rows = 'train.batch_size'\ncolumns = 'loss.kind'\nmetric = 'zeroshot/top1'",
         );
         let runs = runs(&grid, |_| RunState::Completed);
-        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| {
-            runs.get(id)
+        let tables = tables(&experiment, &grid, &experiment.reports[0], |spec| {
+            runs.get(&spec.id)
         })
         .unwrap();
         assert_eq!(
@@ -283,8 +281,8 @@ mod tests {
             },
             _ => RunState::Running,
         });
-        let tables = tables(&experiment, &grid, &experiment.reports[0], |id| {
-            runs.get(id)
+        let tables = tables(&experiment, &grid, &experiment.reports[0], |spec| {
+            runs.get(&spec.id)
         })
         .unwrap();
         assert_eq!(tables.len(), 4);
@@ -311,7 +309,8 @@ mod tests {
                 metric: metric.into(),
                 ..experiment.reports[0].clone()
             };
-            tables(&experiment, &grid, &report, |id| runs.get(id)).unwrap()[0].cells[0][0].clone()
+            tables(&experiment, &grid, &report, |spec| runs.get(&spec.id)).unwrap()[0].cells[0][0]
+                .clone()
         };
         assert_eq!(
             (mean("loss").mean, mean("loss").half_width),

@@ -5,7 +5,6 @@ use clap_complete::Shell;
 
 use super::{Cli, DONE, print};
 
-/// Print a completion script for a shell.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     pub shell: Shell,

@@ -9,10 +9,21 @@ use crate::util::printable;
 /// Last segments of a key that say less than the one before them.
 const GENERIC: [&str; 3] = ["kind", "init", "mode"];
 
-/// One line for `settings`, in their order.
+/// One line for `settings`, in their order. Keys are cut to what tells them apart.
 pub fn label<'a>(settings: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
-    let part = |(key, value): (&str, &Value)| format!("{}={}", short(key), path::label(value));
-    printable(&settings.into_iter().map(part).collect::<Vec<_>>().join(" "))
+    let settings: Vec<(&str, &Value)> = settings.into_iter().collect();
+    let name = |key| {
+        let name = short(key);
+        let alike = settings
+            .iter()
+            .filter(|(other, _)| short(other) == name)
+            .count();
+        if alike > 1 { last_two(key) } else { name }
+    };
+    let parts = settings
+        .iter()
+        .map(|(key, value)| format!("{}={}", name(key), path::label(value)));
+    printable(&parts.collect::<Vec<_>>().join(" "))
 }
 
 /// What sets `run` apart from the defaults.
@@ -31,6 +42,13 @@ fn short(key: &str) -> &str {
     }
 }
 
+/// `model.image.depth` to `image.depth`.
+fn last_two(key: &str) -> &str {
+    key.rmatch_indices('.')
+        .nth(1)
+        .map_or(key, |(dot, _)| &key[dot + 1..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,13 +60,14 @@ mod tests {
             ("loss.kind", json!("sigmoid")),
             ("loss.bias.init", json!(-10.0)),
             ("train.batch_size", json!(64)),
-            ("loss", json!({"kind": "softmax", "log_t": {"init": 2.5}})),
+            ("model.image.depth", json!(2)),
+            ("model.text.depth", json!(3)),
             ("seed", json!(1)),
         ];
         let text = label(settings.iter().map(|(key, value)| (*key, value)));
         assert_eq!(
             text,
-            "loss=sigmoid bias=-10.0 batch_size=64 loss=softmax,log_t:init:2.5 seed=1"
+            "loss=sigmoid bias=-10.0 batch_size=64 image.depth=2 text.depth=3 seed=1"
         );
     }
 }

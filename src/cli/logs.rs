@@ -17,7 +17,6 @@ use crate::workbench::Workbench;
 const LOOK: Duration = Duration::from_millis(200);
 const BITE: usize = 1_000;
 
-/// Show a run's log.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The run's id, or enough of its beginning.

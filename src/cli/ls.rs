@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 
 use super::{DONE, label, parse_set, print};
 use crate::record::{RunId, Wish};
-use crate::sched::{Standing, View, standing};
 use crate::spec::{Experiment, Schema};
 use crate::store::{Run, RunState};
 use crate::util::{human_count, printable};
-use crate::workbench::Workbench;
+use crate::workbench::{Standing, View, Workbench, standing};
 
-/// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Only the runs of this experiment.

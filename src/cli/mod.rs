@@ -7,10 +7,12 @@ mod doctor;
 mod label;
 mod logs;
 mod ls;
+mod plan;
 mod progress;
 mod retry;
 mod run;
 mod stop;
+mod table;
 mod worker;
 
 use std::io::{self, Write};
@@ -18,9 +20,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::exec::DeviceError;
 use crate::spec::SpecError;
-use crate::workbench::FindError;
+use crate::workbench::{DeviceError, FindError};
 
 /// Exit codes that verbs return.
 pub const DONE: u8 = 0;
@@ -47,11 +48,21 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// Train every run of an experiment that has no result yet, then show the table.
     Run(run::Args),
+    /// Show each cell of an experiment: new, cached, running, excluded or invalid, and why.
+    Plan(plan::Args),
+    /// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
+    Table(table::Args),
+    /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
+    /// Show a run's log.
     Logs(logs::Args),
+    /// Stop runs at a checkpoint, and start them no more until they are retried.
     Stop(stop::Args),
+    /// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
     Retry(retry::Args),
+    /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Hold this build's arithmetic against recorded values.
     #[command(subcommand)]
@@ -67,6 +78,8 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
     let workspace = cli.workspace.as_path();
     match cli.verb {
         Verb::Run(args) => run::run(workspace, args),
+        Verb::Plan(args) => plan::run(workspace, args),
+        Verb::Table(args) => table::run(workspace, args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
         Verb::Stop(args) => stop::run(workspace, args),

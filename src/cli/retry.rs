@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{DONE, FAILED};
 use crate::workbench::Workbench;
 
-/// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Ids, or enough of their beginnings.

@@ -1,27 +1,23 @@
 //! `siglab run FILE`: the scheduler, in the foreground with progress, or with `--detach` in the background.
 
-mod detach;
 mod session;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{IsTerminal, stderr};
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde_json::json;
 
 use super::progress::{Bars, Json, Lines, Named, Progress};
-use super::{DONE, FAILED, label, print};
-use crate::exec::{Local, Slot, device};
-use crate::record::RunId;
-use crate::sched::{Scheduler, SchedulerLock};
+use super::{DONE, FAILED, INTERRUPTED, label, print, table};
+use crate::record::{RunId, Wish};
 use crate::spec::{Experiment, Grid, RunSpec};
 use crate::store::{RunState, Store};
 use crate::util::printable;
-use crate::workbench::Workbench;
+use crate::workbench::background::{self, Background};
+use crate::workbench::{self, Workbench};
 
-/// Train every run of an experiment that has no result yet, then show the table.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The experiment file.
@@ -62,28 +58,27 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         .iter()
         .filter(|spec| can_start(workbench.store(), spec))
         .count();
-    let slots = slots(&args, startable)?;
+    let slots = workbench::slots(&args.device, args.jobs, startable)?;
     if args.dry_run {
         return dry_run(&args, workbench.store(), &names);
     }
-    if startable == 0 {
-        return session::nothing_to_do(&workbench, &names, &mut *progress(&args, &names));
+    if args.detach && startable > 0 {
+        return detach(&workbench, &args);
     }
-    workbench.create()?;
-    if args.detach {
-        return detach::start(workspace, &args);
+    let mut progress = progress(&args, &names);
+    let code = if startable == 0 {
+        session::nothing_to_do(&workbench, &names, &mut *progress)?
+    } else {
+        // The lock first: of two that come together, one makes the runs.
+        let scope = specs.iter().map(|spec| spec.id.clone()).collect();
+        let mut scheduler = workbench.schedule(scope, slots)?;
+        workbench.submit(&specs)?;
+        session::run(&mut workbench, &mut scheduler, &names, &mut *progress)?
+    };
+    if code != INTERRUPTED && !args.json {
+        table::print_reports(&experiment, &grid, workbench.store())?;
     }
-    let lock = SchedulerLock::acquire(workspace)?;
-    workbench.submit(&specs)?;
-    let program = std::env::current_exe().context("cannot find the path of this programme")?;
-    let scope = specs.iter().map(|spec| spec.id.clone()).collect();
-    let mut scheduler = Scheduler::new(lock, Local::new(program, slots), scope);
-    session::run(
-        &mut workbench,
-        &mut scheduler,
-        &names,
-        &mut *progress(&args, &names),
-    )
+    Ok(code)
 }
 
 /// The runs of the grid in the order to start them, prerequisites by their names in the file.
@@ -112,22 +107,6 @@ fn names(grid: &Grid) -> Vec<Named> {
     names
 }
 
-/// Room for as many runs at a time as were asked for, or as are sensible for what is to be done: a small run uses
-/// one core well and several badly.
-fn slots(args: &Args, startable: usize) -> anyhow::Result<Vec<Slot>> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let sensible = if args.device.len() > 1 {
-        args.device.len()
-    } else {
-        cores.min(startable).max(1)
-    };
-    Ok(device::slots(
-        &args.device,
-        args.jobs.unwrap_or(sensible),
-        cores,
-    )?)
-}
-
 fn can_start(store: &Store, spec: &RunSpec) -> bool {
     store.get(&spec.id).is_none_or(|run| !run.state.is_over())
 }
@@ -135,9 +114,9 @@ fn can_start(store: &Store, spec: &RunSpec) -> bool {
 fn dry_run(args: &Args, store: &Store, names: &[Named]) -> anyhow::Result<u8> {
     let line = |Named { id, label }: &Named| {
         let state = store.get(id).map_or("new", |run| run.state.name());
-        let starts = store
-            .get(id)
-            .is_none_or(|run| !run.state.is_over() && run.state != RunState::Running);
+        let starts = store.get(id).is_none_or(|run| {
+            !run.state.is_over() && run.state != RunState::Running && run.want.wish == Wish::Run
+        });
         if args.json {
             format!(
                 "{}\n",
@@ -151,6 +130,25 @@ fn dry_run(args: &Args, store: &Store, names: &[Named]) -> anyhow::Result<u8> {
         }
     };
     print(&names.iter().map(line).collect::<String>())?;
+    Ok(DONE)
+}
+
+fn detach(workbench: &Workbench, args: &Args) -> anyhow::Result<u8> {
+    workbench.create()?;
+    let mut arguments: Vec<OsString> = vec![args.file.clone().into()];
+    for (key, value) in &args.set {
+        arguments.extend(["--set".into(), format!("{key}={value}").into()]);
+    }
+    arguments.extend(["--device".into(), args.device.join(",").into()]);
+    if let Some(jobs) = args.jobs {
+        arguments.extend(["--jobs".into(), jobs.to_string().into()]);
+    }
+    let Background { pid, log } = background::start(workbench.root(), arguments)?;
+    eprintln!(
+        "process {pid} schedules in the background and writes to {}",
+        log.display()
+    );
+    eprintln!("`siglab ls` shows the runs; `kill {pid}` stops them at a checkpoint");
     Ok(DONE)
 }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{DONE, FAILED};
 use crate::workbench::Workbench;
 
-/// Stop runs at a checkpoint, and start them no more until they are retried.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Ids, or enough of their beginnings.

@@ -34,21 +34,36 @@ pub struct Args {
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let experiment = Experiment::load(&args.file, &args.set)?;
-    let reports = experiment.reports_with(args.rows.as_deref(), args.columns.as_deref(), args.metric.as_deref())?;
+    let reports = experiment.reports_with(
+        args.rows.as_deref(),
+        args.columns.as_deref(),
+        args.metric.as_deref(),
+    )?;
     let grid = experiment.expand()?;
     grid.require_valid(&experiment)?;
-    let store = Store::open(workspace).with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    let store = Store::open(workspace)
+        .with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
     print(&collect(&experiment, &grid, &reports, &store)?, args.format)?;
     Ok(DONE)
 }
 
 /// The experiment's own tables, for a terminal: how a `run` ends.
 pub fn print_reports(experiment: &Experiment, grid: &Grid, store: &Store) -> anyhow::Result<()> {
-    print(&collect(experiment, grid, &experiment.reports(), store)?, Format::Text)
+    print(
+        &collect(experiment, grid, &experiment.reports(), store)?,
+        Format::Text,
+    )
 }
 
-fn collect(experiment: &Experiment, grid: &Grid, reports: &[Report], store: &Store) -> anyhow::Result<Vec<Table>> {
-    let each = reports.iter().map(|report| tables(experiment, grid, report, |id| store.get(id)));
+fn collect(
+    experiment: &Experiment,
+    grid: &Grid,
+    reports: &[Report],
+    store: &Store,
+) -> anyhow::Result<Vec<Table>> {
+    let each = reports
+        .iter()
+        .map(|report| tables(experiment, grid, report, |spec| store.get(&spec.id)));
     Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
 }
 

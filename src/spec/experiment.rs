@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::error::SpecError;
 use super::path;
 use super::prerequisite::{Prerequisite, stand_in};
-use super::schema::{Problem, Schema};
+use super::problem::Problem;
+use super::schema::Schema;
 use super::sections;
 use super::source::{self, Place};
 
@@ -184,7 +185,12 @@ impl Experiment {
             let known: Vec<&str> = self.axis_keys().collect();
             let unknown = || {
                 let problem = format!("--{flag} {key} names no axis of this file");
-                self.error(Place::File, key, &problem, &format!("one of {}", known.join(", ")))
+                self.error(
+                    Place::File,
+                    key,
+                    &problem,
+                    &format!("one of {}", known.join(", ")),
+                )
             };
             self.axis_of(key).ok_or_else(unknown)
         };
@@ -193,7 +199,11 @@ impl Experiment {
             if let Some(key) = rows {
                 report.rows = Some(axis("rows", key)?);
                 // The axis that was taken from the columns leaves its place to the one that it displaced.
-                report.columns = if report.rows == before.1 { before.0 } else { before.1 };
+                report.columns = if report.rows == before.1 {
+                    before.0
+                } else {
+                    before.1
+                };
             }
             if let Some(key) = columns {
                 report.columns = Some(axis("columns", key)?);
@@ -211,7 +221,9 @@ impl Experiment {
 
     /// Every key that some axis has.
     pub(super) fn axis_keys(&self) -> impl Iterator<Item = &str> {
-        self.axes.iter().flat_map(|axis| axis.keys.iter().map(String::as_str))
+        self.axes
+            .iter()
+            .flat_map(|axis| axis.keys.iter().map(String::as_str))
     }
 
     fn set(&mut self, sets: &[(String, String)]) -> Result<(), SpecError> {

@@ -154,6 +154,7 @@ impl Experiment {
 /// What all cells of one expansion share.
 struct Expansion<'e> {
     experiment: &'e Experiment,
+    named: &'e Named,
     base: Value,
     /// Per axis and point, the values with names of runs replaced by ids.
     values: Vec<Vec<Vec<Value>>>,
@@ -164,7 +165,7 @@ struct Expansion<'e> {
 }
 
 impl<'e> Expansion<'e> {
-    fn new(experiment: &'e Experiment, named: &Named) -> Result<Self, SpecError> {
+    fn new(experiment: &'e Experiment, named: &'e Named) -> Result<Self, SpecError> {
         let mut base = json!({});
         for setting in &experiment.base {
             path::set(
@@ -217,6 +218,7 @@ impl<'e> Expansion<'e> {
             .collect();
         Ok(Self {
             experiment,
+            named,
             base,
             values,
             order,
@@ -270,20 +272,10 @@ impl<'e> Expansion<'e> {
             );
         }
         path::set(&mut document, "seed", json!(seed));
-        let config = experiment.schema.read(&document).map_err(|problem| {
+        self.named.run(experiment, &document).map_err(|problem| {
             let (at, section) = self.origin(&problem.key, position);
             experiment.problem(at, section, problem)
-        })?;
-        config.validate().map_err(|e| {
-            let (at, section) = self.origin(e.key, position);
-            experiment.error(
-                at,
-                &super::experiment::shown(section, e.key),
-                &e.problem,
-                "",
-            )
-        })?;
-        Ok(RunSpec::in_schema(&experiment.schema, config))
+        })
     }
 
     /// Who said the value of `key` in a cell: the last to set it, its table or a part of it.

@@ -7,6 +7,7 @@ mod grid;
 mod identity;
 pub mod path;
 mod prerequisite;
+mod problem;
 mod reader;
 mod schema;
 mod sections;

@@ -112,7 +112,17 @@ pub fn label(value: &Value) -> String {
             "[{}]",
             values.iter().map(label).collect::<Vec<_>>().join(", ")
         ),
+        Value::Number(number) if number.is_f64() => short(number.as_f64().unwrap_or_default()),
         other => other.to_string(),
+    }
+}
+
+/// Six digits that count, whole numbers without a point: the file's `-10` and the settings' `-10.0` are one value.
+fn short(x: f64) -> String {
+    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
+    match rounded.abs() {
+        0.0 | 1e-4..1e7 => rounded.to_string(),
+        _ => format!("{rounded:e}"),
     }
 }
 
@@ -177,5 +187,9 @@ mod tests {
             "sigmoid bias.init=-10"
         );
         assert_eq!(label(&json!({"from": "pretrained"})), "from pretrained");
+        assert_eq!(
+            label(&json!([std::f64::consts::LN_10, 3e-4, 1e-8, -10.0])),
+            "[2.30259, 0.0003, 1e-8, -10]"
+        );
     }
 }

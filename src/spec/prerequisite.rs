@@ -8,8 +8,12 @@ use super::RunSpec;
 use super::error::SpecError;
 use super::experiment::{Experiment, Setting, shown};
 use super::path;
+use super::problem::Problem;
 use super::source::Place;
 use crate::record::RunId;
+use crate::train::TrainConfig;
+use crate::train::loss::LossConfig;
+use crate::train::model::{ModelConfig, TowerInit};
 
 /// Settings whose value may name another run.
 const TOWERS: [&str; 2] = ["model.image.init", "model.text.init"];
@@ -39,7 +43,7 @@ fn replace_names<E>(
 ) -> Result<Value, E> {
     let touches =
         |tower: &&str| *tower == key || path::is_inside(tower, key) || path::is_inside(key, tower);
-    if !TOWERS.iter().any(|tower| touches(&tower)) {
+    if !TOWERS.iter().any(touches) {
         return Ok(value.clone());
     }
     let mut document = json!({});
@@ -108,18 +112,35 @@ impl Named {
                 .find(|s| s.key == key || path::is_inside(key, &s.key))
                 .map_or(run.at, |s| s.at)
         };
-        let config = experiment
-            .schema
-            .read(&document)
+        let spec = self
+            .run(experiment, &document)
             .map_err(|problem| experiment.problem(at_of(&problem.key), &section, problem))?;
-        config.validate().map_err(|e| {
-            experiment.error(at_of(e.key), &path::join(&section, e.key), &e.problem, "")
-        })?;
-        self.0.push((
-            run.name.clone(),
-            RunSpec::in_schema(&experiment.schema, config),
-        ));
+        self.0.push((run.name.clone(), spec));
         Ok(())
+    }
+
+    /// The run that `document` describes, if it can be.
+    pub fn run(&self, experiment: &Experiment, document: &Value) -> Result<RunSpec, Problem> {
+        let config = experiment.schema.read(document)?;
+        config.validate()?;
+        match self.unfit(&config) {
+            Some(problem) => Err(problem),
+            None => Ok(RunSpec::in_schema(&experiment.schema, config)),
+        }
+    }
+
+    /// Why a tower of `config` cannot start from the run that it names, if that run is one of these.
+    fn unfit(&self, config: &TrainConfig) -> Option<Problem> {
+        let ModelConfig { image, text, .. } = &config.model;
+        [("model.image", &image.init), ("model.text", &text.init)]
+            .into_iter()
+            .find_map(|(tower, init)| {
+                let TowerInit::From(id) = init else {
+                    return None;
+                };
+                let (name, source) = self.0.iter().find(|(_, spec)| spec.id == *id)?;
+                mismatch(tower, config, name, &source.config)
+            })
     }
 
     pub fn get(&self, name: &str) -> Option<&RunSpec> {
@@ -161,4 +182,46 @@ impl Named {
             }
         })
     }
+}
+
+/// The first setting by which the shape of a tower differs from that of the tower it starts from.
+fn mismatch(
+    tower: &str,
+    config: &TrainConfig,
+    name: &str,
+    source: &TrainConfig,
+) -> Option<Problem> {
+    let init = path::join(tower, "init");
+    if tower == "model.text" && matches!(source.loss, LossConfig::Classify(_)) {
+        return Some(Problem {
+            key: init,
+            problem: format!("the run `{name}` has no text tower: its loss is \"classify\""),
+            expected: "a run with a loss over images and texts".into(),
+        });
+    }
+    let shape = |config: &TrainConfig| {
+        let mut shape = path::Flat::new();
+        let document = serde_json::to_value(&config.model).unwrap_or_default();
+        path::flatten_under("model", &document, &mut shape);
+        shape.retain(|key, _| {
+            path::is_inside(key, tower) && *key != init && !path::is_inside(key, &init)
+        });
+        if tower == "model.image" {
+            // A position embedding has one row a patch.
+            shape.insert("data.image_size".into(), json!(config.data.image_size()));
+        }
+        shape
+    };
+    let difference = path::diff(&shape(config), &shape(source))
+        .into_iter()
+        .next()?;
+    let side = |value: Option<Value>| value.as_ref().map_or_else(String::new, path::label);
+    let (here, there) = (side(difference.left), side(difference.right));
+    Some(Problem {
+        key: difference.key,
+        problem: format!(
+            "is {here} here and {there} in the run `{name}` that {tower}.init starts from"
+        ),
+        expected: "the same in both".into(),
+    })
 }

@@ -181,6 +181,25 @@ fn prerequisites_run_once_before_what_needs_them() {
 }
 
 #[test]
+fn a_tower_must_fit_the_run_it_starts_from() {
+    let from = |base: &str| {
+        refusal(&format!(
+            "[base]\n{base}\n[runs.p]\nloss.kind = \"classify\"\nmodel.image.width = 128"
+        ))
+    };
+    let wider = from("model.image.init.from = \"p\"\nmodel.image.width = 32");
+    assert!(
+        wider.starts_with("x.toml:3:13: base.model.image.width: is 32 here and 128 in the run `p`"),
+        "{wider}"
+    );
+    let text = from("model.text.init.from = \"p\"");
+    assert!(
+        text.starts_with("x.toml:2:12: base.model.text.init: the run `p` has no text tower"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_literal_run_id_needs_no_name() {
     let grid = grid("[base]\nmodel.text.init.from = \"0123456789\"");
     assert_eq!(

@@ -7,10 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Progress, Scene, Tally, measures, sentence};
 use crate::record::RunId;
-use crate::sched::{Notice, Standing, standing};
 use crate::store::Run;
 use crate::util::{human_count, human_duration};
-use crate::workbench::Turn;
+use crate::workbench::{Notice, Standing, Turn, standing};
 
 /// A bar counts thousandths of its budget.
 const FULL: u64 = 1_000;
@@ -82,11 +81,17 @@ impl Progress for Bars {
     }
 
     fn say(&mut self, message: &str) -> anyhow::Result<()> {
+        if self.whole.is_finished() {
+            eprintln!("{message}");
+            return Ok(());
+        }
         Ok(self.screen.println(message)?)
     }
 
     fn end(&mut self, scene: &Scene) -> anyhow::Result<()> {
-        self.screen.clear()?;
+        for bar in self.runs.values().chain([&self.whole]) {
+            bar.finish_and_clear();
+        }
         eprintln!("{}", Tally::of(scene));
         Ok(())
     }

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Progress, Scene, Tally};
-use crate::sched::Notice;
-use crate::store::{Change, Delta, RunState};
-use crate::workbench::Turn;
+use crate::store::{Change, Delta, Evaluation, Run, RunState};
+use crate::workbench::{Notice, Turn};
 
 /// Between two `progress` events.
 const SUMMARY: Duration = Duration::from_secs(1);
@@ -90,7 +89,7 @@ fn of_delta(scene: &Scene, delta: &Delta) -> Vec<Value> {
     };
     match delta.change {
         Change::Evaluated { from } => {
-            let event = |e: &crate::store::Evaluation| json!({ "event": "evaluated", "run": delta.id, "step": e.step, "examples": e.examples, "metrics": e.metrics });
+            let event = |e: &Evaluation| json!({ "event": "evaluated", "run": delta.id, "step": e.step, "examples": e.examples, "metrics": e.metrics });
             run.evaluations[from..].iter().map(event).collect()
         }
         Change::Warned { from } => {
@@ -107,7 +106,7 @@ fn of_delta(scene: &Scene, delta: &Delta) -> Vec<Value> {
 
 fn summary(scene: &Scene) -> Value {
     let tally = Tally::of(scene);
-    let of_run = |run: &crate::store::Run| {
+    let of_run = |run: &Run| {
         json!({
             "run": run.id(),
             "examples": run.examples,

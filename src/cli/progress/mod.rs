@@ -7,10 +7,9 @@ mod lines;
 mod tally;
 
 use crate::record::{RunId, end_of_log};
-use crate::sched::{Notice, View};
 use crate::store::{Run, RunState, Store};
 use crate::util::{human_count, printable};
-use crate::workbench::Turn;
+use crate::workbench::{Notice, Turn, View};
 pub use bars::Bars;
 pub use json::Json;
 pub use lines::Lines;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Scene;
-use crate::sched::{Standing, standing};
 use crate::store::RunState;
 use crate::util::{human_count, human_duration};
+use crate::workbench::{Standing, standing};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {

@@ -8,24 +8,21 @@ use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::{DONE, FAILED};
-use crate::cli::INTERRUPTED;
+use super::{DONE, FAILED, INTERRUPTED};
 use crate::cli::progress::{Named, Progress, Scene, Tally};
-use crate::exec::Executor;
 use crate::record::{RunId, Wish};
-use crate::sched::{Scheduler, Standing, View, standing};
 use crate::store::RunState;
 use crate::util::printable;
-use crate::workbench::Workbench;
+use crate::workbench::{Local, Scheduler, Standing, View, Workbench, standing};
 
 const TURN: Duration = Duration::from_millis(100);
 /// Workers have this long to save and stop before the scheduler leaves them to it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Schedule until the runs of `names` are through.
-pub fn run<E: Executor>(
+/// Schedule until the runs of `names` are through. The exit code says how that went.
+pub fn run(
     workbench: &mut Workbench,
-    scheduler: &mut Scheduler<E>,
+    scheduler: &mut Scheduler<Local>,
     names: &[Named],
     progress: &mut dyn Progress,
 ) -> anyhow::Result<u8> {

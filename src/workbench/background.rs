@@ -1,0 +1,85 @@
+//! A scheduler in the background: `siglab run` in a session of its own, with its words in `scheduler.log`. What it
+//! schedules is its command line's affair.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::exec::local::lead_session;
+use crate::sched::{SchedulerLock, holder};
+use crate::util::printable;
+
+/// A scheduler that has not taken the workspace after this long is in trouble.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A scheduler that has begun.
+#[derive(Clone, Debug)]
+pub struct Background {
+    pub pid: u32,
+    pub log: PathBuf,
+}
+
+/// Start `siglab run` with these arguments and wait until it has the workspace, or has found nothing to do.
+pub fn start<S: AsRef<OsStr>>(
+    workspace: &Path,
+    arguments: impl IntoIterator<Item = S>,
+) -> anyhow::Result<Background> {
+    // Refused here, where somebody reads it; the child takes the lock for itself.
+    drop(SchedulerLock::acquire(workspace)?);
+    let path = workspace.join("scheduler.log");
+    let mut log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let begins = log.seek(SeekFrom::End(0))?;
+    let program = std::env::current_exe().context("cannot find the path of this programme")?;
+    let mut command = Command::new(program);
+    command
+        .arg("--workspace")
+        .arg(workspace)
+        .arg("run")
+        .args(arguments);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?);
+    lead_session(&mut command);
+    let mut child = command.spawn().context("cannot start the scheduler")?;
+    let me = format!("process {} ", child.id());
+    let deadline = Instant::now() + PATIENCE;
+    while !holder(workspace)?.is_some_and(|holder| holder.starts_with(&me)) {
+        match child.try_wait()? {
+            Some(status) if status.success() => break,
+            Some(status) => bail!(
+                "the scheduler ended with {status}: {}",
+                words(&mut log, begins)?
+            ),
+            None if Instant::now() > deadline => {
+                bail!(
+                    "the scheduler has not begun after {PATIENCE:?}; see {}",
+                    path.display()
+                )
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    Ok(Background {
+        pid: child.id(),
+        log: path,
+    })
+}
+
+/// What stands in `log` from `begins` on, in one line.
+fn words(log: &mut File, begins: u64) -> anyhow::Result<String> {
+    log.seek(SeekFrom::Start(begins))?;
+    let mut bytes = Vec::new();
+    log.read_to_end(&mut bytes)?;
+    Ok(printable(String::from_utf8_lossy(&bytes).trim()))
+}

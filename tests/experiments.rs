@@ -1,0 +1,268 @@
+//! Experiment files as a user meets them: the real programme, its exit codes and what it says of a bad file.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const GRID: &str = r#"
+question = "Which loss?"
+[axes]
+"loss.kind" = ["sigmoid", "softmax"]
+"train.batch_size" = [64, 128]
+[seeds]
+count = 2
+[[report]]
+rows = "train.batch_size"
+columns = "loss.kind"
+metric = "zeroshot/top1"
+"#;
+
+struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn workspace(&self) -> PathBuf {
+        self.dir.path().join("runs")
+    }
+
+    fn siglab(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_siglab"))
+            .current_dir(self.dir.path())
+            .env_remove("SIGLAB_WORKSPACE")
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    /// What `verb x.toml` says on standard error of a file with this content; it must be refused and start nothing.
+    fn refusal(&self, verb: &str, content: impl AsRef<[u8]>) -> String {
+        fs::write(self.dir.path().join("x.toml"), content).unwrap();
+        let output = self.siglab(&[verb, "x.toml"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{verb}: {said}");
+        assert_eq!(
+            said.lines()
+                .filter(|line| line.starts_with("error: "))
+                .count(),
+            1,
+            "an error is shown once: {said}"
+        );
+        assert!(
+            !self.workspace().exists(),
+            "{verb} left something in the workspace"
+        );
+        said
+    }
+}
+
+fn text(output: &Output) -> String {
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn bad_files_are_refused_by_name_line_and_key_and_nothing_starts() {
+    let values = |n: u32| {
+        (1..=n)
+            .map(|i| i.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let axes = ["optim.lr", "optim.eps", "train.tile", "train.batch_size"]
+        .map(|key| format!("{key} = [{}]\n", values(1000)));
+    let trillion = format!("[axes]\n{}", axes.concat());
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "[base]\noptim.lrr = 1e-3",
+            &["x.toml:2:7", "optim.lrr", "`optim.lr`"],
+        ),
+        (
+            "[base]\ntrain.batch_size = \"large\"",
+            &["x.toml:2:7", "train.batch_size", "a whole number"],
+        ),
+        (
+            "[axes]\n\"loss.kind\" = [\"softmax\"]\n\"loss.bias.init\" = [0]",
+            &["x.toml:3:21", "loss.bias.init", "loss.kind = \"sigmoid\""],
+        ),
+        (
+            "[axes]\n\"loss.kind\" = []",
+            &["x.toml:2:15", "loss.kind", "at least one value"],
+        ),
+        (
+            "[base]\nmodel.embed_dim = 8\nmodel.embed_dim = 9",
+            &["x.toml:3:7", "duplicate"],
+        ),
+        (
+            &trillion,
+            &[
+                "x.toml",
+                "1000000000000 cells",
+                "train.tile: 1000",
+                "100000",
+            ],
+        ),
+        (
+            "[base]\ntrain.ranks = 3",
+            &["x.toml", "train.batch_size", "do not divide among 3 ranks"],
+        ),
+    ];
+    let desk = Desk::new();
+    for (content, wanted) in cases {
+        for verb in ["run", "table"] {
+            let said = desk.refusal(verb, content);
+            for part in *wanted {
+                assert!(
+                    said.contains(part),
+                    "{verb}: {content}\n  gave: {said}  lacks: {part}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn files_that_are_no_text_are_refused() {
+    let desk = Desk::new();
+    assert!(
+        desk.refusal("run", b"[base]\n\xff\xfe = 1")
+            .contains("x.toml: line 2 is not UTF-8")
+    );
+    assert!(
+        desk.refusal("plan", "a = [".repeat(10_000))
+            .contains("x.toml:1:")
+    );
+    let output = desk.siglab(&["run", "missing.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("missing.toml: cannot read the experiment file")
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_mistake() {
+    let desk = Desk::new();
+    fs::write(desk.dir.path().join("x.toml"), format!("\u{feff}{GRID}")).unwrap();
+    assert!(text(&desk.siglab(&["plan", "x.toml"])).contains("8 cells: 8 new"));
+}
+
+#[test]
+fn what_a_file_says_cannot_drive_the_terminal() {
+    let said = Desk::new().refusal("run", "[base]\n\"\\u001b[31mkey\" = \"\\u001b]0;title\"");
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
+fn plan_lists_every_cell_and_writes_nothing() {
+    let desk = Desk::new();
+    fs::write(desk.dir.path().join("x.toml"), GRID).unwrap();
+    let shown = text(&desk.siglab(&["plan", "x.toml"]));
+    assert!(
+        shown.starts_with("x.toml: Which loss?\n8 cells: 8 new\n"),
+        "{shown}"
+    );
+    let plan: serde_json::Value = serde_json::from_str(&text(&desk.siglab(&[
+        "plan",
+        "x.toml",
+        "--json",
+        "--set",
+        "train.examples=640",
+    ])))
+    .unwrap();
+    let cells = plan["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 8);
+    assert_eq!(
+        (
+            &cells[1]["settings"]["loss.kind"],
+            &cells[1]["seed"],
+            &cells[1]["state"]
+        ),
+        (&"sigmoid".into(), &1.into(), &"new".into())
+    );
+    assert!(
+        !shown.contains(cells[0]["id"].as_str().unwrap()),
+        "a flag changes the run"
+    );
+    assert!(!desk.workspace().exists());
+}
+
+#[test]
+fn plan_shows_the_cells_that_cannot_run_beside_those_that_can() {
+    let desk = Desk::new();
+    fs::write(
+        desk.dir.path().join("x.toml"),
+        "[axes]\n\"loss.kind\" = [\"sigmoid\", \"softmax\"]\n\"loss.bias.init\" = [-10, 0]",
+    )
+    .unwrap();
+    let output = desk.siglab(&["plan", "x.toml"]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        shown.contains("4 cells: 2 invalid, 2 new") && shown.contains("x.toml:3:21"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn plan_says_why_two_runs_differ() {
+    let desk = Desk::new();
+    fs::write(desk.dir.path().join("x.toml"), GRID).unwrap();
+    let plan: serde_json::Value =
+        serde_json::from_str(&text(&desk.siglab(&["plan", "x.toml", "--json"]))).unwrap();
+    let id = |cell: usize| plan["cells"][cell]["id"].as_str().unwrap().to_owned();
+    let why = text(&desk.siglab(&["plan", "x.toml", "--why", &id(0), &id(2)]));
+    assert!(
+        why.lines().any(|line| line
+            .split_whitespace()
+            .eq(["train.batch_size", "64", "128"])),
+        "{why}"
+    );
+    assert_eq!(
+        desk.siglab(&["plan", "x.toml", "--why", "zz", &id(0)])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_table_of_nothing_is_all_missing() {
+    let desk = Desk::new();
+    fs::write(desk.dir.path().join("x.toml"), GRID).unwrap();
+    let markdown = text(&desk.siglab(&["table", "x.toml", "--format", "md"]));
+    assert!(
+        markdown.contains("| 64 | missing (0/2) | missing (0/2) |"),
+        "{markdown}"
+    );
+    let csv = text(&desk.siglab(&["table", "x.toml", "--format", "csv", "--rows", "loss.kind"]));
+    assert_eq!(csv.lines().count(), 5);
+    assert!(
+        csv.contains("loss.kind,sigmoid,train.batch_size,64"),
+        "the axes change places: {csv}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&text(
+        &desk.siglab(&["table", "x.toml", "--format", "json", "--metric", "loss"]),
+    ))
+    .unwrap();
+    assert_eq!(
+        (&json[0]["metric"], &json[0]["cells"][0][0]["missing"]),
+        (&"loss".into(), &2.into())
+    );
+    let output = desk.siglab(&["table", "x.toml", "--rows", "optim.lr"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("one of loss.kind, train.batch_size"));
+}
