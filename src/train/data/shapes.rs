@@ -39,6 +39,7 @@ impl Default for ShapesConfig {
     fn default() -> Self {
         Self {
             image_size: 32,
+            spread: 0.05,
             distractors: 1,
             noise: 0.1,
             seed: 0,
