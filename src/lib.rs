@@ -1,14 +1,14 @@
 //! siglab.
 
-pub mod record;
-pub mod train;
-pub mod util;
-pub mod spec;
-pub mod store;
+pub mod analysis;
 pub mod cli;
 pub mod exec;
-pub mod analysis;
 pub mod export;
+pub mod record;
 pub mod sched;
+pub mod spec;
+pub mod store;
+pub mod train;
+pub mod util;
 pub mod workbench;
 pub mod worker;

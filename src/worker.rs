@@ -18,7 +18,12 @@ use crate::train::{Ending, Recorder, TrainConfig, device, train};
 /// finished. SIGTERM and SIGINT make it take a checkpoint and stop.
 pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<Ending> {
     let lock = WorkerLock::acquire(dir).with_context(|| dir.lock().display().to_string())?;
-    let Some(_lock) = lock else { bail!("{} is being trained by another worker", dir.path().display()) };
+    let Some(_lock) = lock else {
+        bail!(
+            "{} is being trained by another worker",
+            dir.path().display()
+        )
+    };
     if let Some(outcome) = standing_outcome(dir)? {
         return Ok(Ending::Finished(outcome));
     }
@@ -28,34 +33,70 @@ pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<E
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     // Threads of the whole process: ranks share them.
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the thread pool was started before the worker")?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("the thread pool was started before the worker")?;
 
     let events = EventLog::open(dir)?;
     let mut recorder = Recorder::new(dir.clone(), events)?;
     recorder.started(started(&spec.config, devices, threads))?;
-    let attempt = catch_unwind(AssertUnwindSafe(|| attempt(dir, &spec.config, devices, &mut recorder, &stop)));
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        attempt(dir, &spec.config, devices, &mut recorder, &stop)
+    }));
     let reason = match attempt {
         Ok(Ok(ending)) => return Ok(ending),
         Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied());
             format!("the worker panicked: {}", text.unwrap_or("no message"))
         }
     };
-    recorder.finished(0, 0, Outcome::Failed { reason: reason.clone() }).with_context(|| format!("while recording: {reason}"))?;
+    recorder
+        .finished(
+            0,
+            0,
+            Outcome::Failed {
+                reason: reason.clone(),
+            },
+        )
+        .with_context(|| format!("while recording: {reason}"))?;
     bail!("{reason}")
 }
 
-fn attempt(dir: &RunDir, config: &TrainConfig, names: &[String], recorder: &mut Recorder, stop: &AtomicBool) -> anyhow::Result<Ending> {
+fn attempt(
+    dir: &RunDir,
+    config: &TrainConfig,
+    names: &[String],
+    recorder: &mut Recorder,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ending> {
     config.validate()?;
-    ensure!(names.len() == config.train.ranks, "the run has {} ranks and was given {} devices", config.train.ranks, names.len());
-    let devices = names.iter().map(|name| device::open(name)).collect::<Result<Vec<_>, _>>()?;
+    ensure!(
+        names.len() == config.train.ranks,
+        "the run has {} ranks and was given {} devices",
+        config.train.ranks,
+        names.len()
+    );
+    let devices = names
+        .iter()
+        .map(|name| device::open(name))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut starts: BTreeMap<RunId, Checkpoint> = BTreeMap::new();
     for id in config.model.prerequisites() {
         let other = dir.sibling(id);
-        ensure!(standing_outcome(&other)? == Some(Outcome::Completed), "this run starts from run {id}, which is not complete");
+        ensure!(
+            standing_outcome(&other)? == Some(Outcome::Completed),
+            "this run starts from run {id}, which is not complete"
+        );
         let (checkpoint, _) = checkpoint::latest(&other)?;
-        starts.insert(id.clone(), checkpoint.with_context(|| format!("run {id} has no whole checkpoint"))?);
+        starts.insert(
+            id.clone(),
+            checkpoint.with_context(|| format!("run {id} has no whole checkpoint"))?,
+        );
     }
     train(config, &devices, &starts, recorder, stop)
 }
@@ -63,18 +104,27 @@ fn attempt(dir: &RunDir, config: &TrainConfig, names: &[String], recorder: &mut 
 /// How the run ended, unless that was a failure or divergence which `want.json` asks to try again.
 fn standing_outcome(dir: &RunDir) -> anyhow::Result<Option<Outcome>> {
     let forgiven = Want::read(dir)?.forgive;
-    Ok(read_events(dir)?.into_iter().rev().find_map(|line| match line.event {
-        Event::Finished { outcome: Outcome::Completed, .. } => Some(Outcome::Completed),
-        Event::Finished { outcome, .. } if line.attempt > forgiven => Some(outcome),
-        _ => None,
-    }))
+    Ok(read_events(dir)?
+        .into_iter()
+        .rev()
+        .find_map(|line| match line.event {
+            Event::Finished {
+                outcome: Outcome::Completed,
+                ..
+            } => Some(Outcome::Completed),
+            Event::Finished { outcome, .. } if line.attempt > forgiven => Some(outcome),
+            _ => None,
+        }))
 }
 
 fn started(config: &TrainConfig, devices: &[String], threads: usize) -> Event {
     let steps = config.train.steps();
     Event::Started {
         siglab: env!("CARGO_PKG_VERSION").to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
         pid: std::process::id(),
         devices: devices.to_vec(),
         threads,

@@ -52,14 +52,30 @@ pub fn run(check: Check) -> anyhow::Result<u8> {
     device::open(&args.device)?;
     let fixture = Fixture::read(&args.fixture, args.kind.as_deref())?;
     let computed = fixture.compute(args.ranks.into(), args.tile as usize)?;
-    let errors: BTreeMap<&str, f64> = RESULTS.iter().map(|&name| (name, relative_error(&computed[name], &fixture.expected[name]))).collect();
+    let errors: BTreeMap<&str, f64> = RESULTS
+        .iter()
+        .map(|&name| {
+            (
+                name,
+                relative_error(&computed[name], &fixture.expected[name]),
+            )
+        })
+        .collect();
     let passed = errors.values().all(|&e| e <= args.tolerance);
     if args.json {
         let object = serde_json::json!({ "fixture": args.fixture, "ranks": args.ranks, "tile": args.tile, "device": args.device, "tolerance": args.tolerance, "relative_error": errors, "passed": passed });
         println!("{object}");
     } else {
         for name in RESULTS {
-            println!("{name:8} {:.1e} {}", errors[name], if errors[name] <= args.tolerance { "ok" } else { "OFF" });
+            println!(
+                "{name:8} {:.1e} {}",
+                errors[name],
+                if errors[name] <= args.tolerance {
+                    "ok"
+                } else {
+                    "OFF"
+                }
+            );
         }
     }
     if let Some(path) = &args.output {
@@ -68,12 +84,23 @@ pub fn run(check: Check) -> anyhow::Result<u8> {
     Ok(if passed { DONE } else { FAILED })
 }
 
-fn write(path: &std::path::Path, fixture: &Fixture, computed: &BTreeMap<&'static str, Vec<f64>>) -> anyhow::Result<()> {
+fn write(
+    path: &std::path::Path,
+    fixture: &Fixture,
+    computed: &BTreeMap<&'static str, Vec<f64>>,
+) -> anyhow::Result<()> {
     let matrix = vec![fixture.image.len() / fixture.dim, fixture.dim];
-    let bytes: Vec<(&str, Vec<u8>)> = computed.iter().map(|(name, values)| (*name, values.iter().flat_map(|x| x.to_le_bytes()).collect())).collect();
+    let bytes: Vec<(&str, Vec<u8>)> = computed
+        .iter()
+        .map(|(name, values)| (*name, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .collect();
     let mut views = Vec::new();
     for (name, bytes) in &bytes {
-        let shape = if matches!(*name, "d_image" | "d_text") { matrix.clone() } else { vec![1] };
+        let shape = if matches!(*name, "d_image" | "d_text") {
+            matrix.clone()
+        } else {
+            vec![1]
+        };
         views.push((*name, TensorView::new(Dtype::F64, shape, bytes)?));
     }
     crate::util::write_atomic(path, &safetensors::serialize(views, None)?)?;

@@ -20,7 +20,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = args
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match crate::worker::run(&RunDir::new(args.dir), &args.devices, threads)? {
         Ending::Finished(Outcome::Failed { .. }) => Ok(FAILED),
         Ending::Finished(_) | Ending::Stopped => Ok(DONE),

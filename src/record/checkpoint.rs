@@ -31,7 +31,10 @@ pub struct Content {
 
 impl Content {
     fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() }
+        Self {
+            bytes: bytes.len() as u64,
+            blake3: blake3::hash(bytes).to_hex().to_string(),
+        }
     }
 }
 
@@ -46,17 +49,30 @@ impl Checkpoint {
     /// One file of the checkpoint, after its size and hash were checked.
     pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let path = self.path.join(name);
-        let expected = self.manifest.files.get(name).ok_or_else(|| io::Error::other(format!("{} lists no file `{name}`", self.path.join(MANIFEST).display())))?;
+        let expected = self.manifest.files.get(name).ok_or_else(|| {
+            io::Error::other(format!(
+                "{} lists no file `{name}`",
+                self.path.join(MANIFEST).display()
+            ))
+        })?;
         let bytes = fs::read(&path)?;
         if Content::of(&bytes) != *expected {
-            return Err(io::Error::other(format!("{} is damaged: its hash is not the manifest's", path.display())));
+            return Err(io::Error::other(format!(
+                "{} is damaged: its hash is not the manifest's",
+                path.display()
+            )));
         }
         Ok(bytes)
     }
 }
 
 /// Commit `files` as the checkpoint of `step` and drop all but the newest two. Returns its name in `checkpoints/`.
-pub fn save(dir: &RunDir, step: u64, examples: u64, files: &[(&str, Vec<u8>)]) -> io::Result<String> {
+pub fn save(
+    dir: &RunDir,
+    step: u64,
+    examples: u64,
+    files: &[(&str, Vec<u8>)],
+) -> io::Result<String> {
     let root = dir.checkpoints();
     fs::create_dir_all(&root)?;
     let name = format!("step-{step}");
@@ -68,9 +84,21 @@ pub fn save(dir: &RunDir, step: u64, examples: u64, files: &[(&str, Vec<u8>)]) -
         }
     }
     fs::create_dir(&temporary)?;
-    let contents = files.iter().map(|(name, bytes)| ((*name).to_owned(), Content::of(bytes))).collect();
-    let manifest = serde_json::to_vec_pretty(&Manifest { format: FORMAT, step, examples, files: contents })?;
-    for (name, bytes) in files.iter().map(|(name, bytes)| (*name, bytes)).chain([(MANIFEST, &manifest)]) {
+    let contents = files
+        .iter()
+        .map(|(name, bytes)| ((*name).to_owned(), Content::of(bytes)))
+        .collect();
+    let manifest = serde_json::to_vec_pretty(&Manifest {
+        format: FORMAT,
+        step,
+        examples,
+        files: contents,
+    })?;
+    for (name, bytes) in files
+        .iter()
+        .map(|(name, bytes)| (*name, bytes))
+        .chain([(MANIFEST, &manifest)])
+    {
         let mut file = File::create(temporary.join(name))?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -90,7 +118,9 @@ pub fn latest(dir: &RunDir) -> io::Result<(Option<Checkpoint>, Vec<String>)> {
     let mut damaged = Vec::new();
     for (step, path) in steps(dir)?.into_iter().rev() {
         match open(path.clone()) {
-            Ok(checkpoint) if checkpoint.manifest.step == step => return Ok((Some(checkpoint), damaged)),
+            Ok(checkpoint) if checkpoint.manifest.step == step => {
+                return Ok((Some(checkpoint), damaged));
+            }
             Ok(_) => damaged.push(format!("{} holds another step", path.display())),
             Err(e) => damaged.push(format!("{e:#}")),
         }
@@ -100,7 +130,9 @@ pub fn latest(dir: &RunDir) -> io::Result<(Option<Checkpoint>, Vec<String>)> {
 
 fn open(path: PathBuf) -> io::Result<Checkpoint> {
     let manifest_path = path.join(MANIFEST);
-    let manifest: Manifest = fs::read(&manifest_path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|e| io::Error::other(format!("{}: {e}", manifest_path.display())))?;
+    let manifest: Manifest = fs::read(&manifest_path)
+        .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
+        .map_err(|e| io::Error::other(format!("{}: {e}", manifest_path.display())))?;
     let checkpoint = Checkpoint { path, manifest };
     for name in checkpoint.manifest.files.keys() {
         checkpoint.read(name)?;
@@ -118,7 +150,12 @@ fn steps(dir: &RunDir) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if let Some(step) = entry.file_name().to_str().and_then(|n| n.strip_prefix("step-")).and_then(|n| n.parse().ok()) {
+        if let Some(step) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.strip_prefix("step-"))
+            .and_then(|n| n.parse().ok())
+        {
             found.push((step, entry.path()));
         }
     }
@@ -131,7 +168,11 @@ mod tests {
     use super::*;
 
     fn steps_of(dir: &RunDir) -> Vec<u64> {
-        steps(dir).unwrap().into_iter().map(|(step, _)| step).collect()
+        steps(dir)
+            .unwrap()
+            .into_iter()
+            .map(|(step, _)| step)
+            .collect()
     }
 
     #[test]
@@ -139,10 +180,19 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = RunDir::new(tmp.path());
         for step in [10, 20, 30] {
-            save(&dir, step, step * 8, &[("model", vec![step as u8; 100]), ("optimiser", vec![1; 10])]).unwrap();
+            save(
+                &dir,
+                step,
+                step * 8,
+                &[("model", vec![step as u8; 100]), ("optimiser", vec![1; 10])],
+            )
+            .unwrap();
         }
         assert_eq!(steps_of(&dir), [20, 30]);
-        assert_eq!(latest(&dir).unwrap().0.unwrap().read("model").unwrap(), vec![30; 100]);
+        assert_eq!(
+            latest(&dir).unwrap().0.unwrap().read("model").unwrap(),
+            vec![30; 100]
+        );
         fs::write(dir.checkpoints().join("step-30/model"), vec![30; 99]).unwrap();
         let (checkpoint, damaged) = latest(&dir).unwrap();
         assert_eq!(checkpoint.unwrap().manifest.step, 20);

@@ -19,18 +19,47 @@ pub struct Line {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// A worker took the run. `devices` has one entry a rank; `threads` is each process's share of the cores.
-    Started { siglab: String, host: String, pid: u32, devices: Vec<String>, threads: usize, total_steps: u64, total_examples: u64 },
+    Started {
+        siglab: String,
+        host: String,
+        pid: u32,
+        devices: Vec<String>,
+        threads: usize,
+        total_steps: u64,
+        total_examples: u64,
+    },
     /// This attempt goes on from a checkpoint: rows of earlier attempts after `step` are void.
-    Resumed { step: u64, examples: u64 },
+    Resumed {
+        step: u64,
+        examples: u64,
+    },
     /// One evaluation; a name that the evaluation could not compute is absent, never zero.
-    Evaluated { step: u64, examples: u64, metrics: BTreeMap<String, f64> },
+    Evaluated {
+        step: u64,
+        examples: u64,
+        metrics: BTreeMap<String, f64>,
+    },
     /// A checkpoint is durable under this name in `checkpoints/`.
-    Saved { step: u64, examples: u64, name: String },
-    Warned { step: u64, message: String },
+    Saved {
+        step: u64,
+        examples: u64,
+        name: String,
+    },
+    Warned {
+        step: u64,
+        message: String,
+    },
     /// The attempt ended because it was asked to; the run can go on from its last checkpoint.
-    Stopped { step: u64, examples: u64 },
+    Stopped {
+        step: u64,
+        examples: u64,
+    },
     /// The run is over and no attempt will follow, save one that `want.json` asks for after a failure.
-    Finished { step: u64, examples: u64, outcome: Outcome },
+    Finished {
+        step: u64,
+        examples: u64,
+        outcome: Outcome,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +67,13 @@ pub enum Event {
 pub enum Outcome {
     Completed,
     /// The loss or a gradient stopped being finite: a result, not an accident.
-    Diverged { reason: String },
+    Diverged {
+        reason: String,
+    },
     /// The worker could not do its work, for the reason given.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
 }
 
 /// One line of `metrics.jsonl`, flat on disk so that polars, jq and pandas read it as it is. Values are finite;
@@ -64,15 +97,35 @@ mod tests {
 
     #[test]
     fn a_row_is_flat_json() {
-        let row = Row { attempt: 1, step: 2, examples: 128, seconds: 0.5, values: BTreeMap::from([("loss".into(), 3.25)]) };
+        let row = Row {
+            attempt: 1,
+            step: 2,
+            examples: 128,
+            seconds: 0.5,
+            values: BTreeMap::from([("loss".into(), 3.25)]),
+        };
         let text = serde_json::to_string(&row).unwrap();
-        assert_eq!(text, r#"{"attempt":1,"step":2,"examples":128,"seconds":0.5,"loss":3.25}"#);
+        assert_eq!(
+            text,
+            r#"{"attempt":1,"step":2,"examples":128,"seconds":0.5,"loss":3.25}"#
+        );
         assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row);
     }
 
     #[test]
     fn an_event_round_trips() {
-        let line = Line { seq: 3, attempt: 1, at: 0, event: Event::Finished { step: 9, examples: 90, outcome: Outcome::Diverged { reason: "loss is NaN".into() } } };
+        let line = Line {
+            seq: 3,
+            attempt: 1,
+            at: 0,
+            event: Event::Finished {
+                step: 9,
+                examples: 90,
+                outcome: Outcome::Diverged {
+                    reason: "loss is NaN".into(),
+                },
+            },
+        };
         let text = serde_json::to_string(&line).unwrap();
         assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), line);
     }

@@ -25,31 +25,52 @@ pub struct Process {
 impl Process {
     /// The process that has `pid` now; none when there is none or it is a zombie.
     pub fn with_pid(pid: u32) -> io::Result<Option<Self>> {
-        let found = Self::read(pid)?.filter(|(_, state)| !matches!(state.as_str(), "Z" | "X" | "x"));
+        let found =
+            Self::read(pid)?.filter(|(_, state)| !matches!(state.as_str(), "Z" | "X" | "x"));
         Ok(found.map(|(process, _)| process))
     }
 
     /// A child that was not waited for: its pid is its own even if it has ended.
     pub fn of_child(child: &Child) -> io::Result<Self> {
-        let (process, _) = Self::read(child.id())?.ok_or_else(|| io::Error::other("the child was waited for already"))?;
+        let (process, _) = Self::read(child.id())?
+            .ok_or_else(|| io::Error::other("the child was waited for already"))?;
         Ok(process)
     }
 
     /// The process with `pid` and the letter of its state, zombies included.
     fn read(pid: u32) -> io::Result<Option<(Self, String)>> {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned();
         let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
             Ok(stat) => stat,
-            Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => return Ok(None),
+            Err(e)
+                if e.kind() == io::ErrorKind::NotFound
+                    || e.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+            {
+                return Ok(None);
+            }
             Err(e) => return Err(e),
         };
         // The name in field 2 may hold spaces and parentheses: fields are counted from the last ')'.
-        let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map(|(_, rest)| rest.split_whitespace().collect())
+            .unwrap_or_default();
         let (Some(state), Some(start)) = (fields.first(), fields.get(19)) else {
-            return Err(io::Error::other(format!("/proc/{pid}/stat has an unknown form")));
+            return Err(io::Error::other(format!(
+                "/proc/{pid}/stat has an unknown form"
+            )));
         };
         let start_time = start.parse().map_err(io::Error::other)?;
-        Ok(Some((Self { boot_id, pid: pid as i32, start_time }, (*state).to_owned())))
+        Ok(Some((
+            Self {
+                boot_id,
+                pid: pid as i32,
+                start_time,
+            },
+            (*state).to_owned(),
+        )))
     }
 
     pub fn is_alive(&self) -> bool {
@@ -58,7 +79,9 @@ impl Process {
 
     /// Send `signal` to the process group that this process leads. False, and no signal, when it is gone.
     pub fn signal_group(&self, signal: Signal) -> io::Result<bool> {
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(false) };
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(false);
+        };
         // The handle pins the process before its identity is read, so the two cannot be about different ones.
         let _handle: OwnedFd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
@@ -90,7 +113,9 @@ pub struct Lease {
 impl Lease {
     pub fn read(dir: &RunDir) -> io::Result<Option<Lease>> {
         match fs::read(dir.lease()) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| io::Error::other(format!("{}: {e}", dir.lease().display()))),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|e| io::Error::other(format!("{}: {e}", dir.lease().display()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -111,12 +136,18 @@ impl WorkerLock {
     /// Take the run's lock. None when another worker has it. Waits two seconds first, for a worker that is just
     /// dying and for [`WorkerLock::is_held`], which holds it for an instant.
     pub fn acquire(dir: &RunDir) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.lock())?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.lock())?;
         let deadline = Instant::now() + Duration::from_secs(2);
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Some(Self { _file: file })),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(e)) => return Err(e),
             }
@@ -144,18 +175,32 @@ mod tests {
 
     #[test]
     fn a_zombie_is_dead_and_a_recycled_pid_is_a_stranger() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let process = Process::with_pid(child.id()).unwrap().expect("the child lives");
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let process = Process::with_pid(child.id())
+            .unwrap()
+            .expect("the child lives");
         assert!(process.is_alive());
-        let stranger = Process { start_time: process.start_time + 1, ..process.clone() };
+        let stranger = Process {
+            start_time: process.start_time + 1,
+            ..process.clone()
+        };
         assert!(!stranger.is_alive());
-        assert!(!stranger.signal_group(Signal::KILL).unwrap(), "a stranger gets no signal");
+        assert!(
+            !stranger.signal_group(Signal::KILL).unwrap(),
+            "a stranger gets no signal"
+        );
         child.kill().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
         while process.is_alive() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(!process.is_alive(), "killed and not yet waited for: a zombie");
+        assert!(
+            !process.is_alive(),
+            "killed and not yet waited for: a zombie"
+        );
         child.wait().unwrap();
     }
 

@@ -47,7 +47,11 @@ impl FromStr for RunId {
         if text.len() == Self::LENGTH && hexadecimal {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("`{}` is not a run id: expected {} hexadecimal digits", crate::util::printable(text), Self::LENGTH))
+            Err(format!(
+                "`{}` is not a run id: expected {} hexadecimal digits",
+                crate::util::printable(text),
+                Self::LENGTH
+            ))
         }
     }
 }
@@ -131,6 +135,11 @@ impl RunDir {
 
     /// The directory of another run of the same workspace.
     pub fn sibling(&self, id: &RunId) -> RunDir {
-        RunDir::new(self.path.parent().unwrap_or(Path::new(".")).join(id.as_str()))
+        RunDir::new(
+            self.path
+                .parent()
+                .unwrap_or(Path::new("."))
+                .join(id.as_str()),
+        )
     }
 }

@@ -32,7 +32,12 @@ pub struct Bite {
 
 impl Tail {
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), offset: 0, partial: Vec::new(), skipping: false }
+        Self {
+            path: path.into(),
+            offset: 0,
+            partial: Vec::new(),
+            skipping: false,
+        }
     }
 
     pub fn path(&self) -> &Path {

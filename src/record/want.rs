@@ -30,7 +30,8 @@ impl Want {
     /// The wish on record; a run that nobody spoke about is wanted.
     pub fn read(dir: &RunDir) -> io::Result<Want> {
         match std::fs::read(dir.want()) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| io::Error::other(format!("{}: {e}", dir.want().display()))),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| io::Error::other(format!("{}: {e}", dir.want().display()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Want::default()),
             Err(e) => Err(e),
         }

@@ -25,7 +25,11 @@ impl EventLog {
             next_seq = next_seq.max(line.seq + 1);
             attempt = attempt.max(line.attempt + 1);
         }
-        Ok(Self { file: open_for_append(&dir.events())?, next_seq, attempt })
+        Ok(Self {
+            file: open_for_append(&dir.events())?,
+            next_seq,
+            attempt,
+        })
     }
 
     pub fn attempt(&self) -> u32 {
@@ -33,7 +37,12 @@ impl EventLog {
     }
 
     pub fn append(&mut self, event: Event) -> io::Result<()> {
-        let line = Line { seq: self.next_seq, attempt: self.attempt, at: wall_clock_ms(), event };
+        let line = Line {
+            seq: self.next_seq,
+            attempt: self.attempt,
+            at: wall_clock_ms(),
+            event,
+        };
         write_line(&mut self.file, &line)?;
         self.next_seq += 1;
         self.file.sync_data()
@@ -48,7 +57,9 @@ pub struct MetricLog {
 
 impl MetricLog {
     pub fn open(dir: &RunDir) -> io::Result<Self> {
-        Ok(Self { file: open_for_append(&dir.metrics())? })
+        Ok(Self {
+            file: open_for_append(&dir.metrics())?,
+        })
     }
 
     pub fn append(&mut self, row: &Row) -> io::Result<()> {
@@ -69,12 +80,20 @@ pub fn read_events(dir: &RunDir) -> io::Result<Vec<Line>> {
         if bite.lines.is_empty() {
             return Ok(lines);
         }
-        lines.extend(bite.lines.iter().filter_map(|line| serde_json::from_str::<Line>(line).ok()));
+        lines.extend(
+            bite.lines
+                .iter()
+                .filter_map(|line| serde_json::from_str::<Line>(line).ok()),
+        );
     }
 }
 
 fn open_for_append(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(path)?;
     if file.seek(SeekFrom::End(0))? > 0 {
         let mut last = [0];
         file.seek(SeekFrom::End(-1))?;
@@ -101,13 +120,29 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let dir = RunDir::new(tmp.path());
         let mut log = EventLog::open(&dir).unwrap();
-        log.append(Event::Warned { step: 1, message: "first".into() }).unwrap();
+        log.append(Event::Warned {
+            step: 1,
+            message: "first".into(),
+        })
+        .unwrap();
         drop(log);
-        OpenOptions::new().append(true).open(dir.events()).unwrap().write_all(b"{\"seq\":1,\"att").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(dir.events())
+            .unwrap()
+            .write_all(b"{\"seq\":1,\"att")
+            .unwrap();
         let mut log = EventLog::open(&dir).unwrap();
         assert_eq!(log.attempt(), 2);
-        log.append(Event::Resumed { step: 0, examples: 0 }).unwrap();
+        log.append(Event::Resumed {
+            step: 0,
+            examples: 0,
+        })
+        .unwrap();
         let lines = read_events(&dir).unwrap();
-        assert_eq!(lines.iter().map(|l| (l.seq, l.attempt)).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
+        assert_eq!(
+            lines.iter().map(|l| (l.seq, l.attempt)).collect::<Vec<_>>(),
+            [(0, 1), (1, 2)]
+        );
     }
 }

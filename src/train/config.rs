@@ -44,7 +44,14 @@ pub struct LoopConfig {
 
 impl Default for LoopConfig {
     fn default() -> Self {
-        Self { examples: 60_000, batch_size: 256, ranks: 1, tile: 256, log_every: 1, save_seconds: 20.0 }
+        Self {
+            examples: 60_000,
+            batch_size: 256,
+            ranks: 1,
+            tile: 256,
+            log_every: 1,
+            save_seconds: 20.0,
+        }
     }
 }
 
@@ -67,14 +74,35 @@ pub struct ConfigError {
 impl TrainConfig {
     /// What the types cannot say. The workbench asks before a run is made, the worker before it starts.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let LoopConfig { batch_size, ranks, tile, examples, log_every, save_seconds } = self.train;
-        check("train.examples", examples > 0, || "must be at least 1".into())?;
-        check("train.batch_size", (1..=1 << 24).contains(&batch_size), || format!("{batch_size} is not between 1 and {}", 1 << 24))?;
-        check("train.ranks", (1..=64).contains(&ranks), || format!("{ranks} is not between 1 and 64"))?;
-        check("train.batch_size", batch_size % ranks == 0, || format!("{batch_size} pairs do not divide among {ranks} ranks"))?;
+        let LoopConfig {
+            batch_size,
+            ranks,
+            tile,
+            examples,
+            log_every,
+            save_seconds,
+        } = self.train;
+        check("train.examples", examples > 0, || {
+            "must be at least 1".into()
+        })?;
+        check(
+            "train.batch_size",
+            (1..=1 << 24).contains(&batch_size),
+            || format!("{batch_size} is not between 1 and {}", 1 << 24),
+        )?;
+        check("train.ranks", (1..=64).contains(&ranks), || {
+            format!("{ranks} is not between 1 and 64")
+        })?;
+        check("train.batch_size", batch_size % ranks == 0, || {
+            format!("{batch_size} pairs do not divide among {ranks} ranks")
+        })?;
         check("train.tile", tile > 0, || "must be at least 1".into())?;
-        check("train.log_every", log_every > 0, || "must be at least 1".into())?;
-        check("train.save_seconds", save_seconds >= 0.0, || "must not be negative".into())?;
+        check("train.log_every", log_every > 0, || {
+            "must be at least 1".into()
+        })?;
+        check("train.save_seconds", save_seconds >= 0.0, || {
+            "must not be negative".into()
+        })?;
         self.data.validate()?;
         self.model.validate(&self.data)?;
         self.loss.validate()?;
@@ -84,8 +112,19 @@ impl TrainConfig {
 }
 
 /// `Err` naming `key` unless `holds`.
-pub(super) fn check(key: &'static str, holds: bool, problem: impl FnOnce() -> String) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError { key, problem: problem() }) }
+pub(super) fn check(
+    key: &'static str,
+    holds: bool,
+    problem: impl FnOnce() -> String,
+) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError {
+            key,
+            problem: problem(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -99,9 +138,17 @@ mod tests {
 
     #[test]
     fn a_wrong_key_or_type_is_refused_by_name() {
-        let wrong_key = serde_json::from_str::<TrainConfig>(r#"{"optim":{"lrr":1}}"#).unwrap_err().to_string();
-        assert!(wrong_key.contains("lrr") && wrong_key.contains("`lr`"), "{wrong_key}");
-        let wrong_loss = serde_json::from_str::<TrainConfig>(r#"{"loss":{"kind":"softmax","bias":{"init":0}}}"#).unwrap_err().to_string();
+        let wrong_key = serde_json::from_str::<TrainConfig>(r#"{"optim":{"lrr":1}}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            wrong_key.contains("lrr") && wrong_key.contains("`lr`"),
+            "{wrong_key}"
+        );
+        let wrong_loss =
+            serde_json::from_str::<TrainConfig>(r#"{"loss":{"kind":"softmax","bias":{"init":0}}}"#)
+                .unwrap_err()
+                .to_string();
         assert!(wrong_loss.contains("bias"), "{wrong_loss}");
     }
 

@@ -15,16 +15,24 @@ pub const AVAILABLE: &str = "`cpu`, or `cpu:K` with K from 0";
 
 /// The device called `name`, without autodiff.
 pub fn open(name: &str) -> Result<Device, UnknownDevice> {
-    let index = name.strip_prefix("cpu").map(|rest| rest.strip_prefix(':').map_or(rest.is_empty(), |k| k.parse::<u16>().is_ok()));
+    let index = name.strip_prefix("cpu").map(|rest| {
+        rest.strip_prefix(':')
+            .map_or(rest.is_empty(), |k| k.parse::<u16>().is_ok())
+    });
     match index {
         Some(true) => Ok(Device::flex()),
-        _ => Err(UnknownDevice { name: crate::util::printable(name) }),
+        _ => Err(UnknownDevice {
+            name: crate::util::printable(name),
+        }),
     }
 }
 
 /// The values of a tensor on the host, row-major; it must be f32.
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("parameters, embeddings and gradients are f32")
+    tensor
+        .into_data()
+        .try_into_vec()
+        .expect("parameters, embeddings and gradients are f32")
 }
 
 #[cfg(test)]

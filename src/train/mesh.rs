@@ -23,7 +23,11 @@ pub struct Mesh {
 impl Mesh {
     /// The only rank of a run on one device.
     pub fn alone() -> Self {
-        Self { rank: 0, size: 1, links: None }
+        Self {
+            rank: 0,
+            size: 1,
+            links: None,
+        }
     }
 
     /// A ring of `size` ranks of this process, by rank.
@@ -33,13 +37,20 @@ impl Mesh {
         }
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..size).map(|_| channel()).unzip();
         // Rank r sends into channel r; rank r + 1 listens to it.
-        let mut receivers: Vec<Option<Receiver<Parcel>>> = receivers.into_iter().map(Some).collect();
+        let mut receivers: Vec<Option<Receiver<Parcel>>> =
+            receivers.into_iter().map(Some).collect();
         senders
             .into_iter()
             .enumerate()
             .map(|(rank, sender)| {
-                let receiver = receivers[(rank + size - 1) % size].take().expect("each channel has one listener");
-                Self { rank, size, links: Some((sender, receiver)) }
+                let receiver = receivers[(rank + size - 1) % size]
+                    .take()
+                    .expect("each channel has one listener");
+                Self {
+                    rank,
+                    size,
+                    links: Some((sender, receiver)),
+                }
             })
             .collect()
     }
@@ -54,10 +65,14 @@ impl Mesh {
 
     /// Send `value` to rank + 1 and receive what rank - 1 sent. All ranks must call it, with the same type.
     pub fn shift<T: Send + 'static>(&self, value: T) -> Result<T, RankLost> {
-        let Some((sender, receiver)) = &self.links else { return Ok(value) };
+        let Some((sender, receiver)) = &self.links else {
+            return Ok(value);
+        };
         sender.send(Box::new(value)).map_err(|_| RankLost)?;
         let parcel = receiver.recv().map_err(|_| RankLost)?;
-        Ok(*parcel.downcast().expect("all ranks make the same calls in the same order"))
+        Ok(*parcel
+            .downcast()
+            .expect("all ranks make the same calls in the same order"))
     }
 
     /// Every rank's value, by rank, on every rank.
@@ -71,7 +86,10 @@ impl Mesh {
                 travelling = self.shift(travelling)?;
             }
         }
-        Ok(values.into_iter().map(|v| v.expect("every rank was heard")).collect())
+        Ok(values
+            .into_iter()
+            .map(|v| v.expect("every rank was heard"))
+            .collect())
     }
 
     /// Rank 0's value on every rank.
@@ -98,7 +116,11 @@ impl Mesh {
     ///
     /// # Panics
     /// When a rank panics.
-    pub fn run<R: Send>(size: usize, lead: impl FnOnce(Mesh) -> R, follow: impl Fn(Mesh) -> R + Sync) -> Vec<R> {
+    pub fn run<R: Send>(
+        size: usize,
+        lead: impl FnOnce(Mesh) -> R,
+        follow: impl Fn(Mesh) -> R + Sync,
+    ) -> Vec<R> {
         let mut ring = Self::ring(size).into_iter();
         let first = ring.next().expect("a ring has a rank 0");
         let follow = &follow;
@@ -106,7 +128,11 @@ impl Mesh {
             let others: Vec<_> = ring.map(|mesh| scope.spawn(move || follow(mesh))).collect();
             let mut results = vec![lead(first)];
             for other in others {
-                results.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                results.push(
+                    other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                );
             }
             results
         })
@@ -138,7 +164,12 @@ mod tests {
 
     #[test]
     fn gathering_and_summing_agree_on_every_rank() {
-        let results = Mesh::run_alike(3, |mesh| (mesh.gather(mesh.rank()).unwrap(), mesh.all_reduce(vec![mesh.rank() as f32, 1.0]).unwrap()));
+        let results = Mesh::run_alike(3, |mesh| {
+            (
+                mesh.gather(mesh.rank()).unwrap(),
+                mesh.all_reduce(vec![mesh.rank() as f32, 1.0]).unwrap(),
+            )
+        });
         for (gathered, sum) in results {
             assert_eq!(gathered, [0, 1, 2]);
             assert_eq!(sum, [3.0, 3.0]);
@@ -147,7 +178,13 @@ mod tests {
 
     #[test]
     fn a_lost_rank_is_an_error_for_the_others() {
-        let results = Mesh::run_alike(3, |mesh| if mesh.rank() == 1 { Err(RankLost) } else { mesh.gather(0).map(|_| ()) });
+        let results = Mesh::run_alike(3, |mesh| {
+            if mesh.rank() == 1 {
+                Err(RankLost)
+            } else {
+                mesh.gather(0).map(|_| ())
+            }
+        });
         assert!(results.iter().all(|r| *r == Err(RankLost)));
     }
 }

@@ -47,13 +47,38 @@ pub enum Ending {
 /// # Errors
 /// What keeps the worker from its work: files, damaged checkpoints, towers that do not fit. A loss that is not finite
 /// is no error but an outcome.
-pub fn train(config: &TrainConfig, devices: &[Device], starts: &BTreeMap<RunId, Checkpoint>, recorder: &mut Recorder, stop: &AtomicBool) -> anyhow::Result<Ending> {
+pub fn train(
+    config: &TrainConfig,
+    devices: &[Device],
+    starts: &BTreeMap<RunId, Checkpoint>,
+    recorder: &mut Recorder,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ending> {
     let resume = recorder.resume()?;
-    let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| run_rank(config, mesh, &devices[mesh.rank()], starts, resume.as_ref(), recorder, stop);
-    let endings = Mesh::run(config.train.ranks, |mesh| rank(&mesh, Some(recorder)), |mesh| rank(&mesh, None));
+    let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| {
+        run_rank(
+            config,
+            mesh,
+            &devices[mesh.rank()],
+            starts,
+            resume.as_ref(),
+            recorder,
+            stop,
+        )
+    };
+    let endings = Mesh::run(
+        config.train.ranks,
+        |mesh| rank(&mesh, Some(recorder)),
+        |mesh| rank(&mesh, None),
+    );
     // When a rank fails, the others only know that it is gone: its own error is the one to tell.
-    let (lost, told): (Vec<_>, Vec<_>) = endings.into_iter().partition(|e| e.as_ref().is_err_and(|e| e.is::<RankLost>()));
-    told.into_iter().chain(lost).reduce(|first, other| if first.is_ok() { other } else { first }).expect("a run has a rank")
+    let (lost, told): (Vec<_>, Vec<_>) = endings
+        .into_iter()
+        .partition(|e| e.as_ref().is_err_and(|e| e.is::<RankLost>()));
+    told.into_iter()
+        .chain(lost)
+        .reduce(|first, other| if first.is_ok() { other } else { first })
+        .expect("a run has a rank")
 }
 
 /// What rank 0 decides for all before an update.
@@ -80,9 +105,14 @@ fn run_rank(
         snapshot::restore(&mut state, checkpoint)?;
         done = checkpoint.manifest.step;
     } else {
-        for (tower, init) in [("image", &config.model.image.init), ("text", &config.model.text.init)] {
+        for (tower, init) in [
+            ("image", &config.model.image.init),
+            ("text", &config.model.text.init),
+        ] {
             if let TowerInit::From(id) = init {
-                let start = starts.get(id).with_context(|| format!("model.{tower}.init: run {id} has no checkpoint to start from"))?;
+                let start = starts.get(id).with_context(|| {
+                    format!("model.{tower}.init: run {id} has no checkpoint to start from")
+                })?;
                 snapshot::import_tower(&mut state, tower, start)?;
             }
         }
@@ -91,8 +121,13 @@ fn run_rank(
     let (steps, batch) = (config.train.steps(), config.train.batch_size as u64);
     let mut saved = done;
     while done < steps {
-        let save = recorder.as_ref().is_some_and(|r| r.save_is_due(config.train.save_seconds));
-        let orders = mesh.broadcast(Orders { stop: stop.load(Ordering::Relaxed), save })?;
+        let save = recorder
+            .as_ref()
+            .is_some_and(|r| r.save_is_due(config.train.save_seconds));
+        let orders = mesh.broadcast(Orders {
+            stop: stop.load(Ordering::Relaxed),
+            save,
+        })?;
         if (orders.save || orders.stop) && done > saved {
             saved = done;
             if let Some(recorder) = &mut recorder {
@@ -116,7 +151,10 @@ fn run_rank(
             recorder.row(step, examples, &update)?;
         }
         if diverged {
-            let reason = format!("at step {step} the loss was {} and the gradient norm {}", update.loss, update.norms.gradient);
+            let reason = format!(
+                "at step {step} the loss was {} and the gradient norm {}",
+                update.loss, update.norms.gradient
+            );
             let outcome = Outcome::Diverged { reason };
             if let Some(recorder) = &mut recorder {
                 recorder.finished(step, examples, outcome.clone())?;

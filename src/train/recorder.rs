@@ -24,7 +24,14 @@ impl Recorder {
     pub fn new(dir: RunDir, events: EventLog) -> anyhow::Result<Self> {
         let metrics = MetricLog::open(&dir)?;
         let now = Instant::now();
-        Ok(Self { dir, events, metrics, started: now, saved: now, last_row: (now, 0) })
+        Ok(Self {
+            dir,
+            events,
+            metrics,
+            started: now,
+            saved: now,
+            last_row: (now, 0),
+        })
     }
 
     /// The checkpoint to go on from, if there is one; damaged ones are warned of. Tells the log that rows after it
@@ -35,7 +42,10 @@ impl Recorder {
             self.warn(0, message)?;
         }
         if let Some(Checkpoint { manifest, .. }) = &checkpoint {
-            self.events.append(Event::Resumed { step: manifest.step, examples: manifest.examples })?;
+            self.events.append(Event::Resumed {
+                step: manifest.step,
+                examples: manifest.examples,
+            })?;
             self.last_row.1 = manifest.examples;
         }
         self.last_row.0 = Instant::now();
@@ -48,7 +58,8 @@ impl Recorder {
 
     pub fn row(&mut self, step: u64, examples: u64, update: &Update) -> anyhow::Result<()> {
         let now = Instant::now();
-        let rate = (examples - self.last_row.1) as f64 / (now - self.last_row.0).as_secs_f64().max(1e-9);
+        let rate =
+            (examples - self.last_row.1) as f64 / (now - self.last_row.0).as_secs_f64().max(1e-9);
         self.last_row = (now, examples);
         let mut values = BTreeMap::from([
             ("loss", update.loss),
@@ -61,18 +72,54 @@ impl Recorder {
             values.extend([("log_t", log_t), ("logit_scale", log_t.exp())]);
         }
         values.extend(update.bias.map(|b| ("bias", b)));
-        for (extent, names) in [(&update.positive, ["positive_logit/mean", "positive_logit/min", "positive_logit/max"]), (&update.negative, ["negative_logit/mean", "negative_logit/min", "negative_logit/max"])] {
+        for (extent, names) in [
+            (
+                &update.positive,
+                [
+                    "positive_logit/mean",
+                    "positive_logit/min",
+                    "positive_logit/max",
+                ],
+            ),
+            (
+                &update.negative,
+                [
+                    "negative_logit/mean",
+                    "negative_logit/min",
+                    "negative_logit/max",
+                ],
+            ),
+        ] {
             if let Some(mean) = extent.mean() {
                 values.extend(names.into_iter().zip([mean, extent.min, extent.max]));
             }
         }
-        let values = values.into_iter().filter(|(_, v)| v.is_finite()).map(|(k, v)| (k.to_owned(), v)).collect();
+        let values = values
+            .into_iter()
+            .filter(|(_, v)| v.is_finite())
+            .map(|(k, v)| (k.to_owned(), v))
+            .collect();
         let seconds = self.started.elapsed().as_secs_f64();
-        Ok(self.metrics.append(&Row { attempt: self.events.attempt(), step, examples, seconds, values })?)
+        Ok(self.metrics.append(&Row {
+            attempt: self.events.attempt(),
+            step,
+            examples,
+            seconds,
+            values,
+        })?)
     }
 
-    pub fn evaluated(&mut self, step: u64, examples: u64, metrics: BTreeMap<String, f64>) -> anyhow::Result<()> {
-        self.events.append(Event::Evaluated { step, examples, metrics })?;
+    pub fn evaluated(
+        &mut self,
+        step: u64,
+        examples: u64,
+        metrics: BTreeMap<String, f64>,
+    ) -> anyhow::Result<()> {
+        self.events.append(Event::Evaluated {
+            step,
+            examples,
+            metrics,
+        })?;
         // An evaluation is no training: the next row's rate must not pay for it.
         self.last_row.0 = Instant::now();
         Ok(())
@@ -91,7 +138,11 @@ impl Recorder {
     pub fn save(&mut self, step: u64, examples: u64, state: &State) -> anyhow::Result<()> {
         self.metrics.sync()?;
         let name = checkpoint::save(&self.dir, step, examples, &snapshot::files(state)?)?;
-        self.events.append(Event::Saved { step, examples, name })?;
+        self.events.append(Event::Saved {
+            step,
+            examples,
+            name,
+        })?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -102,6 +153,10 @@ impl Recorder {
 
     pub fn finished(&mut self, step: u64, examples: u64, outcome: Outcome) -> anyhow::Result<()> {
         self.metrics.sync()?;
-        Ok(self.events.append(Event::Finished { step, examples, outcome })?)
+        Ok(self.events.append(Event::Finished {
+            step,
+            examples,
+            outcome,
+        })?)
     }
 }

@@ -53,7 +53,13 @@ impl State {
         let flat = initialise(&layout, &config.loss, config.seed, device);
         let moments = Moments::zeros(&layout, device);
         let model = layout.assign(model, &flat);
-        Self { device: device.clone(), model, layout, flat, moments }
+        Self {
+            device: device.clone(),
+            model,
+            layout,
+            flat,
+            moments,
+        }
     }
 
     /// Replace all parameters.
@@ -63,7 +69,13 @@ impl State {
     }
 
     /// Make update number `step`, counted from 1.
-    pub fn update(&mut self, config: &TrainConfig, mesh: &Mesh, source: &Source, step: u64) -> Result<Update, RankLost> {
+    pub fn update(
+        &mut self,
+        config: &TrainConfig,
+        mesh: &Mesh,
+        source: &Source,
+        step: u64,
+    ) -> Result<Update, RankLost> {
         let global = config.train.batch_size as u64;
         let seen = (step - 1) * global;
         let share = global / mesh.size() as u64;
@@ -73,11 +85,29 @@ impl State {
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let mut part = match &config.loss {
             LossConfig::Classify(_) => self.supervised(config, source, &batch),
-            LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => self.contrastive(config, mesh, source, &batch, log_t.unwrap_or(0.0), bias.unwrap_or(0.0))?,
+            LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => self.contrastive(
+                config,
+                mesh,
+                source,
+                &batch,
+                log_t.unwrap_or(0.0),
+                bias.unwrap_or(0.0),
+            )?,
         };
-        let learned = |scalar: Option<super::loss::Scalar>, gradient: f64| if scalar.is_some_and(|s| s.learned) { gradient } else { 0.0 };
-        let scalars = Scalars { log_t: learned(config.loss.log_t(), part.scalars.log_t), bias: learned(config.loss.bias(), part.scalars.bias) };
-        let mut gradient = self.layout.gradients(&self.model, &mut part.gradients, scalars);
+        let learned = |scalar: Option<super::loss::Scalar>, gradient: f64| {
+            if scalar.is_some_and(|s| s.learned) {
+                gradient
+            } else {
+                0.0
+            }
+        };
+        let scalars = Scalars {
+            log_t: learned(config.loss.log_t(), part.scalars.log_t),
+            bias: learned(config.loss.bias(), part.scalars.bias),
+        };
+        let mut gradient = self
+            .layout
+            .gradients(&self.model, &mut part.gradients, scalars);
         if mesh.size() > 1 {
             let sum = mesh.all_reduce(host(gradient))?;
             gradient = Tensor::from_data(TensorData::new(sum, [self.layout.len()]), &self.device);
@@ -89,29 +119,74 @@ impl State {
             negative.merge(&n);
         }
 
-        let lr = config.optim.lr * config.optim.schedule.factor(seen, global, config.train.examples);
+        let lr = config.optim.lr
+            * config
+                .optim
+                .schedule
+                .factor(seen, global, config.train.examples);
         let mut flat = self.flat.clone();
-        let norms = adamw::update(&config.optim, &config.loss, &self.layout, step, lr, &mut flat, &mut self.moments, gradient);
+        let norms = adamw::update(
+            &config.optim,
+            &config.loss,
+            &self.layout,
+            step,
+            lr,
+            &mut flat,
+            &mut self.moments,
+            gradient,
+        );
         if loss.is_finite() {
             self.set(flat);
         }
-        Ok(Update { loss, norms, lr, log_t, bias, positive, negative })
+        Ok(Update {
+            loss,
+            norms,
+            lr,
+            log_t,
+            bias,
+            positive,
+            negative,
+        })
     }
 
-    fn contrastive(&self, config: &TrainConfig, mesh: &Mesh, source: &Source, batch: &Batch, log_t: f64, bias: f64) -> Result<Part, RankLost> {
+    fn contrastive(
+        &self,
+        config: &TrainConfig,
+        mesh: &Mesh,
+        source: &Source,
+        batch: &Batch,
+        log_t: f64,
+        bias: f64,
+    ) -> Result<Part, RankLost> {
         let tape = self.device.clone().autodiff();
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(batch.tokens.clone(), [batch.labels.len(), source.context()]), &tape);
-        let image = self.model.embed_images(eval::pixels(batch, source.image_size(), &tape));
+        let tokens = Tensor::<2, Int>::from_data(
+            TensorData::new(batch.tokens.clone(), [batch.labels.len(), source.context()]),
+            &tape,
+        );
+        let image = self
+            .model
+            .embed_images(eval::pixels(batch, source.image_size(), &tape));
         let text = self.model.embed_texts(tokens);
         let [rows, dim] = image.dims();
-        let pairs = Pairs { image: &host(image.clone().inner()), text: host(text.clone().inner()), dim, batch: config.train.batch_size, tile: config.train.tile };
+        let pairs = Pairs {
+            image: &host(image.clone().inner()),
+            text: host(text.clone().inner()),
+            dim,
+            batch: config.train.batch_size,
+            tile: config.train.tile,
+        };
         let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
-        let pull = |z: Tensor<2>, d: Vec<f32>| (z * Tensor::from_data(TensorData::new(d, [rows, dim]), &tape)).sum();
+        let pull = |z: Tensor<2>, d: Vec<f32>| {
+            (z * Tensor::from_data(TensorData::new(d, [rows, dim]), &tape)).sum()
+        };
         let surrogate = pull(image, out.d_image) + pull(text, out.d_text);
         Ok(Part {
             loss: out.loss,
             gradients: surrogate.backward(),
-            scalars: Scalars { log_t: out.d_log_t, bias: out.d_bias },
+            scalars: Scalars {
+                log_t: out.d_log_t,
+                bias: out.d_bias,
+            },
             positive: out.positive,
             negative: out.negative,
         })
@@ -119,16 +194,30 @@ impl State {
 
     fn supervised(&self, config: &TrainConfig, source: &Source, batch: &Batch) -> Part {
         let tape = self.device.clone().autodiff();
-        let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels.clone(), [batch.labels.len()]), &tape);
-        let logits = self.model.image.forward(eval::pixels(batch, source.image_size(), &tape));
+        let labels = Tensor::<1, Int>::from_data(
+            TensorData::new(batch.labels.clone(), [batch.labels.len()]),
+            &tape,
+        );
+        let logits = self
+            .model
+            .image
+            .forward(eval::pixels(batch, source.image_size(), &tape));
         let loss = classify(logits, labels, config.train.batch_size);
         let gradients = loss.backward();
-        Part { loss: f64::from(loss.into_scalar::<f32>()), gradients, scalars: Scalars::default(), positive: Extent::default(), negative: Extent::default() }
+        Part {
+            loss: f64::from(loss.into_scalar::<f32>()),
+            gradients,
+            scalars: Scalars::default(),
+            positive: Extent::default(),
+            negative: Extent::default(),
+        }
     }
 
     fn scalar(&self, name: &str) -> Option<f64> {
         let range = self.layout.get(name)?.range.clone();
-        Some(f64::from(self.flat.clone().slice(range).into_scalar::<f32>()))
+        Some(f64::from(
+            self.flat.clone().slice(range).into_scalar::<f32>(),
+        ))
     }
 }
 

@@ -11,9 +11,21 @@ use loss::{LossConfig, SoftmaxConfig};
 fn tiny() -> TrainConfig {
     let mut config = TrainConfig::default();
     config.model.embed_dim = 16;
-    (config.model.image.width, config.model.image.depth, config.model.image.heads) = (16, 1, 2);
-    (config.model.text.width, config.model.text.depth, config.model.text.heads) = (16, 1, 2);
-    (config.train.batch_size, config.train.examples, config.train.tile) = (12, 12 * 8, 5);
+    (
+        config.model.image.width,
+        config.model.image.depth,
+        config.model.image.heads,
+    ) = (16, 1, 2);
+    (
+        config.model.text.width,
+        config.model.text.depth,
+        config.model.text.heads,
+    ) = (16, 1, 2);
+    (
+        config.train.batch_size,
+        config.train.examples,
+        config.train.tile,
+    ) = (12, 12 * 8, 5);
     (config.optim.schedule.warmup, config.optim.lr) = (24, 1e-2);
     (config.eval.every, config.eval.images) = (48, 64);
     config
@@ -27,19 +39,29 @@ fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
 
 fn rows(dir: &RunDir) -> Vec<Row> {
     let lines = Tail::new(dir.metrics()).read(usize::MAX).unwrap().lines;
-    lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn losses(config: &TrainConfig) -> Vec<f64> {
     let tmp = tempfile::tempdir().unwrap();
     let dir = RunDir::new(tmp.path());
-    assert_eq!(run(config, &dir, &AtomicBool::new(false)), Ending::Finished(Outcome::Completed));
+    assert_eq!(
+        run(config, &dir, &AtomicBool::new(false)),
+        Ending::Finished(Outcome::Completed)
+    );
     rows(&dir).iter().map(|row| row.values["loss"]).collect()
 }
 
 #[test]
 fn one_device_and_a_ring_give_the_same_curve() {
-    for loss in [LossConfig::default(), LossConfig::Softmax(SoftmaxConfig::default()), LossConfig::Classify(loss::ClassifyConfig::default())] {
+    for loss in [
+        LossConfig::default(),
+        LossConfig::Softmax(SoftmaxConfig::default()),
+        LossConfig::Classify(loss::ClassifyConfig::default()),
+    ] {
         let mut config = tiny();
         config.loss = loss;
         let alone = losses(&config);
@@ -47,7 +69,11 @@ fn one_device_and_a_ring_give_the_same_curve() {
         for ranks in [2, 3, 4] {
             config.train.ranks = ranks;
             for (a, b) in alone.iter().zip(losses(&config)) {
-                assert!((a / b - 1.0).abs() < 1e-3, "{:?} on {ranks} ranks: {b}, alone {a}", config.loss);
+                assert!(
+                    (a / b - 1.0).abs() < 1e-3,
+                    "{:?} on {ranks} ranks: {b}, alone {a}",
+                    config.loss
+                );
             }
         }
     }
@@ -55,7 +81,11 @@ fn one_device_and_a_ring_give_the_same_curve() {
 
 #[test]
 fn every_loss_falls() {
-    for loss in [LossConfig::default(), LossConfig::Softmax(SoftmaxConfig::default()), LossConfig::Classify(loss::ClassifyConfig::default())] {
+    for loss in [
+        LossConfig::default(),
+        LossConfig::Softmax(SoftmaxConfig::default()),
+        LossConfig::Classify(loss::ClassifyConfig::default()),
+    ] {
         let mut config = tiny();
         config.loss = loss;
         config.train.examples = 12 * 120;
@@ -74,7 +104,11 @@ fn a_stopped_run_resumes_to_the_same_bits() {
     let (one, two) = (RunDir::new(one.path()), RunDir::new(two.path()));
     run(&config, &one, &AtomicBool::new(false));
 
-    assert_eq!(run(&config, &two, &AtomicBool::new(true)), Ending::Stopped, "asked to stop before the first step");
+    assert_eq!(
+        run(&config, &two, &AtomicBool::new(true)),
+        Ending::Stopped,
+        "asked to stop before the first step"
+    );
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let attempt = scope.spawn(|| run(&config, &two, &stop));
@@ -85,19 +119,35 @@ fn a_stopped_run_resumes_to_the_same_bits() {
         stop.store(true, Ordering::Relaxed);
         attempt.join().unwrap();
     });
-    assert_eq!(run(&config, &two, &AtomicBool::new(false)), Ending::Finished(Outcome::Completed));
+    assert_eq!(
+        run(&config, &two, &AtomicBool::new(false)),
+        Ending::Finished(Outcome::Completed)
+    );
     let last = |dir: &RunDir| checkpoint::latest(dir).unwrap().0.unwrap().manifest.files;
     assert_eq!(last(&one), last(&two), "hashes of model and optimiser");
-    assert!(read_events(&two).unwrap().iter().any(|line| matches!(line.event, Event::Resumed { .. })));
+    assert!(
+        read_events(&two)
+            .unwrap()
+            .iter()
+            .any(|line| matches!(line.event, Event::Resumed { .. }))
+    );
 }
 
 #[test]
 fn a_loss_that_is_not_finite_is_an_outcome() {
     let mut config = tiny();
-    (config.optim.lr, config.optim.clip_norm, config.optim.schedule.warmup) = (1e30, 0.0, 0);
+    (
+        config.optim.lr,
+        config.optim.clip_norm,
+        config.optim.schedule.warmup,
+    ) = (1e30, 0.0, 0);
     let tmp = tempfile::tempdir().unwrap();
     let dir = RunDir::new(tmp.path());
-    let Ending::Finished(Outcome::Diverged { reason }) = run(&config, &dir, &AtomicBool::new(false)) else { panic!("expected divergence") };
+    let Ending::Finished(Outcome::Diverged { reason }) =
+        run(&config, &dir, &AtomicBool::new(false))
+    else {
+        panic!("expected divergence")
+    };
     assert!(reason.contains("at step"), "{reason}");
 }
 
@@ -113,18 +163,29 @@ fn a_tower_starts_with_another_runs_weights() {
     let config = tiny();
     let source = Source::new(&config.data, config.model.text.context);
     let device = Device::flex();
-    let parameter = |state: &State, name: &str| device::host(state.flat.clone().slice(state.layout.get(name).unwrap().range.clone()));
+    let parameter = |state: &State, name: &str| {
+        device::host(
+            state
+                .flat
+                .clone()
+                .slice(state.layout.get(name).unwrap().range.clone()),
+        )
+    };
     let mut state = State::new(&config, &source, &device);
     let projection = parameter(&state, "image.projection.weight");
     snapshot::import_tower(&mut state, "image", &start).unwrap();
     let mut pretrained = State::new(&pretraining, &source, &device);
     snapshot::restore(&mut pretrained, &start).unwrap();
-    assert_eq!(parameter(&state, "image.blocks.0.mlp.up.weight"), parameter(&pretrained, "image.blocks.0.mlp.up.weight"));
+    assert_eq!(
+        parameter(&state, "image.blocks.0.mlp.up.weight"),
+        parameter(&pretrained, "image.blocks.0.mlp.up.weight")
+    );
     assert_eq!(parameter(&state, "image.projection.weight"), projection);
 
     let mut wider = tiny();
     wider.model.image.depth = 2;
-    let error = snapshot::import_tower(&mut State::new(&wider, &source, &device), "image", &start).unwrap_err();
+    let error = snapshot::import_tower(&mut State::new(&wider, &source, &device), "image", &start)
+        .unwrap_err();
     assert!(format!("{error:#}").contains("image.blocks.1"), "{error:#}");
 }
 
@@ -134,16 +195,46 @@ fn tmp_speed() {
     let mut config = TrainConfig::default();
     config.train.batch_size = std::env::var("B").unwrap().parse().unwrap();
     config.train.examples = std::env::var("N").unwrap().parse().unwrap();
-    if let Ok(p) = std::env::var("PATCH") { config.model.image.patch = p.parse().unwrap(); }
-    if let Ok(p) = std::env::var("LR") { config.optim.lr = p.parse().unwrap(); }
-    if let Ok(p) = std::env::var("DEPTH") { config.model.image.depth = p.parse().unwrap(); }
-    if std::env::var("SOFT").is_ok() { config.loss = LossConfig::Softmax(SoftmaxConfig::default()); }
+    if let Ok(p) = std::env::var("PATCH") {
+        config.model.image.patch = p.parse().unwrap();
+    }
+    if let Ok(p) = std::env::var("LR") {
+        config.optim.lr = p.parse().unwrap();
+    }
+    if let Ok(p) = std::env::var("DEPTH") {
+        config.model.image.depth = p.parse().unwrap();
+    }
+    if std::env::var("SOFT").is_ok() {
+        config.loss = LossConfig::Softmax(SoftmaxConfig::default());
+    }
     let tmp = tempfile::tempdir().unwrap();
     let dir = RunDir::new(tmp.path());
     let t = std::time::Instant::now();
     run(&config, &dir, &AtomicBool::new(false));
     println!("seconds {:.1}", t.elapsed().as_secs_f64());
-    for line in read_events(&dir).unwrap() { if let Event::Evaluated{step, examples, metrics} = line.event { println!("{step} {examples} {metrics:?}"); } }
+    for line in read_events(&dir).unwrap() {
+        if let Event::Evaluated {
+            step,
+            examples,
+            metrics,
+        } = line.event
+        {
+            println!("{step} {examples} {metrics:?}");
+        }
+    }
     let rows = rows(&dir);
-    for row in rows.iter().step_by(rows.len()/20) { println!("{} {:.3} gn {:.2} un {:.3} rate {:.0} t {:.2} b {:.2} pos {:.1} neg {:.1}", row.examples, row.values["loss"], row.values["grad_norm"], row.values["update_norm"], row.values["examples_per_second"], row.values["logit_scale"], row.values.get("bias").unwrap_or(&0.0), row.values["positive_logit/mean"], row.values["negative_logit/mean"]); }
+    for row in rows.iter().step_by(rows.len() / 20) {
+        println!(
+            "{} {:.3} gn {:.2} un {:.3} rate {:.0} t {:.2} b {:.2} pos {:.1} neg {:.1}",
+            row.examples,
+            row.values["loss"],
+            row.values["grad_norm"],
+            row.values["update_norm"],
+            row.values["examples_per_second"],
+            row.values["logit_scale"],
+            row.values.get("bias").unwrap_or(&0.0),
+            row.values["positive_logit/mean"],
+            row.values["negative_logit/mean"]
+        );
+    }
 }

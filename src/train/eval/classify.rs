@@ -9,6 +9,11 @@ use crate::train::data::Source;
 use crate::train::model::Model;
 
 /// `classify/…`, see [`super::Hits::metrics`].
-pub fn run(config: &EvalConfig, model: &Model, source: &Source, device: &Device) -> BTreeMap<String, f64> {
+pub fn run(
+    config: &EvalConfig,
+    model: &Model,
+    source: &Source,
+    device: &Device,
+) -> BTreeMap<String, f64> {
     score(config, source, device, |pixels| model.image.forward(pixels)).metrics("classify")
 }

@@ -24,13 +24,18 @@ pub struct EvalConfig {
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: 10_000, images: 1_024 }
+        Self {
+            every: 10_000,
+            images: 1_024,
+        }
     }
 }
 
 impl EvalConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check("eval.images", (1..=1 << 20).contains(&self.images), || format!("{} is not between 1 and {}", self.images, 1 << 20))
+        check("eval.images", (1..=1 << 20).contains(&self.images), || {
+            format!("{} is not between 1 and {}", self.images, 1 << 20)
+        })
     }
 
     /// Whether the update from `before` to `after` examples passes the next evaluation.
@@ -40,15 +45,29 @@ impl EvalConfig {
 }
 
 /// Every evaluation that fits the model, by name. `model` is without autodiff.
-pub fn evaluate(config: &EvalConfig, model: &Model, source: &Source, device: &Device) -> BTreeMap<String, f64> {
-    if model.text.is_some() { zeroshot::run(config, model, source, device) } else { classify::run(config, model, source, device) }
+pub fn evaluate(
+    config: &EvalConfig,
+    model: &Model,
+    source: &Source,
+    device: &Device,
+) -> BTreeMap<String, f64> {
+    if model.text.is_some() {
+        zeroshot::run(config, model, source, device)
+    } else {
+        classify::run(config, model, source, device)
+    }
 }
 
 /// Images embedded at a time.
 const CHUNK: usize = 256;
 
 /// Call `each` with the scores `[images, classes]` and the batch of every chunk of the evaluation's pictures.
-fn score(config: &EvalConfig, source: &Source, device: &Device, scores: impl Fn(Tensor<4>) -> Tensor<2>) -> Hits {
+fn score(
+    config: &EvalConfig,
+    source: &Source,
+    device: &Device,
+    scores: impl Fn(Tensor<4>) -> Tensor<2>,
+) -> Hits {
     let mut hits = Hits::default();
     let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
     for start in (0..config.images).step_by(CHUNK) {
@@ -57,7 +76,11 @@ fn score(config: &EvalConfig, source: &Source, device: &Device, scores: impl Fn(
         for (row, &label) in rows.chunks_exact(held_out.len()).zip(&batch.labels) {
             let label = label as usize;
             // The rank of the right class: ties count against it, so that constant scores hit nothing.
-            let better = row.iter().enumerate().filter(|&(class, score)| class != label && *score >= row[label]).count();
+            let better = row
+                .iter()
+                .enumerate()
+                .filter(|&(class, score)| class != label && *score >= row[label])
+                .count();
             hits.add(better, held_out[label]);
         }
     }
@@ -80,7 +103,11 @@ struct Count {
 
 impl Hits {
     fn add(&mut self, better: usize, held_out: bool) {
-        let count = if held_out { &mut self.held_out } else { &mut self.seen };
+        let count = if held_out {
+            &mut self.held_out
+        } else {
+            &mut self.seen
+        };
         count.total += 1;
         count.top1 += u64::from(better < 1);
         count.top5 += u64::from(better < 5);
@@ -91,19 +118,34 @@ impl Hits {
     fn metrics(&self, prefix: &str) -> BTreeMap<String, f64> {
         let Self { seen, held_out } = self;
         let fractions = [
-            ("top1", seen.top1 + held_out.top1, seen.total + held_out.total),
-            ("top5", seen.top5 + held_out.top5, seen.total + held_out.total),
+            (
+                "top1",
+                seen.top1 + held_out.top1,
+                seen.total + held_out.total,
+            ),
+            (
+                "top5",
+                seen.top5 + held_out.top5,
+                seen.total + held_out.total,
+            ),
             ("top1_seen", seen.top1, seen.total),
             ("top1_held_out", held_out.top1, held_out.total),
         ];
-        fractions.into_iter().filter(|(_, _, total)| *total > 0).map(|(name, hits, total)| (format!("{prefix}/{name}"), hits as f64 / total as f64)).collect()
+        fractions
+            .into_iter()
+            .filter(|(_, _, total)| *total > 0)
+            .map(|(name, hits, total)| (format!("{prefix}/{name}"), hits as f64 / total as f64))
+            .collect()
     }
 }
 
 /// The pictures of a batch, `[examples, size, size, 3]`.
 pub(super) fn pixels(batch: &Batch, size: usize, device: &Device) -> Tensor<4> {
     let examples = batch.labels.len();
-    Tensor::from_data(TensorData::new(batch.pixels.clone(), [examples, size, size, 3]), device)
+    Tensor::from_data(
+        TensorData::new(batch.pixels.clone(), [examples, size, size, 3]),
+        device,
+    )
 }
 
 #[cfg(test)]
@@ -125,9 +167,18 @@ mod tests {
 
     #[test]
     fn an_evaluation_is_due_when_its_mark_is_passed() {
-        let config = EvalConfig { every: 100, images: 1 };
+        let config = EvalConfig {
+            every: 100,
+            images: 1,
+        };
         assert!(config.is_due(90, 110) && config.is_due(90, 100));
         assert!(!config.is_due(100, 190));
-        assert!(!EvalConfig { every: 0, images: 1 }.is_due(90, 110));
+        assert!(
+            !EvalConfig {
+                every: 0,
+                images: 1
+            }
+            .is_due(90, 110)
+        );
     }
 }

@@ -10,9 +10,17 @@ use crate::train::data::Source;
 use crate::train::model::Model;
 
 /// `zeroshot/…`, see [`super::Hits::metrics`].
-pub fn run(config: &EvalConfig, model: &Model, source: &Source, device: &Device) -> BTreeMap<String, f64> {
+pub fn run(
+    config: &EvalConfig,
+    model: &Model,
+    source: &Source,
+    device: &Device,
+) -> BTreeMap<String, f64> {
     let classes = class_vectors(model, source, device).transpose();
-    score(config, source, device, |pixels| model.embed_images(pixels).matmul(classes.clone())).metrics("zeroshot")
+    score(config, source, device, |pixels| {
+        model.embed_images(pixels).matmul(classes.clone())
+    })
+    .metrics("zeroshot")
 }
 
 /// `[classes, embed_dim]`, unit rows.

@@ -11,5 +11,9 @@ pub struct ClassifyConfig {}
 
 /// The sum over this rank's examples, divided by the global `batch`; `logits` is `[examples, classes]`.
 pub fn classify(logits: Tensor<2>, labels: Tensor<1, Int>, batch: usize) -> Tensor<1> {
-    log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).sum().neg().div_scalar(batch as f64)
+    log_softmax(logits, 1)
+        .gather(1, labels.unsqueeze_dim(1))
+        .sum()
+        .neg()
+        .div_scalar(batch as f64)
 }

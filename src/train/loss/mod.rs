@@ -47,8 +47,14 @@ impl LossConfig {
     /// t', for the losses that compare images with texts.
     pub fn log_t(&self) -> Option<Scalar> {
         match self {
-            Self::Sigmoid(c) => Some(Scalar { init: c.log_t.init, learned: c.log_t.learned }),
-            Self::Softmax(c) => Some(Scalar { init: c.log_t.init, learned: c.log_t.learned }),
+            Self::Sigmoid(c) => Some(Scalar {
+                init: c.log_t.init,
+                learned: c.log_t.learned,
+            }),
+            Self::Softmax(c) => Some(Scalar {
+                init: c.log_t.init,
+                learned: c.log_t.learned,
+            }),
             Self::Classify(_) => None,
         }
     }
@@ -57,8 +63,14 @@ impl LossConfig {
     pub fn bias(&self) -> Option<Scalar> {
         match self {
             Self::Sigmoid(c) => match c.bias.mode {
-                BiasMode::Learned => Some(Scalar { init: c.bias.init, learned: true }),
-                BiasMode::Frozen => Some(Scalar { init: c.bias.init, learned: false }),
+                BiasMode::Learned => Some(Scalar {
+                    init: c.bias.init,
+                    learned: true,
+                }),
+                BiasMode::Frozen => Some(Scalar {
+                    init: c.bias.init,
+                    learned: false,
+                }),
                 BiasMode::None => None,
             },
             Self::Softmax(_) | Self::Classify(_) => None,
@@ -66,9 +78,15 @@ impl LossConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let sane = |key, x: f64| check(key, x.is_finite() && x.abs() <= 100.0, || format!("{x} is not a number between -100 and 100"));
-        self.log_t().map_or(Ok(()), |s| sane("loss.log_t.init", s.init))?;
-        self.bias().map_or(Ok(()), |s| sane("loss.bias.init", s.init))
+        let sane = |key, x: f64| {
+            check(key, x.is_finite() && x.abs() <= 100.0, || {
+                format!("{x} is not a number between -100 and 100")
+            })
+        };
+        self.log_t()
+            .map_or(Ok(()), |s| sane("loss.log_t.init", s.init))?;
+        self.bias()
+            .map_or(Ok(()), |s| sane("loss.bias.init", s.init))
     }
 }
 
@@ -104,7 +122,15 @@ pub struct LossOutput<T> {
 
 impl<T: Real> LossOutput<T> {
     fn zeros(len: usize) -> Self {
-        Self { loss: 0.0, d_image: vec![T::zero(); len], d_text: Vec::new(), d_log_t: 0.0, d_bias: 0.0, positive: Extent::default(), negative: Extent::default() }
+        Self {
+            loss: 0.0,
+            d_image: vec![T::zero(); len],
+            d_text: Vec::new(),
+            d_log_t: 0.0,
+            d_bias: 0.0,
+            positive: Extent::default(),
+            negative: Extent::default(),
+        }
     }
 }
 
@@ -112,7 +138,13 @@ impl<T: Real> LossOutput<T> {
 ///
 /// # Panics
 /// On the supervised loss, which compares no pairs.
-pub fn contrastive<T: Real>(config: &LossConfig, mesh: &Mesh, pairs: Pairs<T>, log_t: f64, bias: f64) -> Result<LossOutput<T>, RankLost> {
+pub fn contrastive<T: Real>(
+    config: &LossConfig,
+    mesh: &Mesh,
+    pairs: Pairs<T>,
+    log_t: f64,
+    bias: f64,
+) -> Result<LossOutput<T>, RankLost> {
     match config {
         LossConfig::Sigmoid(_) => sigmoid(mesh, pairs, log_t, bias),
         LossConfig::Softmax(_) => softmax(mesh, pairs, log_t),
@@ -122,7 +154,11 @@ pub fn contrastive<T: Real>(config: &LossConfig, mesh: &Mesh, pairs: Pairs<T>, l
 
 /// The tiles of an m × n matrix, row blocks outside.
 fn tiles(m: usize, n: usize, side: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let blocks = move |length: usize| (0..length).step_by(side).map(move |start| start..(start + side).min(length));
+    let blocks = move |length: usize| {
+        (0..length)
+            .step_by(side)
+            .map(move |start| start..(start + side).min(length))
+    };
     blocks(m).flat_map(move |rows| blocks(n).map(move |columns| (rows.clone(), columns)))
 }
 

@@ -10,7 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tile::{Extent, Real, Rows, add_product, add_transposed_product, similarities, softplus_and_sigmoid};
+use super::tile::{
+    Extent, Real, Rows, add_product, add_transposed_product, similarities, softplus_and_sigmoid,
+};
 use super::{LossOutput, Pairs, tiles};
 use crate::train::mesh::{Mesh, RankLost};
 
@@ -32,7 +34,10 @@ pub struct LogT {
 
 impl Default for LogT {
     fn default() -> Self {
-        Self { init: std::f64::consts::LN_10, learned: true }
+        Self {
+            init: std::f64::consts::LN_10,
+            learned: true,
+        }
     }
 }
 
@@ -46,7 +51,10 @@ pub struct BiasConfig {
 
 impl Default for BiasConfig {
     fn default() -> Self {
-        Self { init: -10.0, mode: BiasMode::Learned }
+        Self {
+            init: -10.0,
+            mode: BiasMode::Learned,
+        }
     }
 }
 
@@ -67,14 +75,33 @@ struct Travelling<T> {
 }
 
 /// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
-pub fn sigmoid<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64, bias: f64) -> Result<LossOutput<T>, RankLost> {
-    let Pairs { image, text, dim, batch, tile } = pairs;
+pub fn sigmoid<T: Real>(
+    mesh: &Mesh,
+    pairs: Pairs<T>,
+    log_t: f64,
+    bias: f64,
+) -> Result<LossOutput<T>, RankLost> {
+    let Pairs {
+        image,
+        text,
+        dim,
+        batch,
+        tile,
+    } = pairs;
     let image = Rows::new(image, dim);
-    let logits = Logits { scale: T::of(log_t.exp()), bias: T::of(bias), batch: T::of(batch as f64) };
+    let logits = Logits {
+        scale: T::of(log_t.exp()),
+        bias: T::of(bias),
+        batch: T::of(batch as f64),
+    };
     let mut out = LossOutput::zeros(image.data.len());
     let mut scratch = vec![T::zero(); tile.min(image.len().max(1)) * tile.min(batch)];
     let d_text = vec![T::zero(); text.len()];
-    let mut travelling = Travelling { owner: mesh.rank(), text, d_text };
+    let mut travelling = Travelling {
+        owner: mesh.rank(),
+        text,
+        d_text,
+    };
     for _ in 0..mesh.size() {
         let own = travelling.owner == mesh.rank();
         let text = Rows::new(&travelling.text, dim);
@@ -83,12 +110,23 @@ pub fn sigmoid<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64, bias: f64) -> 
             let square = &mut scratch[..x.len() * y.len()];
             similarities(x, y, square);
             // Row r is the pair of column c when they have the same index in the same rank's slice.
-            let partner = |row: usize| own.then(|| (rows.start + row).checked_sub(columns.start)).flatten();
+            let partner = |row: usize| {
+                own.then(|| (rows.start + row).checked_sub(columns.start))
+                    .flatten()
+            };
             for (row, line) in square.chunks_exact_mut(y.len()).enumerate() {
                 logits.differentiate(line, partner(row), &mut out);
             }
-            add_product(square, y, &mut out.d_image[rows.start * dim..rows.end * dim]);
-            add_transposed_product(square, x, &mut travelling.d_text[columns.start * dim..columns.end * dim]);
+            add_product(
+                square,
+                y,
+                &mut out.d_image[rows.start * dim..rows.end * dim],
+            );
+            add_transposed_product(
+                square,
+                x,
+                &mut travelling.d_text[columns.start * dim..columns.end * dim],
+            );
         }
         travelling = mesh.shift(travelling)?;
     }

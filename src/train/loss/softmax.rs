@@ -9,7 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tile::{Real, Rows, add_product, add_transposed_product, log_add_exp, similarities, softplus_and_sigmoid};
+use super::tile::{
+    Real, Rows, add_product, add_transposed_product, log_add_exp, similarities,
+    softplus_and_sigmoid,
+};
 use super::{LossOutput, Pairs, tiles};
 use crate::train::mesh::{Mesh, RankLost};
 
@@ -30,7 +33,10 @@ pub struct LogT {
 
 impl Default for LogT {
     fn default() -> Self {
-        Self { init: (1.0_f64 / 0.07).ln(), learned: true }
+        Self {
+            init: (1.0_f64 / 0.07).ln(),
+            learned: true,
+        }
     }
 }
 
@@ -46,8 +52,18 @@ struct Travelling<T> {
 ///
 /// Log-sum-exps are kept in f64, those of the negatives apart from the pair's own logit l_ii: then
 /// R_i − l_ii = softplus(N_i − l_ii) keeps its digits when a trained model makes it tiny.
-pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<LossOutput<T>, RankLost> {
-    let Pairs { image, text, dim, batch, tile } = pairs;
+pub fn softmax<T: Real>(
+    mesh: &Mesh,
+    pairs: Pairs<T>,
+    log_t: f64,
+) -> Result<LossOutput<T>, RankLost> {
+    let Pairs {
+        image,
+        text,
+        dim,
+        batch,
+        tile,
+    } = pairs;
     let image = Rows::new(image, dim);
     let scale = log_t.exp();
     let count = image.len();
@@ -56,7 +72,12 @@ pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<Loss
     let mut row_lse = vec![f64::NEG_INFINITY; count];
     let mut own_logit = vec![0.0; count];
     let d_text = vec![T::zero(); text.len()];
-    let mut travelling = Travelling { owner: mesh.rank(), text, d_text, lse: vec![f64::NEG_INFINITY; count] };
+    let mut travelling = Travelling {
+        owner: mesh.rank(),
+        text,
+        d_text,
+        lse: vec![f64::NEG_INFINITY; count],
+    };
 
     for _ in 0..mesh.size() {
         let own = travelling.owner == mesh.rank();
@@ -65,7 +86,8 @@ pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<Loss
             let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
             let square = &mut scratch[..x.len() * y.len()];
             similarities(x, y, square);
-            let is_pair = |row: usize, column: usize| own && rows.start + row == columns.start + column;
+            let is_pair =
+                |row: usize, column: usize| own && rows.start + row == columns.start + column;
             for (row, line) in square.chunks_exact(y.len()).enumerate() {
                 for (column, s) in line.iter().enumerate() {
                     let logit = scale * s.wide();
@@ -76,12 +98,24 @@ pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<Loss
                         out.negative.add(logit);
                     }
                 }
-                let negatives = line.iter().enumerate().filter(|(column, _)| !is_pair(row, *column));
-                merge(&mut row_lse[rows.start + row], scale, negatives.map(|(_, s)| *s));
+                let negatives = line
+                    .iter()
+                    .enumerate()
+                    .filter(|(column, _)| !is_pair(row, *column));
+                merge(
+                    &mut row_lse[rows.start + row],
+                    scale,
+                    negatives.map(|(_, s)| *s),
+                );
             }
             for (column, lse) in travelling.lse[columns.clone()].iter_mut().enumerate() {
                 let line = square[column..].iter().step_by(y.len()).enumerate();
-                merge(lse, scale, line.filter(|(row, _)| !is_pair(*row, column)).map(|(_, s)| *s));
+                merge(
+                    lse,
+                    scale,
+                    line.filter(|(row, _)| !is_pair(*row, column))
+                        .map(|(_, s)| *s),
+                );
             }
         }
         travelling = mesh.shift(travelling)?;
@@ -91,7 +125,10 @@ pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<Loss
     let total = 2.0 * batch as f64;
     let own_gradient: Vec<f64> = (0..count)
         .map(|i| {
-            let ((row_loss, row_rest), (column_loss, column_rest)) = (softplus_and_sigmoid(row_lse[i] - own_logit[i]), softplus_and_sigmoid(travelling.lse[i] - own_logit[i]));
+            let ((row_loss, row_rest), (column_loss, column_rest)) = (
+                softplus_and_sigmoid(row_lse[i] - own_logit[i]),
+                softplus_and_sigmoid(travelling.lse[i] - own_logit[i]),
+            );
             out.loss += (row_loss + column_loss) / total;
             row_lse[i] = log_add_exp(row_lse[i], own_logit[i]);
             travelling.lse[i] = log_add_exp(travelling.lse[i], own_logit[i]);
@@ -119,8 +156,16 @@ pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<Loss
                     *s = T::of(g * scale / total);
                 }
             }
-            add_product(square, y, &mut out.d_image[rows.start * dim..rows.end * dim]);
-            add_transposed_product(square, x, &mut travelling.d_text[columns.start * dim..columns.end * dim]);
+            add_product(
+                square,
+                y,
+                &mut out.d_image[rows.start * dim..rows.end * dim],
+            );
+            add_transposed_product(
+                square,
+                x,
+                &mut travelling.d_text[columns.start * dim..columns.end * dim],
+            );
         }
         travelling = mesh.shift(travelling)?;
     }
@@ -132,7 +177,9 @@ pub fn softmax<T: Real>(mesh: &Mesh, pairs: Pairs<T>, log_t: f64) -> Result<Loss
 fn merge<T: Real>(lse: &mut f64, scale: f64, similarities: impl Iterator<Item = T> + Clone) {
     let max = scale * similarities.clone().fold(T::neg_infinity(), T::max).wide();
     if max > f64::NEG_INFINITY {
-        let sum: f64 = similarities.map(|s| T::of(scale * s.wide() - max).exp().wide()).sum();
+        let sum: f64 = similarities
+            .map(|s| T::of(scale * s.wide() - max).exp().wide())
+            .sum();
         *lse = log_add_exp(*lse, max + sum.ln());
     }
 }

@@ -10,7 +10,9 @@ use super::*;
 
 /// `count` independent unit vectors of width `dim`.
 fn unit_rows(rng: &mut ChaCha8Rng, count: usize, dim: usize) -> Vec<f64> {
-    let mut rows: Vec<f64> = (0..count * dim).map(|_| StandardNormal.sample(rng)).collect();
+    let mut rows: Vec<f64> = (0..count * dim)
+        .map(|_| StandardNormal.sample(rng))
+        .collect();
     for row in rows.chunks_exact_mut(dim) {
         let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
         row.iter_mut().for_each(|x| *x /= norm);
@@ -18,8 +20,22 @@ fn unit_rows(rng: &mut ChaCha8Rng, count: usize, dim: usize) -> Vec<f64> {
     rows
 }
 
-fn alone<T: Real>(config: &LossConfig, image: &[T], text: &[T], dim: usize, tile: usize, log_t: f64, bias: f64) -> LossOutput<T> {
-    let pairs = Pairs { image, text: text.to_vec(), dim, batch: image.len() / dim, tile };
+fn alone<T: Real>(
+    config: &LossConfig,
+    image: &[T],
+    text: &[T],
+    dim: usize,
+    tile: usize,
+    log_t: f64,
+    bias: f64,
+) -> LossOutput<T> {
+    let pairs = Pairs {
+        image,
+        text: text.to_vec(),
+        dim,
+        batch: image.len() / dim,
+        tile,
+    };
     contrastive(config, &Mesh::alone(), pairs, log_t, bias).unwrap()
 }
 
@@ -36,7 +52,11 @@ fn every_recorded_case_on_every_ring_and_tile() {
                 let computed = fixture.compute(ranks, tile).unwrap();
                 for name in RESULTS {
                     let error = relative_error(&computed[name], &fixture.expected[name]);
-                    assert!(error < 2e-5, "{}: {name} is off by {error:.1e} on {ranks} ranks in tiles of {tile}", path.display());
+                    assert!(
+                        error < 2e-5,
+                        "{}: {name} is off by {error:.1e} on {ranks} ranks in tiles of {tile}",
+                        path.display()
+                    );
                 }
                 cases += 1;
             }
@@ -49,14 +69,25 @@ fn every_recorded_case_on_every_ring_and_tile() {
 fn gradients_are_finite_differences() {
     let (batch, dim, h) = (5, 4, 1e-6);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    for config in [LossConfig::Sigmoid(SigmoidConfig::default()), LossConfig::Softmax(SoftmaxConfig::default())] {
+    for config in [
+        LossConfig::Sigmoid(SigmoidConfig::default()),
+        LossConfig::Softmax(SoftmaxConfig::default()),
+    ] {
         for (log_t, bias) in [(1.0, -2.0), (3.0, 1.5)] {
-            let (image, text) = (unit_rows(&mut rng, batch, dim), unit_rows(&mut rng, batch, dim));
-            let loss = |image: &[f64], text: &[f64], log_t, bias| alone(&config, image, text, dim, 3, log_t, bias).loss;
+            let (image, text) = (
+                unit_rows(&mut rng, batch, dim),
+                unit_rows(&mut rng, batch, dim),
+            );
+            let loss = |image: &[f64], text: &[f64], log_t, bias| {
+                alone(&config, image, text, dim, 3, log_t, bias).loss
+            };
             let out = alone(&config, &image, &text, dim, 2, log_t, bias);
             let close = |analytic: f64, plus: f64, minus: f64| {
                 let numeric = (plus - minus) / (2.0 * h);
-                assert!((analytic - numeric).abs() < 1e-8 + 1e-6 * numeric.abs(), "{config:?}: {analytic} against {numeric}");
+                assert!(
+                    (analytic - numeric).abs() < 1e-8 + 1e-6 * numeric.abs(),
+                    "{config:?}: {analytic} against {numeric}"
+                );
             };
             let nudged = |v: &[f64], i: usize, by: f64| {
                 let mut v = v.to_vec();
@@ -64,11 +95,27 @@ fn gradients_are_finite_differences() {
                 v
             };
             for i in 0..batch * dim {
-                close(out.d_image[i], loss(&nudged(&image, i, h), &text, log_t, bias), loss(&nudged(&image, i, -h), &text, log_t, bias));
-                close(out.d_text[i], loss(&image, &nudged(&text, i, h), log_t, bias), loss(&image, &nudged(&text, i, -h), log_t, bias));
+                close(
+                    out.d_image[i],
+                    loss(&nudged(&image, i, h), &text, log_t, bias),
+                    loss(&nudged(&image, i, -h), &text, log_t, bias),
+                );
+                close(
+                    out.d_text[i],
+                    loss(&image, &nudged(&text, i, h), log_t, bias),
+                    loss(&image, &nudged(&text, i, -h), log_t, bias),
+                );
             }
-            close(out.d_log_t, loss(&image, &text, log_t + h, bias), loss(&image, &text, log_t - h, bias));
-            close(out.d_bias, loss(&image, &text, log_t, bias + h), loss(&image, &text, log_t, bias - h));
+            close(
+                out.d_log_t,
+                loss(&image, &text, log_t + h, bias),
+                loss(&image, &text, log_t - h, bias),
+            );
+            close(
+                out.d_bias,
+                loss(&image, &text, log_t, bias + h),
+                loss(&image, &text, log_t, bias - h),
+            );
         }
     }
 }
@@ -80,28 +127,65 @@ fn the_first_step_costs_what_chance_says() {
     let dim = 768;
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let (image, text) = (unit_rows(&mut rng, 512, dim), unit_rows(&mut rng, 512, dim));
-    let sigmoid = |log_t, bias| alone(&LossConfig::Sigmoid(SigmoidConfig::default()), &image, &text, dim, 128, log_t, bias);
+    let sigmoid = |log_t, bias| {
+        alone(
+            &LossConfig::Sigmoid(SigmoidConfig::default()),
+            &image,
+            &text,
+            dim,
+            128,
+            log_t,
+            bias,
+        )
+    };
     let ln10 = std::f64::consts::LN_10;
-    let near = |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 0.01, "{value}, expected {expected}");
+    let near = |value: f64, expected: f64| {
+        assert!(
+            (value / expected - 1.0).abs() < 0.01,
+            "{value}, expected {expected}"
+        )
+    };
     let usual = sigmoid(ln10, -10.0);
     near(usual.loss, 10.03);
     near(usual.d_bias, -0.975);
     near(sigmoid(0.0, -10.0).loss, 10.02);
     near(sigmoid(ln10, 0.0).loss, 363.1);
-    near(alone(&LossConfig::Softmax(SoftmaxConfig::default()), &image, &text, dim, 128, ln10, 0.0).loss, 6.30);
+    near(
+        alone(
+            &LossConfig::Softmax(SoftmaxConfig::default()),
+            &image,
+            &text,
+            dim,
+            128,
+            ln10,
+            0.0,
+        )
+        .loss,
+        6.30,
+    );
 }
 
 #[test]
 fn logit_extents_cover_every_pair_once() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let (image, text) = (unit_rows(&mut rng, 9, 4), unit_rows(&mut rng, 9, 4));
-    for config in [LossConfig::Sigmoid(SigmoidConfig::default()), LossConfig::Softmax(SoftmaxConfig::default())] {
+    for config in [
+        LossConfig::Sigmoid(SigmoidConfig::default()),
+        LossConfig::Softmax(SoftmaxConfig::default()),
+    ] {
         let out = alone(&config, &image, &text, 4, 4, 0.0, 0.0);
         assert_eq!((out.positive.count, out.negative.count), (9, 72));
-        let dot = |i: usize, j: usize| (0..4).map(|k| image[4 * i + k] * text[4 * j + k]).sum::<f64>();
+        let dot = |i: usize, j: usize| {
+            (0..4)
+                .map(|k| image[4 * i + k] * text[4 * j + k])
+                .sum::<f64>()
+        };
         let mean = (0..9).map(|i| dot(i, i)).sum::<f64>() / 9.0;
         assert!((out.positive.mean().unwrap() - mean).abs() < 1e-12);
-        let greatest = (0..81).filter(|p| p / 9 != p % 9).map(|p| dot(p / 9, p % 9)).fold(f64::MIN, f64::max);
+        let greatest = (0..81)
+            .filter(|p| p / 9 != p % 9)
+            .map(|p| dot(p / 9, p % 9))
+            .fold(f64::MIN, f64::max);
         assert!((out.negative.max - greatest).abs() < 1e-12);
     }
 }

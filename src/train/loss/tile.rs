@@ -37,7 +37,11 @@ pub struct Rows<'a, T> {
 
 impl<'a, T> Rows<'a, T> {
     pub fn new(data: &'a [T], dim: usize) -> Self {
-        assert!(dim > 0 && data.len().is_multiple_of(dim), "{} values are not rows of {dim}", data.len());
+        assert!(
+            dim > 0 && data.len().is_multiple_of(dim),
+            "{} values are not rows of {dim}",
+            data.len()
+        );
         Self { data, dim }
     }
 
@@ -46,7 +50,10 @@ impl<'a, T> Rows<'a, T> {
     }
 
     pub fn range(&self, rows: std::ops::Range<usize>) -> Rows<'a, T> {
-        Rows { data: &self.data[rows.start * self.dim..rows.end * self.dim], dim: self.dim }
+        Rows {
+            data: &self.data[rows.start * self.dim..rows.end * self.dim],
+            dim: self.dim,
+        }
     }
 }
 
@@ -54,7 +61,15 @@ impl<'a, T> Rows<'a, T> {
 pub fn similarities<T: Real>(x: Rows<T>, y: Rows<T>, out: &mut [T]) {
     let (m, n, k) = (x.len(), y.len(), x.dim);
     assert_eq!((out.len(), y.dim), (m * n, k));
-    product(Shape { m, n, k }, out, false, x.data, (k, 1), y.data, (1, k));
+    product(
+        Shape { m, n, k },
+        out,
+        false,
+        x.data,
+        (k, 1),
+        y.data,
+        (1, k),
+    );
 }
 
 /// `out_i += Σ_j g[i, j] y_j`, with `g` of shape `[out rows, y.len()]`.
@@ -79,7 +94,15 @@ struct Shape {
 }
 
 /// `out (m×n, row-major) = [out +] a (m×k) · b (k×n)`; strides are (row, column).
-fn product<T: Real>(Shape { m, n, k }: Shape, out: &mut [T], accumulate: bool, a: &[T], a_stride: (usize, usize), b: &[T], b_stride: (usize, usize)) {
+fn product<T: Real>(
+    Shape { m, n, k }: Shape,
+    out: &mut [T],
+    accumulate: bool,
+    a: &[T],
+    a_stride: (usize, usize),
+    b: &[T],
+    b_stride: (usize, usize),
+) {
     assert!(out.len() == m * n && a.len() == m * k && b.len() == k * n);
     let stride = |s: usize| isize::try_from(s).expect("a slice is shorter than isize::MAX");
     // SAFETY: the three slices have exactly the sizes that the shapes and strides address (asserted above and by
@@ -115,13 +138,24 @@ pub fn softplus_and_sigmoid<T: Real>(x: T) -> (T, T) {
     let e = (-x.abs()).exp();
     let softplus = x.max(T::zero()) + e.ln_1p();
     let small = e / (T::one() + e);
-    (softplus, if x >= T::zero() { T::one() - small } else { small })
+    (
+        softplus,
+        if x >= T::zero() {
+            T::one() - small
+        } else {
+            small
+        },
+    )
 }
 
 /// ln(eᵃ + eᵇ); minus infinity is the neutral element.
 pub fn log_add_exp<T: Real>(a: T, b: T) -> T {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if low == T::neg_infinity() { high } else { high + (low - high).exp().ln_1p() }
+    if low == T::neg_infinity() {
+        high
+    } else {
+        high + (low - high).exp().ln_1p()
+    }
 }
 
 /// Count, sum, least and greatest of some logits.
@@ -135,7 +169,12 @@ pub struct Extent {
 
 impl Default for Extent {
     fn default() -> Self {
-        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+        Self {
+            count: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
     }
 }
 
@@ -171,7 +210,9 @@ mod tests {
         assert!((p.wide() / 4.248_354_255_291_589e-18 - 1.0).abs() < 1e-5);
         assert_eq!(softplus_and_sigmoid(1e38_f32), (1e38, 1.0));
         assert_eq!(log_add_exp(f64::NEG_INFINITY, 3.0), 3.0);
-        assert!((log_add_exp(1000.0_f64, 1000.0) - (1000.0 + std::f64::consts::LN_2)).abs() < 1e-12);
+        assert!(
+            (log_add_exp(1000.0_f64, 1000.0) - (1000.0 + std::f64::consts::LN_2)).abs() < 1e-12
+        );
     }
 
     #[test]

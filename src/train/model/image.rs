@@ -25,7 +25,15 @@ pub struct ImageConfig {
 
 impl Default for ImageConfig {
     fn default() -> Self {
-        Self { width: 64, depth: 3, heads: 4, mlp_ratio: 4, patch: 8, pool: ImagePool::Map, init: TowerInit::Random }
+        Self {
+            width: 64,
+            depth: 3,
+            heads: 4,
+            mlp_ratio: 4,
+            patch: 8,
+            pool: ImagePool::Map,
+            init: TowerInit::Random,
+        }
     }
 }
 
@@ -59,13 +67,23 @@ pub struct ImageTower {
 impl ImageTower {
     /// A tower for images of `size` × `size` pixels that gives `outputs` numbers.
     pub fn new(config: &ImageConfig, size: usize, outputs: usize, device: &Device) -> Self {
-        let ImageConfig { width, depth, heads, mlp_ratio, patch, pool, .. } = *config;
+        let ImageConfig {
+            width,
+            depth,
+            heads,
+            mlp_ratio,
+            patch,
+            pool,
+            ..
+        } = *config;
         let positions = (size / patch).pow(2) + usize::from(pool == ImagePool::Cls);
         Self {
             patches: Linear::new(patch * patch * 3, width, device),
             position: zeros([positions, width], device),
             class_token: (pool == ImagePool::Cls).then(|| zeros([1, width], device)),
-            blocks: (0..depth).map(|_| Block::new(width, heads, mlp_ratio, device)).collect(),
+            blocks: (0..depth)
+                .map(|_| Block::new(width, heads, mlp_ratio, device))
+                .collect(),
             norm: LayerNorm::new(width, device),
             pool: (pool == ImagePool::Map).then(|| MapPool::new(width, heads, mlp_ratio, device)),
             projection: Linear::new(width, outputs, device),
@@ -96,8 +114,14 @@ impl ImageTower {
         let positions = x.dims()[0] / batch;
         let pooled = match (&self.pool, &self.class_token) {
             (Some(map), _) => map.forward(x, batch),
-            (None, Some(_)) => x.reshape([batch, positions, width]).narrow(1, 0, 1).reshape([batch, width]),
-            (None, None) => x.reshape([batch, positions, width]).mean_dim(1).reshape([batch, width]),
+            (None, Some(_)) => x
+                .reshape([batch, positions, width])
+                .narrow(1, 0, 1)
+                .reshape([batch, width]),
+            (None, None) => x
+                .reshape([batch, positions, width])
+                .mean_dim(1)
+                .reshape([batch, width]),
         };
         self.projection.forward(pooled)
     }

@@ -12,7 +12,11 @@ use crate::train::loss::LossConfig;
 
 /// The flat vector of initial values, in the order of `layout`.
 pub fn initialise(layout: &Layout, loss: &LossConfig, seed: u64, device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = layout.entries().iter().flat_map(|entry| start(entry, loss, seed)).collect();
+    let values: Vec<f32> = layout
+        .entries()
+        .iter()
+        .flat_map(|entry| start(entry, loss, seed))
+        .collect();
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length]), device)
 }
@@ -22,11 +26,19 @@ fn start(entry: &Entry, loss: &LossConfig, seed: u64) -> Vec<f32> {
     let constant = |x: f64| vec![x as f32; length];
     let key = *blake3::hash(format!("{seed}/{}", entry.name).as_bytes()).as_bytes();
     let mut rng = ChaCha8Rng::from_seed(key);
-    let mut normal = |deviation: f64| (0..length).map(|_| (deviation * rng.sample::<f64, _>(StandardNormal)) as f32).collect();
+    let mut normal = |deviation: f64| {
+        (0..length)
+            .map(|_| (deviation * rng.sample::<f64, _>(StandardNormal)) as f32)
+            .collect()
+    };
     let width = *entry.shape.last().expect("a parameter has a shape") as f64;
     match entry.leaf() {
-        _ if entry.name == "log_t" => constant(loss.log_t().expect("a model with t' has such a loss").init),
-        _ if entry.name == "bias" => constant(loss.bias().expect("a model with b has such a loss").init),
+        _ if entry.name == "log_t" => {
+            constant(loss.log_t().expect("a model with t' has such a loss").init)
+        }
+        _ if entry.name == "bias" => {
+            constant(loss.bias().expect("a model with b has such a loss").init)
+        }
         "gain" => constant(1.0),
         "bias" | "class_token" => constant(0.0),
         "tokens" => normal(0.02),
@@ -34,7 +46,9 @@ fn start(entry: &Entry, loss: &LossConfig, seed: u64) -> Vec<f32> {
         // Glorot's uniform distribution, as big_vision's ViT.
         "weight" => {
             let limit = (6.0 / (entry.shape[0] as f64 + entry.shape[1] as f64)).sqrt();
-            (0..length).map(|_| rng.random_range(-limit..limit) as f32).collect()
+            (0..length)
+                .map(|_| rng.random_range(-limit..limit) as f32)
+                .collect()
         }
         other => unreachable!("no initialisation is known for `{other}` ({})", entry.name),
     }

@@ -17,7 +17,10 @@ pub struct Linear {
 
 impl Linear {
     pub fn new(inputs: usize, outputs: usize, device: &Device) -> Self {
-        Self { weight: zeros([inputs, outputs], device), bias: zeros([outputs], device) }
+        Self {
+            weight: zeros([inputs, outputs], device),
+            bias: zeros([outputs], device),
+        }
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -35,7 +38,10 @@ impl LayerNorm {
     const EPSILON: f64 = 1e-6;
 
     pub fn new(width: usize, device: &Device) -> Self {
-        Self { gain: zeros([width], device), bias: zeros([width], device) }
+        Self {
+            gain: zeros([width], device),
+            bias: zeros([width], device),
+        }
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -51,7 +57,10 @@ pub struct Mlp {
 
 impl Mlp {
     pub fn new(width: usize, ratio: usize, device: &Device) -> Self {
-        Self { up: Linear::new(width, width * ratio, device), down: Linear::new(width * ratio, width, device) }
+        Self {
+            up: Linear::new(width, width * ratio, device),
+            down: Linear::new(width * ratio, width, device),
+        }
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -73,12 +82,22 @@ pub struct Attention {
 impl Attention {
     pub fn new(width: usize, heads: usize, device: &Device) -> Self {
         let map = || Linear::new(width, width, device);
-        Self { query: map(), key: map(), value: map(), out: map(), heads }
+        Self {
+            query: map(),
+            key: map(),
+            value: map(),
+            out: map(),
+            heads,
+        }
     }
 
     /// `queries` is `[batch × q, width]`, `context` `[batch × k, width]`; the result is as `queries`.
     pub fn forward(&self, queries: Tensor<2>, context: Tensor<2>, batch: usize) -> Tensor<2> {
-        let (q, k, v) = (self.query.forward(queries), self.key.forward(context.clone()), self.value.forward(context));
+        let (q, k, v) = (
+            self.query.forward(queries),
+            self.key.forward(context.clone()),
+            self.value.forward(context),
+        );
         self.out.forward(ops::attention(q, k, v, batch, self.heads))
     }
 }
@@ -122,12 +141,19 @@ pub struct MapPool {
 
 impl MapPool {
     pub fn new(width: usize, heads: usize, ratio: usize, device: &Device) -> Self {
-        Self { probe: zeros([1, width], device), attention: Attention::new(width, heads, device), norm: LayerNorm::new(width, device), mlp: Mlp::new(width, ratio, device) }
+        Self {
+            probe: zeros([1, width], device),
+            attention: Attention::new(width, heads, device),
+            norm: LayerNorm::new(width, device),
+            mlp: Mlp::new(width, ratio, device),
+        }
     }
 
     /// `[batch × positions, width]` to `[batch, width]`.
     pub fn forward(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
-        let pooled = self.attention.forward(self.probe.val().repeat_dim(0, batch), x, batch);
+        let pooled = self
+            .attention
+            .forward(self.probe.val().repeat_dim(0, batch), x, batch);
         pooled.clone() + self.mlp.forward(self.norm.forward(pooled))
     }
 }

@@ -30,7 +30,11 @@ pub struct ModelConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { embed_dim: 64, image: ImageConfig::default(), text: TextConfig::default() }
+        Self {
+            embed_dim: 64,
+            image: ImageConfig::default(),
+            text: TextConfig::default(),
+        }
     }
 }
 
@@ -47,23 +51,63 @@ pub enum TowerInit {
 impl ModelConfig {
     /// The runs that must be done before this one can start.
     pub fn prerequisites(&self) -> impl Iterator<Item = &RunId> {
-        [&self.image.init, &self.text.init].into_iter().filter_map(|init| match init {
-            TowerInit::From(id) => Some(id),
-            TowerInit::Random => None,
-        })
+        [&self.image.init, &self.text.init]
+            .into_iter()
+            .filter_map(|init| match init {
+                TowerInit::From(id) => Some(id),
+                TowerInit::Random => None,
+            })
     }
 
     pub(super) fn validate(&self, data: &DataConfig) -> Result<(), ConfigError> {
-        let Self { embed_dim, image, text } = self;
-        let divides = |width: usize, heads: usize| width > 0 && heads > 0 && width.is_multiple_of(heads);
+        let Self {
+            embed_dim,
+            image,
+            text,
+        } = self;
+        let divides =
+            |width: usize, heads: usize| width > 0 && heads > 0 && width.is_multiple_of(heads);
         let side = data.image_size();
-        check("model.embed_dim", (1..=1 << 16).contains(embed_dim), || format!("{embed_dim} is not between 1 and 65536"))?;
-        check("model.image.heads", divides(image.width, image.heads), || format!("width {} does not divide among {} heads", image.width, image.heads))?;
-        check("model.text.heads", divides(text.width, text.heads), || format!("width {} does not divide among {} heads", text.width, text.heads))?;
-        check("model.image.mlp_ratio", image.mlp_ratio > 0, || "must be at least 1".into())?;
-        check("model.text.mlp_ratio", text.mlp_ratio > 0, || "must be at least 1".into())?;
-        check("model.image.patch", image.patch > 0 && side.is_multiple_of(image.patch), || format!("patches of {} do not tile images of {side} pixels", image.patch))?;
-        check("model.text.context", (2..=4096).contains(&text.context), || format!("{} is not between 2 and 4096 tokens", text.context))
+        check("model.embed_dim", (1..=1 << 16).contains(embed_dim), || {
+            format!("{embed_dim} is not between 1 and 65536")
+        })?;
+        check(
+            "model.image.heads",
+            divides(image.width, image.heads),
+            || {
+                format!(
+                    "width {} does not divide among {} heads",
+                    image.width, image.heads
+                )
+            },
+        )?;
+        check("model.text.heads", divides(text.width, text.heads), || {
+            format!(
+                "width {} does not divide among {} heads",
+                text.width, text.heads
+            )
+        })?;
+        check("model.image.mlp_ratio", image.mlp_ratio > 0, || {
+            "must be at least 1".into()
+        })?;
+        check("model.text.mlp_ratio", text.mlp_ratio > 0, || {
+            "must be at least 1".into()
+        })?;
+        check(
+            "model.image.patch",
+            image.patch > 0 && side.is_multiple_of(image.patch),
+            || {
+                format!(
+                    "patches of {} do not tile images of {side} pixels",
+                    image.patch
+                )
+            },
+        )?;
+        check(
+            "model.text.context",
+            (2..=4096).contains(&text.context),
+            || format!("{} is not between 2 and 4096 tokens", text.context),
+        )
     }
 }
 
@@ -81,7 +125,11 @@ impl Model {
     /// The model that `config` describes, on `device`, with all parameters at zero.
     pub fn zeros(config: &TrainConfig, vocabulary: usize, classes: usize, device: &Device) -> Self {
         let scalar = || layers::zeros([1], device);
-        let ModelConfig { embed_dim, image, text } = &config.model;
+        let ModelConfig {
+            embed_dim,
+            image,
+            text,
+        } = &config.model;
         let supervised = matches!(config.loss, LossConfig::Classify(_));
         let outputs = if supervised { classes } else { *embed_dim };
         Self {
@@ -102,7 +150,12 @@ impl Model {
     /// # Panics
     /// On a supervised model, which has no text tower.
     pub fn embed_texts(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
-        normalise(self.text.as_ref().expect("a contrastive model has a text tower").forward(tokens))
+        normalise(
+            self.text
+                .as_ref()
+                .expect("a contrastive model has a text tower")
+                .forward(tokens),
+        )
     }
 }
 

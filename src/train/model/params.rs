@@ -54,7 +54,11 @@ impl Layout {
     pub fn of(model: &Model) -> Self {
         let mut names = Names::default();
         model.visit(&mut names);
-        let mut found: Vec<(Group, String, Vec<usize>)> = names.found.into_iter().map(|(name, shape)| (group_of(&name, &shape), name, shape)).collect();
+        let mut found: Vec<(Group, String, Vec<usize>)> = names
+            .found
+            .into_iter()
+            .map(|(name, shape)| (group_of(&name, &shape), name, shape))
+            .collect();
         found.sort();
         let mut length = 0;
         let entries = found
@@ -62,7 +66,12 @@ impl Layout {
             .map(|(group, name, shape)| {
                 let start = length;
                 length += shape.iter().product::<usize>();
-                Entry { name, shape, range: start..length, group }
+                Entry {
+                    name,
+                    shape,
+                    range: start..length,
+                    group,
+                }
             })
             .collect();
         Self { entries, length }
@@ -95,8 +104,17 @@ impl Layout {
 
     /// The gradients of `model` as one vector without autodiff, zero where there is none. `scalars` are those of t'
     /// and b, which the tape does not see.
-    pub fn gradients(&self, model: &Model, gradients: &mut Gradients, scalars: Scalars) -> Tensor<1> {
-        let mut collect = Collect { path: Path::default(), gradients, found: Vec::with_capacity(self.entries.len()) };
+    pub fn gradients(
+        &self,
+        model: &Model,
+        gradients: &mut Gradients,
+        scalars: Scalars,
+    ) -> Tensor<1> {
+        let mut collect = Collect {
+            path: Path::default(),
+            gradients,
+            found: Vec::with_capacity(self.entries.len()),
+        };
         model.visit(&mut collect);
         let mut found = collect.found;
         for (name, value) in [("log_t", scalars.log_t), ("bias", scalars.bias)] {
@@ -110,7 +128,11 @@ impl Layout {
 
     /// `model` with the values of `flat` (on its device, without autodiff), ready for a forward pass that is taped.
     pub fn assign(&self, model: Model, flat: &Tensor<1>) -> Model {
-        model.map(&mut Assign { path: Path::default(), layout: self, flat })
+        model.map(&mut Assign {
+            path: Path::default(),
+            layout: self,
+            flat,
+        })
     }
 }
 
@@ -128,7 +150,10 @@ fn group_of(name: &str, shape: &[usize]) -> Group {
         _ if name.starts_with("image.") => Part::Image,
         _ => Part::Text,
     };
-    Group { part, decays: shape.len() == 2 && name.ends_with(".weight") }
+    Group {
+        part,
+        decays: shape.len() == 2 && name.ends_with(".weight"),
+    }
 }
 
 #[derive(Default)]
@@ -164,7 +189,8 @@ impl ModuleVisitor for Names {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.push((self.path.name(), param.val().dims().to_vec()));
+        self.found
+            .push((self.path.name(), param.val().dims().to_vec()));
     }
 }
 
@@ -186,7 +212,10 @@ impl ModuleVisitor for Collect<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
         let length = value.dims().iter().product::<usize>();
-        let gradient = value.grad_remove(self.gradients).map_or_else(|| Tensor::zeros([length], &value.device().inner()), |g| g.reshape([length]));
+        let gradient = value.grad_remove(self.gradients).map_or_else(
+            || Tensor::zeros([length], &value.device().inner()),
+            |g| g.reshape([length]),
+        );
         self.found.push((self.path.name(), gradient));
     }
 }
@@ -207,9 +236,22 @@ impl ModuleMapper for Assign<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let entry = self.layout.get(&self.path.name()).expect("a layout knows every parameter of its model");
-        let shape: [usize; D] = entry.shape.clone().try_into().expect("a parameter keeps its rank");
+        let entry = self
+            .layout
+            .get(&self.path.name())
+            .expect("a layout knows every parameter of its model");
+        let shape: [usize; D] = entry
+            .shape
+            .clone()
+            .try_into()
+            .expect("a parameter keeps its rank");
         let value = self.flat.clone().slice(entry.range.clone()).reshape(shape);
-        param.map(|old| if old.is_autodiff() { value.autodiff().require_grad() } else { value })
+        param.map(|old| {
+            if old.is_autodiff() {
+                value.autodiff().require_grad()
+            } else {
+                value
+            }
+        })
     }
 }

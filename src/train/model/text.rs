@@ -25,7 +25,15 @@ pub struct TextConfig {
 
 impl Default for TextConfig {
     fn default() -> Self {
-        Self { width: 64, depth: 2, heads: 4, mlp_ratio: 4, context: 16, pool: TextPool::Last, init: TowerInit::Random }
+        Self {
+            width: 64,
+            depth: 2,
+            heads: 4,
+            mlp_ratio: 4,
+            context: 16,
+            pool: TextPool::Last,
+            init: TowerInit::Random,
+        }
     }
 }
 
@@ -53,11 +61,21 @@ pub struct TextTower {
 
 impl TextTower {
     pub fn new(config: &TextConfig, vocabulary: usize, outputs: usize, device: &Device) -> Self {
-        let TextConfig { width, depth, heads, mlp_ratio, context, pool, .. } = *config;
+        let TextConfig {
+            width,
+            depth,
+            heads,
+            mlp_ratio,
+            context,
+            pool,
+            ..
+        } = *config;
         Self {
             tokens: zeros([vocabulary, width], device),
             position: zeros([context, width], device),
-            blocks: (0..depth).map(|_| Block::new(width, heads, mlp_ratio, device)).collect(),
+            blocks: (0..depth)
+                .map(|_| Block::new(width, heads, mlp_ratio, device))
+                .collect(),
             norm: LayerNorm::new(width, device),
             projection: Linear::new(width, outputs, device),
             pool,
@@ -67,7 +85,10 @@ impl TextTower {
     /// `tokens` is `[batch, context]`; the result `[batch, outputs]`, not normalised.
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
         let [batch, context] = tokens.dims();
-        let embedded = self.tokens.val().select(0, tokens.reshape([batch * context]));
+        let embedded = self
+            .tokens
+            .val()
+            .select(0, tokens.reshape([batch * context]));
         let width = embedded.dims()[1];
         let mut x = add_position(embedded, self.position.val(), batch);
         for block in &self.blocks {

@@ -9,21 +9,44 @@ use super::exp;
 use super::tape::{Fused, apply};
 
 /// `q` is `[batch × queries, width]`, `k` and `v` `[batch × keys, width]`; the result is as `q`.
-pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
-    let op = Attention { batch, heads, width: q.dims()[1] };
+pub fn attention(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    batch: usize,
+    heads: usize,
+) -> Tensor<2> {
+    let op = Attention {
+        batch,
+        heads,
+        width: q.dims()[1],
+    };
     apply(op, [q.clone(), k.clone(), v.clone()]).unwrap_or_else(|| unfused(q, k, v, batch, heads))
 }
 
 /// The same from burn's own operations.
-pub(super) fn unfused(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, batch: usize, heads: usize) -> Tensor<2> {
+pub(super) fn unfused(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    batch: usize,
+    heads: usize,
+) -> Tensor<2> {
     let [rows, width] = q.dims();
     let split = |x: Tensor<2>| {
         let positions = x.dims()[0] / batch;
-        x.reshape([batch, positions, heads, width / heads]).swap_dims(1, 2)
+        x.reshape([batch, positions, heads, width / heads])
+            .swap_dims(1, 2)
     };
     let scale = 1.0 / ((width / heads) as f64).sqrt();
-    let weights = activation::softmax(split(q).mul_scalar(scale).matmul(split(k).swap_dims(2, 3)), 3);
-    weights.matmul(split(v)).swap_dims(1, 2).reshape([rows, width])
+    let weights = activation::softmax(
+        split(q).mul_scalar(scale).matmul(split(k).swap_dims(2, 3)),
+        3,
+    );
+    weights
+        .matmul(split(v))
+        .swap_dims(1, 2)
+        .reshape([rows, width])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +59,23 @@ struct Attention {
 
 impl Attention {
     fn heads(&self, q: &[f32], k: &[f32]) -> impl Iterator<Item = Head> + use<> {
-        let Self { batch, heads, width } = *self;
-        let (queries, keys, dim) = (q.len() / width / batch, k.len() / width / batch, width / heads);
-        (0..heads).map(move |head| Head { queries, keys, dim, width, column: head * dim })
+        let Self {
+            batch,
+            heads,
+            width,
+        } = *self;
+        let (queries, keys, dim) = (
+            q.len() / width / batch,
+            k.len() / width / batch,
+            width / heads,
+        );
+        (0..heads).map(move |head| Head {
+            queries,
+            keys,
+            dim,
+            width,
+            column: head * dim,
+        })
     }
 }
 
@@ -49,31 +86,50 @@ impl Fused<3> for Attention {
         let arch = Arch::new();
         let mut out = vec![0.0; q.len()];
         let (q_rows, k_rows) = (q.len() / self.batch, k.len() / self.batch);
-        out.par_chunks_mut(q_rows).zip(q.par_chunks(q_rows)).zip(k.par_chunks(k_rows).zip(v.par_chunks(k_rows))).for_each(|((out, q_one), (k_one, v_one))| {
-            for head in self.heads(q, k) {
-                arch.dispatch(
-                    #[inline(always)]
-                    || head.forward(q_one, k_one, v_one, out),
-                );
-            }
-        });
+        out.par_chunks_mut(q_rows)
+            .zip(q.par_chunks(q_rows))
+            .zip(k.par_chunks(k_rows).zip(v.par_chunks(k_rows)))
+            .for_each(|((out, q_one), (k_one, v_one))| {
+                for head in self.heads(q, k) {
+                    arch.dispatch(
+                        #[inline(always)]
+                        || head.forward(q_one, k_one, v_one, out),
+                    );
+                }
+            });
         (out, ())
     }
 
     fn backward(&self, [q, k, v]: [&[f32]; 3], (): &(), gradient: &[f32]) -> [Vec<f32>; 3] {
         let arch = Arch::new();
-        let (mut d_q, mut d_k, mut d_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        let (mut d_q, mut d_k, mut d_v) =
+            (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
         let (q_rows, k_rows) = (q.len() / self.batch, k.len() / self.batch);
-        let inputs = q.par_chunks(q_rows).zip(k.par_chunks(k_rows)).zip(v.par_chunks(k_rows)).zip(gradient.par_chunks(q_rows));
-        let outputs = d_q.par_chunks_mut(q_rows).zip(d_k.par_chunks_mut(k_rows)).zip(d_v.par_chunks_mut(k_rows));
-        inputs.zip(outputs).for_each(|((((q_one, k_one), v_one), d_out), ((d_q, d_k), d_v))| {
-            for head in self.heads(q, k) {
-                arch.dispatch(
-                    #[inline(always)]
-                    || head.backward([q_one, k_one, v_one], d_out, [&mut *d_q, &mut *d_k, &mut *d_v]),
-                );
-            }
-        });
+        let inputs = q
+            .par_chunks(q_rows)
+            .zip(k.par_chunks(k_rows))
+            .zip(v.par_chunks(k_rows))
+            .zip(gradient.par_chunks(q_rows));
+        let outputs = d_q
+            .par_chunks_mut(q_rows)
+            .zip(d_k.par_chunks_mut(k_rows))
+            .zip(d_v.par_chunks_mut(k_rows));
+        inputs
+            .zip(outputs)
+            .for_each(|((((q_one, k_one), v_one), d_out), ((d_q, d_k), d_v))| {
+                for head in self.heads(q, k) {
+                    arch.dispatch(
+                        #[inline(always)]
+                        || {
+                            head.backward(
+                                [q_one, k_one, v_one],
+                                d_out,
+                                [&mut *d_q, &mut *d_k, &mut *d_v],
+                            )
+                        },
+                    );
+                }
+            });
         [d_q, d_k, d_v]
     }
 }
@@ -165,7 +221,10 @@ impl Head {
             self.products(d_row, &v_columns, &mut d_weights);
             let mean: f32 = weights.iter().zip(&d_weights).map(|(p, d)| p * d).sum();
             for key in 0..self.keys {
-                let (p, d_score) = (weights[key], weights[key] * (d_weights[key] - mean) * self.scale());
+                let (p, d_score) = (
+                    weights[key],
+                    weights[key] * (d_weights[key] - mean) * self.scale(),
+                );
                 add_scaled(self.row_mut(d_v, key), p, d_row);
                 add_scaled(self.row_mut(d_k, key), d_score, q_row);
                 add_scaled(self.row_mut(d_q, query), d_score, self.row(k, key));

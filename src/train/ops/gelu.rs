@@ -25,33 +25,38 @@ impl Fused<1> for Gelu {
     fn forward(&self, [x]: [&[f32]; 1]) -> (Vec<f32>, ()) {
         let arch = Arch::new();
         let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for (out, &x) in out.iter_mut().zip(x) {
-                        *out = x * distribution(x).0;
-                    }
-                },
-            );
-        });
+        out.par_chunks_mut(BLOCK)
+            .zip(x.par_chunks(BLOCK))
+            .for_each(|(out, x)| {
+                arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        for (out, &x) in out.iter_mut().zip(x) {
+                            *out = x * distribution(x).0;
+                        }
+                    },
+                );
+            });
         (out, ())
     }
 
     fn backward(&self, [x]: [&[f32]; 1], (): &(), gradient: &[f32]) -> [Vec<f32>; 1] {
         let arch = Arch::new();
         let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(gradient.par_chunks(BLOCK)).for_each(|((out, x), g)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for ((out, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                        let (cumulative, density) = distribution(x);
-                        *out = g * (cumulative + x * density);
-                    }
-                },
-            );
-        });
+        out.par_chunks_mut(BLOCK)
+            .zip(x.par_chunks(BLOCK))
+            .zip(gradient.par_chunks(BLOCK))
+            .for_each(|((out, x), g)| {
+                arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((out, &x), &g) in out.iter_mut().zip(x).zip(g) {
+                            let (cumulative, density) = distribution(x);
+                            *out = g * (cumulative + x * density);
+                        }
+                    },
+                );
+            });
         [out]
     }
 }
@@ -63,7 +68,12 @@ fn distribution(x: f32) -> (f32, f32) {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let e = exp(-z * z);
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let polynomial = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+    let polynomial = t
+        * (0.254_829_6
+            + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
     let upper = 1.0 - 0.5 * polynomial * e;
-    (if x < 0.0 { 1.0 - upper } else { upper }, INVERSE_ROOT_TAU * e)
+    (
+        if x < 0.0 { 1.0 - upper } else { upper },
+        INVERSE_ROOT_TAU * e,
+    )
 }

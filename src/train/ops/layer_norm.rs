@@ -11,8 +11,19 @@ use super::tape::{Fused, apply};
 /// `x` is `[rows, width]`, `gain` and `bias` `[width]`.
 pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {
     let width = gain.dims()[0];
-    let op = LayerNorm { width, epsilon: epsilon as f32 };
-    apply(op, [x.clone(), gain.clone().unsqueeze(), bias.clone().unsqueeze()]).unwrap_or_else(|| module::layer_norm(x, gain, Some(bias), epsilon))
+    let op = LayerNorm {
+        width,
+        epsilon: epsilon as f32,
+    };
+    apply(
+        op,
+        [
+            x.clone(),
+            gain.clone().unsqueeze(),
+            bias.clone().unsqueeze(),
+        ],
+    )
+    .unwrap_or_else(|| module::layer_norm(x, gain, Some(bias), epsilon))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,40 +43,66 @@ impl Fused<3> for LayerNorm {
         let mut out = vec![0.0; x.len()];
         let mut statistics = vec![(0.0, 0.0); x.len() / width];
         let block = ROWS * width;
-        out.par_chunks_mut(block).zip(x.par_chunks(block)).zip(statistics.par_chunks_mut(ROWS)).for_each(|((out, x), statistics)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    for ((out, x), statistic) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(statistics) {
-                        let mean = sum(x.iter().copied()) / width as f32;
-                        let variance = sum(x.iter().map(|x| (x - mean) * (x - mean))) / width as f32;
-                        let inverse = 1.0 / (variance + epsilon).sqrt();
-                        *statistic = (mean, inverse);
-                        for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(gain).zip(bias) {
-                            *out = (x - mean) * inverse * gain + bias;
+        out.par_chunks_mut(block)
+            .zip(x.par_chunks(block))
+            .zip(statistics.par_chunks_mut(ROWS))
+            .for_each(|((out, x), statistics)| {
+                arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((out, x), statistic) in out
+                            .chunks_exact_mut(width)
+                            .zip(x.chunks_exact(width))
+                            .zip(statistics)
+                        {
+                            let mean = sum(x.iter().copied()) / width as f32;
+                            let variance =
+                                sum(x.iter().map(|x| (x - mean) * (x - mean))) / width as f32;
+                            let inverse = 1.0 / (variance + epsilon).sqrt();
+                            *statistic = (mean, inverse);
+                            for (((out, x), gain), bias) in
+                                out.iter_mut().zip(x).zip(gain).zip(bias)
+                            {
+                                *out = (x - mean) * inverse * gain + bias;
+                            }
                         }
-                    }
-                },
-            );
-        });
+                    },
+                );
+            });
         (out, statistics)
     }
 
-    fn backward(&self, [x, gain, _]: [&[f32]; 3], statistics: &Statistics, gradient: &[f32]) -> [Vec<f32>; 3] {
+    fn backward(
+        &self,
+        [x, gain, _]: [&[f32]; 3],
+        statistics: &Statistics,
+        gradient: &[f32],
+    ) -> [Vec<f32>; 3] {
         let (arch, width) = (Arch::new(), self.width);
         let mut d_x = vec![0.0; x.len()];
         let block = ROWS * width;
-        let tasks = d_x.par_chunks_mut(block).zip(x.par_chunks(block)).zip(gradient.par_chunks(block)).zip(statistics.par_chunks(ROWS));
+        let tasks = d_x
+            .par_chunks_mut(block)
+            .zip(x.par_chunks(block))
+            .zip(gradient.par_chunks(block))
+            .zip(statistics.par_chunks(ROWS));
         let partial: Vec<(Vec<f32>, Vec<f32>)> = tasks
             .map(|(((d_x, x), d_y), statistics)| {
                 let (mut d_gain, mut d_bias) = (vec![0.0; width], vec![0.0; width]);
                 arch.dispatch(
                     #[inline(always)]
                     || {
-                        for (((d_x, x), d_y), &(mean, inverse)) in d_x.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(d_y.chunks_exact(width)).zip(statistics) {
+                        for (((d_x, x), d_y), &(mean, inverse)) in d_x
+                            .chunks_exact_mut(width)
+                            .zip(x.chunks_exact(width))
+                            .zip(d_y.chunks_exact(width))
+                            .zip(statistics)
+                        {
                             let rows = || d_y.iter().zip(gain).zip(x);
                             let mean_h = sum(rows().map(|((d, g), _)| d * g)) / width as f32;
-                            let mean_hx = sum(rows().map(|((d, g), x)| d * g * (x - mean) * inverse)) / width as f32;
+                            let mean_hx =
+                                sum(rows().map(|((d, g), x)| d * g * (x - mean) * inverse))
+                                    / width as f32;
                             for (d_x, ((d, g), x)) in d_x.iter_mut().zip(rows()) {
                                 *d_x = (d * g - mean_h - (x - mean) * inverse * mean_hx) * inverse;
                             }

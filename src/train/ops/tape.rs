@@ -18,7 +18,8 @@ pub trait Fused<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
     fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Self::Saved);
 
     /// The gradient of every input from that of the result.
-    fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32]) -> [Vec<f32>; N];
+    fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32])
+    -> [Vec<f32>; N];
 }
 
 /// Apply `op`, taped when an input is. None when the tensors are of another backend than flex.
@@ -29,19 +30,32 @@ pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Opti
             plain.push(contiguous(input.try_into_primitive::<Flex>().ok()?));
         }
         let (output, _) = op.forward(slices(&plain));
-        return Some(Tensor::from_primitive::<Flex>(flex(output, &shape(&plain[0]))));
+        return Some(Tensor::from_primitive::<Flex>(flex(
+            output,
+            &shape(&plain[0]),
+        )));
     }
     let (mut plain, mut guards) = (Vec::with_capacity(N), Vec::with_capacity(N));
     for input in inputs {
-        let (primitive, guard) = input.autodiff().try_into_primitive::<Autodiff<Flex>>().ok()?.into_parts();
+        let (primitive, guard) = input
+            .autodiff()
+            .try_into_primitive::<Autodiff<Flex>>()
+            .ok()?
+            .into_parts();
         plain.push(contiguous(primitive));
         guards.push(guard);
     }
-    let guards = guards.try_into().unwrap_or_else(|_| unreachable!("one guard an input"));
+    let guards = guards
+        .try_into()
+        .unwrap_or_else(|_| unreachable!("one guard an input"));
     let (output, saved) = op.forward(slices(&plain));
     let output = flex(output, &shape(&plain[0]));
     let node = Node::<O, N>(op);
-    let taped = match node.prepare::<NoCheckpointing>(guards).compute_bound().stateful() {
+    let taped = match node
+        .prepare::<NoCheckpointing>(guards)
+        .compute_bound()
+        .stateful()
+    {
         OpsKind::Tracked(prep) => prep.finish((plain, saved), output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
@@ -67,7 +81,11 @@ impl<O: Fused<N>, const N: usize> Backward<Flex, N> for Node<O, N> {
 }
 
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+    if tensor.is_contiguous() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
 }
 
 fn slice(tensor: &FlexTensor) -> &[f32] {

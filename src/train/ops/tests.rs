@@ -8,19 +8,33 @@ use super::*;
 use crate::train::device::host;
 
 fn random(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Tensor<2> {
-    let values: Vec<f32> = (0..rows * columns).map(|_| rng.random_range(-3.0..3.0)).collect();
-    Tensor::from_data(TensorData::new(values, [rows, columns]), &Device::flex().autodiff()).require_grad()
+    let values: Vec<f32> = (0..rows * columns)
+        .map(|_| rng.random_range(-3.0..3.0))
+        .collect();
+    Tensor::from_data(
+        TensorData::new(values, [rows, columns]),
+        &Device::flex().autodiff(),
+    )
+    .require_grad()
 }
 
 fn assert_close(name: &str, ours: Tensor<2>, burns: Tensor<2>) {
     assert_eq!(ours.dims(), burns.dims(), "{name}");
     for (a, b) in host(ours).into_iter().zip(host(burns)) {
-        assert!((a - b).abs() < 2e-5 * (1.0 + b.abs()), "{name}: {a}, burn has {b}");
+        assert!(
+            (a - b).abs() < 2e-5 * (1.0 + b.abs()),
+            "{name}: {a}, burn has {b}"
+        );
     }
 }
 
 /// Compare `ours` with `burns` on the same inputs: the result, and the gradients of a weighted sum of it.
-fn compare<const N: usize>(name: &str, shapes: [[usize; 2]; N], ours: impl Fn([Tensor<2>; N]) -> Tensor<2>, burns: impl Fn([Tensor<2>; N]) -> Tensor<2>) {
+fn compare<const N: usize>(
+    name: &str,
+    shapes: [[usize; 2]; N],
+    ours: impl Fn([Tensor<2>; N]) -> Tensor<2>,
+    burns: impl Fn([Tensor<2>; N]) -> Tensor<2>,
+) {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let inputs = shapes.map(|[rows, columns]| random(&mut rng, rows, columns));
     let [rows, columns] = shapes[0];
@@ -28,7 +42,10 @@ fn compare<const N: usize>(name: &str, shapes: [[usize; 2]; N], ours: impl Fn([T
     let evaluate = |f: &dyn Fn([Tensor<2>; N]) -> Tensor<2>| {
         let out = f(inputs.clone());
         let gradients = (out.clone() * weights.clone()).sum().backward();
-        let gradients: Vec<_> = inputs.iter().map(|x| x.grad(&gradients).expect("every input has a gradient")).collect();
+        let gradients: Vec<_> = inputs
+            .iter()
+            .map(|x| x.grad(&gradients).expect("every input has a gradient"))
+            .collect();
         (out.inner(), gradients)
     };
     let ((out, d), (out_burn, d_burn)) = (evaluate(&ours), evaluate(&burns));
@@ -60,9 +77,20 @@ fn layer_norm_is_burns() {
 
 #[test]
 fn attention_is_burns() {
-    for (batch, queries, keys, heads, width) in [(1, 1, 1, 1, 4), (3, 5, 5, 2, 12), (2, 1, 17, 4, 32)] {
-        let shapes = [[batch * queries, width], [batch * keys, width], [batch * keys, width]];
-        compare("attention", shapes, |[q, k, v]| attention(q, k, v, batch, heads), |[q, k, v]| super::attention::unfused(q, k, v, batch, heads));
+    for (batch, queries, keys, heads, width) in
+        [(1, 1, 1, 1, 4), (3, 5, 5, 2, 12), (2, 1, 17, 4, 32)]
+    {
+        let shapes = [
+            [batch * queries, width],
+            [batch * keys, width],
+            [batch * keys, width],
+        ];
+        compare(
+            "attention",
+            shapes,
+            |[q, k, v]| attention(q, k, v, batch, heads),
+            |[q, k, v]| super::attention::unfused(q, k, v, batch, heads),
+        );
     }
 }
 
@@ -71,7 +99,10 @@ fn exp_is_the_standard_librarys() {
     for i in -8_700..8_800 {
         let x = i as f32 / 100.0;
         let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
-        assert!((ours / exact - 1.0).abs() < 3e-7, "e^{x}: {ours}, expected {exact}");
+        assert!(
+            (ours / exact - 1.0).abs() < 3e-7,
+            "e^{x}: {ours}, expected {exact}"
+        );
     }
     assert!(exp(-1e4) < 1e-37);
 }

@@ -56,7 +56,10 @@ pub struct GroupConfig {
 
 impl Default for GroupConfig {
     fn default() -> Self {
-        Self { lr_mult: 1.0, wd_mult: 1.0 }
+        Self {
+            lr_mult: 1.0,
+            wd_mult: 1.0,
+        }
     }
 }
 
@@ -69,19 +72,37 @@ pub struct Rates {
 
 impl OptimConfig {
     pub fn rates(&self, group: Group, loss: &LossConfig) -> Rates {
-        let scalar = |learned: bool| GroupConfig { lr_mult: f64::from(u8::from(learned)), wd_mult: 0.0 };
+        let scalar = |learned: bool| GroupConfig {
+            lr_mult: f64::from(u8::from(learned)),
+            wd_mult: 0.0,
+        };
         let GroupConfig { lr_mult, wd_mult } = match group.part {
             Part::Image => self.image.clone(),
             Part::Text => self.text.clone(),
             Part::LogT => scalar(loss.log_t().is_some_and(|s| s.learned)),
             Part::Bias => scalar(loss.bias().is_some_and(|s| s.learned)),
         };
-        Rates { lr_mult, weight_decay: if group.decays { self.weight_decay * wd_mult } else { 0.0 } }
+        Rates {
+            lr_mult,
+            weight_decay: if group.decays {
+                self.weight_decay * wd_mult
+            } else {
+                0.0
+            },
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let not_negative = |key, x: f64| check(key, x.is_finite() && x >= 0.0, || format!("{x} is not a finite number from 0 up"));
-        let fraction = |key, x: f64| check(key, (0.0..1.0).contains(&x), || format!("{x} is not in [0, 1)"));
+        let not_negative = |key, x: f64| {
+            check(key, x.is_finite() && x >= 0.0, || {
+                format!("{x} is not a finite number from 0 up")
+            })
+        };
+        let fraction = |key, x: f64| {
+            check(key, (0.0..1.0).contains(&x), || {
+                format!("{x} is not in [0, 1)")
+            })
+        };
         not_negative("optim.lr", self.lr)?;
         fraction("optim.beta1", self.beta1)?;
         fraction("optim.beta2", self.beta2)?;

@@ -14,7 +14,10 @@ pub struct ScheduleConfig {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { decay: Decay::Cosine, warmup: 6_000 }
+        Self {
+            decay: Decay::Cosine,
+            warmup: 6_000,
+        }
     }
 }
 
@@ -32,7 +35,11 @@ impl ScheduleConfig {
     /// The factor for the update that takes a run from `seen` to `seen + batch` of `total` examples.
     pub fn factor(&self, seen: u64, batch: u64, total: u64) -> f64 {
         let warmup = self.warmup as f64;
-        let rise = if self.warmup == 0 { 1.0 } else { ((seen + batch) as f64 / warmup).min(1.0) };
+        let rise = if self.warmup == 0 {
+            1.0
+        } else {
+            ((seen + batch) as f64 / warmup).min(1.0)
+        };
         let rest = (total as f64 - warmup).max(1.0);
         let progress = ((seen as f64 - warmup) / rest).clamp(0.0, 1.0);
         let fall = match self.decay {
