@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use siglab::record::{Lease, RunDir};
+use siglab::sched::holder;
 use siglab::spec::Experiment;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -236,20 +237,29 @@ fn workers_outlive_a_scheduler_that_is_killed_and_the_next_one_takes_them_over()
     });
 
     let scheduler = desk.spawn_run(&["--set", ENDLESS, "--jobs", "2"]);
+    let name = format!("process {} ", scheduler.id());
     let deadline = Instant::now() + PATIENCE;
-    let second = loop {
-        let second = desk.run(&["--set", ENDLESS, "--dry-run"]);
-        let refused = desk.run(&["--set", ENDLESS, "--detach"]);
-        if refused.status.code() == Some(1) || Instant::now() > deadline {
-            assert!(!text(&second.stdout).contains("starts"), "all are running");
-            break refused;
-        }
-    };
-    assert!(
-        text(&second.stderr).contains(&format!("process {}", scheduler.id())),
-        "{}",
-        text(&second.stderr)
-    );
+    while !holder(&desk.runs)
+        .unwrap()
+        .is_some_and(|holder| holder.starts_with(&name))
+    {
+        assert!(Instant::now() < deadline, "the workspace is not taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for args in [
+        &["--set", ENDLESS] as &[&str],
+        &["--set", ENDLESS, "--detach"],
+    ] {
+        let refused = desk.run(args);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(
+            text(&refused.stderr).contains(&name),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
+    let dry = desk.run(&["--set", ENDLESS, "--dry-run"]);
+    assert!(!text(&dry.stdout).contains("starts"), "all are running");
 
     // One worker is killed: it goes on from its checkpoint, the other is not disturbed.
     let victim = Lease::read(&desk.dir(&training[0]))

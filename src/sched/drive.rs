@@ -183,10 +183,9 @@ impl<E: Executor> Scheduler<E> {
         };
         task.slots = self.slots.needed(task.slots);
         if let Some(held) = self.held.get(run.id()) {
+            // Also when it has said its last word: it is through when its process is.
+            task.state = RunState::Running;
             task.asked = held.asked;
-            if !task.state.is_over() {
-                task.state = RunState::Running;
-            }
         }
         let setbacks = self
             .setbacks

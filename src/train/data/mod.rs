@@ -40,8 +40,11 @@ impl DataConfig {
             (8..=512).contains(&config.image_size),
             || format!("{} is not between 8 and 512 pixels", config.image_size),
         )?;
-        check("data.distractors", config.distractors <= 8, || {
-            format!("{} is more than 8", config.distractors)
+        check("data.distractors", config.distractors <= 4, || {
+            format!("{} is more than 4, one a corner", config.distractors)
+        })?;
+        check("data.spread", (0.0..=0.25).contains(&config.spread), || {
+            format!("{} is not between 0 and 0.25", config.spread)
         })?;
         check("data.noise", (0.0..=1.0).contains(&config.noise), || {
             format!("{} is not between 0 and 1", config.noise)
@@ -194,7 +197,8 @@ mod tests {
             DataConfig::Shapes(config).validate().unwrap_err().key
         };
         assert_eq!(with(|c| c.image_size = 4), "data.image_size");
-        assert_eq!(with(|c| c.distractors = 9), "data.distractors");
+        assert_eq!(with(|c| c.distractors = 5), "data.distractors");
+        assert_eq!(with(|c| c.spread = -0.1), "data.spread");
         assert_eq!(with(|c| c.noise = f32::NAN), "data.noise");
     }
 }

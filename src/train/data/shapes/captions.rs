@@ -2,7 +2,7 @@
 //! word stands in a table here or in `scene`, so that the vocabulary is closed.
 
 use super::dice::Dice;
-use super::scene::{BACKGROUNDS, COLOURS, Kind, Object, PLACES, SHAPES, SIZES, Scene, TEXTURES};
+use super::scene::{BACKGROUNDS, COLOURS, CORNERS, Kind, Object, SHAPES, SIZES, Scene, TEXTURES};
 
 /// `{thing}` is the main object with its article, `{look}` its adjectives, `{shape}` its noun.
 const OPENINGS: [&str; 8] = [
@@ -21,19 +21,13 @@ pub const PROMPTS: [&str; 4] = ["{}", "a picture of {}", "an image of {}", "ther
 
 const GROUNDS: [&str; 2] = ["on a {ground} background", "against a {ground} backdrop"];
 
-/// With `{other}`, a smaller object; true wherever it stands.
+/// `{other}` is a smaller object with its article.
 const COMPANY: [&str; 4] = [
     "next to {other}",
     "beside {other}",
     "near {other}",
     "with {other}",
 ];
-
-/// Where the main object stands, seen from the other one.
-const LEFT: &str = "left of {other}";
-const RIGHT: &str = "right of {other}";
-const ABOVE: &str = "above {other}";
-const BELOW: &str = "below {other}";
 
 const TINY: [&str; 2] = ["tiny", "mini"];
 const ARTICLES: [&str; 2] = ["a", "an"];
@@ -47,19 +41,16 @@ pub fn caption(scene: &Scene, dice: &mut Dice) -> String {
         .replace("{look}", &look)
         .replace("{shape}", shape);
     let mut remarks = Vec::new();
-    if dice.chance(0.35) {
-        remarks.push(word(&PLACES[scene.place], dice).to_owned());
+    if !scene.others.is_empty() && dice.chance(0.5) {
+        remarks.push(company(dice.pick(&scene.others), dice));
     }
-    if dice.chance(0.35) {
+    if dice.chance(0.4) {
         let ground = word(&BACKGROUNDS[scene.background], dice);
         remarks.push(dice.pick(&GROUNDS).replace("{ground}", ground));
     }
-    if !scene.others.is_empty() && dice.chance(0.5) {
-        remarks.push(company(&scene.main, dice.pick(&scene.others), dice));
-    }
-    for (remark, joint) in remarks.iter().zip([" ", ", "]) {
-        caption.push_str(joint);
-        caption.push_str(remark);
+    for remark in remarks {
+        caption.push(' ');
+        caption.push_str(&remark);
     }
     caption
 }
@@ -84,9 +75,8 @@ pub fn words() -> impl Iterator<Item = &'static str> {
     fn of<T>(table: &'static [Kind<T>]) -> impl Iterator<Item = &'static str> {
         table.iter().flat_map(|kind| kind.words.iter().copied())
     }
-    let forms = [LEFT, RIGHT, ABOVE, BELOW]
+    let forms = OPENINGS
         .into_iter()
-        .chain(OPENINGS)
         .chain(PROMPTS)
         .chain(GROUNDS)
         .chain(COMPANY);
@@ -96,7 +86,7 @@ pub fn words() -> impl Iterator<Item = &'static str> {
         .chain(of(&COLOURS))
         .chain(of(&TEXTURES))
         .chain(of(&SIZES));
-    let rest = of(&BACKGROUNDS).chain(of(&PLACES)).chain(TINY);
+    let rest = of(&BACKGROUNDS).chain(of(&CORNERS)).chain(TINY);
     names
         .chain(rest)
         .chain(forms)
@@ -122,23 +112,19 @@ fn look(scene: &Scene, dice: &mut Dice) -> String {
     look + word(&COLOURS[scene.main.class.colour()], dice)
 }
 
-fn company(main: &Object, other: &Object, dice: &mut Dice) -> String {
-    let (dx, dy) = (other.x - main.x, other.y - main.y);
-    let form = if dice.chance(0.5) {
-        *dice.pick(&COMPANY)
-    } else if dx.abs() > dy.abs() {
-        if dx > 0.0 { LEFT } else { RIGHT }
-    } else if dy > 0.0 {
-        ABOVE
-    } else {
-        BELOW
-    };
-    let colour = word(&COLOURS[other.class.colour()], dice);
-    let shape = word(&SHAPES[other.class.shape()], dice);
-    let tiny = if dice.chance(0.5) {
+fn company((other, corner): &(Object, usize), dice: &mut Dice) -> String {
+    let tiny = if dice.chance(0.4) {
         format!("{} ", dice.pick(&TINY))
     } else {
         String::new()
     };
-    form.replace("{other}", &with_article(&format!("{tiny}{colour} {shape}")))
+    let colour = word(&COLOURS[other.class.colour()], dice);
+    let shape = word(&SHAPES[other.class.shape()], dice);
+    let other = with_article(&format!("{tiny}{colour} {shape}"));
+    let company = dice.pick(&COMPANY).replace("{other}", &other);
+    if dice.chance(0.5) {
+        format!("{company} {}", word(&CORNERS[*corner], dice))
+    } else {
+        company
+    }
 }

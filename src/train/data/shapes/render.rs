@@ -7,7 +7,12 @@ use super::scene::{BACKGROUNDS, Object, SHAPES, Scene, TEXTURES, Texture};
 /// `side` x `side` RGB in [-1, 1], row-major, with uniform noise of up to `noise` on every value.
 pub fn render(scene: &Scene, side: usize, noise: f32, dice: &mut Dice) -> Vec<f32> {
     let mut canvas = background(scene, side);
-    for object in scene.others.iter().chain([&scene.main]) {
+    for object in scene
+        .others
+        .iter()
+        .map(|(object, _)| object)
+        .chain([&scene.main])
+    {
         paint(&mut canvas, side, object);
     }
     let mut grain = vec![0; canvas.len()];

@@ -34,16 +34,16 @@ pub const SHAPES: [Kind<Outline>; 12] = [
 ];
 
 pub const COLOURS: [Kind<Rgb>; 10] = [
-    kind([0.86, 0.12, 0.14], &["red"]),
-    kind([0.98, 0.55, 0.08], &["orange"]),
-    kind([0.97, 0.88, 0.15], &["yellow"]),
-    kind([0.58, 0.86, 0.18], &["lime"]),
-    kind([0.06, 0.48, 0.20], &["green"]),
-    kind([0.16, 0.78, 0.80], &["cyan", "turquoise"]),
-    kind([0.12, 0.28, 0.88], &["blue"]),
-    kind([0.50, 0.18, 0.70], &["purple", "violet"]),
-    kind([0.98, 0.52, 0.74], &["pink"]),
-    kind([0.46, 0.27, 0.12], &["brown"]),
+    kind([0.95, 0.18, 0.18], &["red"]),
+    kind([1.00, 0.56, 0.10], &["orange"]),
+    kind([1.00, 0.92, 0.18], &["yellow"]),
+    kind([0.64, 0.95, 0.22], &["lime"]),
+    kind([0.12, 0.68, 0.28], &["green"]),
+    kind([0.20, 0.86, 0.88], &["cyan", "turquoise"]),
+    kind([0.22, 0.42, 1.00], &["blue"]),
+    kind([0.66, 0.30, 0.90], &["purple", "violet"]),
+    kind([1.00, 0.58, 0.80], &["pink"]),
+    kind([0.66, 0.42, 0.24], &["brown"]),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,30 +63,25 @@ pub const TEXTURES: [Kind<Texture>; 4] = [
 
 /// Radii of the main object, from and to, as shares of the picture's side.
 pub const SIZES: [Kind<(f32, f32)>; 3] = [
-    kind((0.21, 0.24), &["small", "little"]),
-    kind((0.26, 0.30), &["medium"]),
-    kind((0.34, 0.39), &["large", "big"]),
+    kind((0.24, 0.26), &["small", "little"]),
+    kind((0.29, 0.32), &["medium"]),
+    kind((0.36, 0.40), &["large", "big"]),
 ];
 
 pub const BACKGROUNDS: [Kind<Rgb>; 5] = [
-    kind([0.95, 0.95, 0.95], &["white"]),
-    kind([0.55, 0.56, 0.57], &["grey"]),
-    kind([0.06, 0.06, 0.07], &["black"]),
-    kind([0.86, 0.78, 0.64], &["beige"]),
-    kind([0.74, 0.72, 0.92], &["lavender"]),
+    kind([0.03, 0.03, 0.03], &["black"]),
+    kind([0.27, 0.27, 0.28], &["grey"]),
+    kind([0.04, 0.07, 0.30], &["navy"]),
+    kind([0.28, 0.04, 0.08], &["maroon"]),
+    kind([0.03, 0.22, 0.16], &["teal"]),
 ];
 
-/// Column and row of the ninth of the picture that the main object stands in.
-pub const PLACES: [Kind<(u8, u8)>; 9] = [
-    kind((0, 0), &["at the top left"]),
-    kind((1, 0), &["at the top"]),
-    kind((2, 0), &["at the top right"]),
-    kind((0, 1), &["on the left"]),
-    kind((1, 1), &["in the middle", "in the centre"]),
-    kind((2, 1), &["on the right"]),
-    kind((0, 2), &["at the bottom left"]),
-    kind((1, 2), &["at the bottom"]),
-    kind((2, 2), &["at the bottom right"]),
+/// The corners that smaller objects stand in, as the side of the middle across and down.
+pub const CORNERS: [Kind<(f32, f32)>; 4] = [
+    kind((-1.0, -1.0), &["at the top left"]),
+    kind((1.0, -1.0), &["at the top right"]),
+    kind((-1.0, 1.0), &["at the bottom left"]),
+    kind((1.0, 1.0), &["at the bottom right"]),
 ];
 
 /// What zero-shot has to name: a shape and a colour.
@@ -133,9 +128,8 @@ pub struct Object {
 pub struct Scene {
     pub main: Object,
     pub size: usize,
-    pub place: usize,
-    /// Smaller objects behind the main one, of other shapes and colours.
-    pub others: Vec<Object>,
+    /// Smaller objects behind the main one, of other shapes and colours, each with its own corner.
+    pub others: Vec<(Object, usize)>,
     pub background: usize,
     /// How the background brightens from edge to edge, across and down.
     pub slope: (f32, f32),
@@ -144,22 +138,34 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A picture of `class` with up to `distractors` other objects, which come from `seen`.
-    pub fn draw(dice: &mut Dice, class: ClassId, seen: &[ClassId], distractors: usize) -> Self {
+    /// A picture of `class`, the main object up to `spread` away from the middle, with up to `distractors` other
+    /// objects, whose classes come from `seen`.
+    pub fn draw(
+        dice: &mut Dice,
+        class: ClassId,
+        seen: &[ClassId],
+        spread: f32,
+        distractors: usize,
+    ) -> Self {
         let size = dice.below(SIZES.len());
-        let place = dice.below(PLACES.len());
         let (low, high) = SIZES[size].value;
         let radius = dice.between(low, high);
-        let (column, row) = PLACES[place].value;
-        // A touch over the edge of the picture is allowed.
-        let margin = 0.95 * radius;
-        let mut inside =
-            |ninth: u8| margin + (1.0 - 2.0 * margin) * (f32::from(ninth) + dice.unit()) / 3.0;
-        let (x, y) = (inside(column), inside(row));
         let texture = dice.below(TEXTURES.len());
-        let main = Object::draw(dice, class, texture, (x, y), radius);
-        let others = (0..dice.below(distractors + 1))
-            .map(|_| Self::distractor(dice, &main, seen))
+        let at = (
+            0.5 + dice.between(-spread, spread),
+            0.5 + dice.between(-spread, spread),
+        );
+        let main = Object::draw(dice, class, texture, at, radius);
+        let mut corners = [0, 1, 2, 3];
+        let others = (0..dice.below(distractors.min(corners.len()) + 1))
+            .map(|taken| {
+                let free = taken + dice.below(corners.len() - taken);
+                corners.swap(taken, free);
+                (
+                    Self::distractor(dice, &main, corners[taken], seen),
+                    corners[taken],
+                )
+            })
             .collect();
         let background = dice.below(BACKGROUNDS.len());
         let slope = (dice.between(-0.25, 0.25), dice.between(-0.25, 0.25));
@@ -167,7 +173,6 @@ impl Scene {
         Self {
             main,
             size,
-            place,
             others,
             background,
             slope,
@@ -175,24 +180,20 @@ impl Scene {
         }
     }
 
-    fn distractor(dice: &mut Dice, main: &Object, seen: &[ClassId]) -> Object {
+    fn distractor(dice: &mut Dice, main: &Object, corner: usize, seen: &[ClassId]) -> Object {
         let class = loop {
             let class = *dice.pick(seen);
             if class.shape() != main.class.shape() && class.colour() != main.class.colour() {
                 break class;
             }
         };
-        let radius = dice.between(0.11, 0.15);
-        let mut best = (f32::NEG_INFINITY, (0.5, 0.5));
-        for _ in 0..8 {
-            let (x, y) = (dice.between(0.08, 0.92), dice.between(0.08, 0.92));
-            let gap = (x - main.x).abs().max((y - main.y).abs()) - main.radius - radius;
-            // Anywhere clear of the main object will do; else the place that it hides least.
-            if gap.min(0.0) > best.0 {
-                best = (gap.min(0.0), (x, y));
-            }
-        }
-        Object::draw(dice, class, 0, best.1, radius)
+        let (right, down) = CORNERS[corner].value;
+        let at = (
+            0.5 + right * dice.between(0.34, 0.4),
+            0.5 + down * dice.between(0.34, 0.4),
+        );
+        let radius = dice.between(0.11, 0.14);
+        Object::draw(dice, class, 0, at, radius)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::train::data::words::UNKNOWN;
-use scene::{COLOURS, PLACES, SHAPES, SIZES, TEXTURES};
+use scene::{COLOURS, CORNERS, SHAPES, SIZES, TEXTURES};
 
 fn shapes() -> Shapes {
     Shapes::new(&ShapesConfig::default())
@@ -13,7 +13,13 @@ fn shapes() -> Shapes {
 fn train_scene(set: &Shapes, index: u64) -> Scene {
     let mut dice = Dice::new(set.config.seed, 1, Stream::Train, index);
     let class = *dice.pick(&set.seen);
-    Scene::draw(&mut dice, class, &set.seen, set.config.distractors)
+    Scene::draw(
+        &mut dice,
+        class,
+        &set.seen,
+        set.config.spread,
+        set.config.distractors,
+    )
 }
 
 #[test]
@@ -90,7 +96,12 @@ fn held_out_classes_never_appear_in_training() {
     let classes = set.classes();
     for index in 0..50_000 {
         let scene = train_scene(&set, index);
-        for object in scene.others.iter().chain([&scene.main]) {
+        for object in scene
+            .others
+            .iter()
+            .map(|(other, _)| other)
+            .chain([&scene.main])
+        {
             assert!(!classes[object.class.0 as usize].held_out, "{object:?}");
         }
     }
@@ -179,37 +190,36 @@ fn captions_tell_colour_and_shape_first() {
 #[test]
 fn attributes_are_uniform() {
     let set = shapes();
-    let draws = 50_000;
     let mut counts = [
-        vec![0; 120],
-        vec![0; TEXTURES.len()],
-        vec![0; SIZES.len()],
-        vec![0; PLACES.len()],
-        vec![0; 2],
-    ];
-    for index in 0..draws {
+        set.seen.len(),
+        TEXTURES.len(),
+        SIZES.len(),
+        2,
+        CORNERS.len(),
+    ]
+    .map(|n| vec![0; n]);
+    for index in 0..50_000 {
         let scene = train_scene(&set, index);
+        let class = set.seen.iter().position(|class| *class == scene.main.class);
+        let corner = scene.others.first().map(|(_, corner)| *corner);
         let drawn = [
-            scene.main.class.0 as usize,
-            scene.main.texture,
-            scene.size,
-            scene.place,
-            scene.others.len(),
+            class,
+            Some(scene.main.texture),
+            Some(scene.size),
+            Some(scene.others.len()),
+            corner,
         ];
         for (counts, value) in counts.iter_mut().zip(drawn) {
-            counts[value] += 1;
+            if let Some(value) = value {
+                counts[value] += 1;
+            }
         }
     }
     for counts in counts {
-        let counts: Vec<f64> = counts
-            .into_iter()
-            .filter(|&n| n > 0)
-            .map(f64::from)
-            .collect();
-        let expected = draws as f64 / counts.len() as f64;
+        let expected = f64::from(counts.iter().sum::<u32>()) / counts.len() as f64;
         let chi_square: f64 = counts
             .iter()
-            .map(|n| (n - expected).powi(2) / expected)
+            .map(|&n| (f64::from(n) - expected).powi(2) / expected)
             .sum();
         // Mean n - 1, variance 2 (n - 1): four deviations.
         let freedom = counts.len() as f64 - 1.0;
