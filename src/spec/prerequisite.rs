@@ -18,6 +18,9 @@ use crate::train::model::{ModelConfig, TowerInit};
 /// Settings whose value may name another run.
 const TOWERS: [&str; 2] = ["model.image.init", "model.text.init"];
 
+/// Runs that may wait for each other in a row.
+const LONGEST_CHAIN: usize = 32;
+
 /// `[runs.NAME]`.
 #[derive(Clone, Debug)]
 pub struct Prerequisite {
@@ -85,6 +88,15 @@ impl Named {
                 &section,
                 &circle,
                 "runs that need each other in one direction",
+            ));
+        }
+        if waiting.len() == LONGEST_CHAIN {
+            let expected = format!("at most {LONGEST_CHAIN}");
+            return Err(experiment.error(
+                run.at,
+                &section,
+                "too many runs wait for this one in a row",
+                &expected,
             ));
         }
         waiting.push(&run.name);

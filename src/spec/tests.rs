@@ -200,6 +200,13 @@ fn a_tower_must_fit_the_run_it_starts_from() {
 }
 
 #[test]
+fn a_chain_of_runs_has_an_end() {
+    let run = |i: u32| format!("[runs.r{i}]\nmodel.image.init.from = \"r{}\"\n", i + 1);
+    let chain: String = (0..20_000).map(run).collect();
+    assert!(refusal(&chain).contains("runs.r32: too many runs wait"));
+}
+
+#[test]
 fn a_literal_run_id_needs_no_name() {
     let grid = grid("[base]\nmodel.text.init.from = \"0123456789\"");
     assert_eq!(
