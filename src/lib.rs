@@ -1,4 +1,44 @@
-//! siglab.
+//! siglab, a workbench for ablations of contrastive image-text pretraining.
+//!
+//! Five sentences carry the design. A run is a directory, and its logs are the only truth about what happened. The
+//! worker knows training and one run directory; it never hears of grids, queues or screens. The workbench knows runs
+//! and never touches a tensor. Faces sit over the same workbench, and none can do what another cannot. One file has
+//! one writer.
+//!
+//! ```text
+//!   experiment.toml                                                   you
+//!        │                                                             ▲
+//!        ▼                                                             │
+//!   ┌─ spec ───┐    ┌─ workbench ─────────────────────────┐    ┌─ cli ───────┐
+//!   │ file     │    │ submit, stop, retry, tick           │◄──►│ run plan ls │
+//!   │ → grid   │───►│  sched   what should happen next    │    │ table logs  │
+//!   │ → runs   │    │  exec    where processes live       │    │ stop retry… │
+//!   └──────────┘    │  store   every log, folded          │    └──────┬──────┘
+//!                   └──────┬──────────────────▲───────────┘           ▼
+//!                 starts   │                  │ reads         analysis → export
+//!                          ▼                  │               statistics   text, Markdown,
+//!   ┌─ worker: one process a run ───┐   ┌─ record ─────────┐  as data      CSV, JSON
+//!   │ train  data → towers → loss → │──►│ the run directory│
+//!   │        optimiser → evaluation │   │ runs/<id>/…      │
+//!   └───────────────────────────────┘   └──────────────────┘
+//! ```
+//!
+//! Who may import whom, lowest first; `tests/architecture.rs` holds the code to it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`util`] | durable writes, the clock, units, text made safe |
+//! | [`record`] | the run directory: the one contract of worker and workbench |
+//! | [`train`] | the engine: settings, data, towers, losses, ranks, optimiser, evaluation |
+//! | [`spec`] | experiment file → grid → runs with ids |
+//! | [`exec`] | where a run's process lives |
+//! | [`store`] | every run's log folded into memory |
+//! | [`sched`] | what should happen next, and the tick that does it |
+//! | [`analysis`] | reports → tables as data |
+//! | [`export`] | tables → bytes |
+//! | [`workbench`] | the core that faces use |
+//! | [`worker`] | `siglab worker DIR` |
+//! | [`cli`] | the verbs |
 
 pub mod analysis;
 pub mod cli;
