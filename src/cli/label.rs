@@ -67,7 +67,7 @@ mod tests {
         let text = label(settings.iter().map(|(key, value)| (*key, value)));
         assert_eq!(
             text,
-            "loss=sigmoid bias=-10.0 batch_size=64 image.depth=2 text.depth=3 seed=1"
+            "loss=sigmoid bias=-10 batch_size=64 image.depth=2 text.depth=3 seed=1"
         );
     }
 }

@@ -194,7 +194,7 @@ fn a_tower_must_fit_the_run_it_starts_from() {
     );
     let text = from("model.text.init.from = \"p\"");
     assert!(
-        text.starts_with("x.toml:2:12: base.model.text.init: the run `p` has no text tower"),
+        text.starts_with("x.toml:2:17: base.model.text.init: the run `p` has no text tower"),
         "{text}"
     );
 }
