@@ -1,0 +1,207 @@
+//! `siglab worker DIR` as the workbench starts it: killed at any moment it ends with the bits of an undisturbed run,
+//! a finished run is left alone, and what it cannot do it says. `siglab check loss` on recorded values.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use siglab::record::checkpoint::{self, Manifest};
+use siglab::record::{Event, Outcome, RunDir, read_events};
+use siglab::spec::RunSpec;
+use siglab::train::TrainConfig;
+
+/// A run of about a second, with a checkpoint after every step.
+fn small() -> TrainConfig {
+    let mut config = TrainConfig::default();
+    config.model.embed_dim = 16;
+    for (width, heads) in [
+        (&mut config.model.image.width, &mut config.model.image.heads),
+        (&mut config.model.text.width, &mut config.model.text.heads),
+    ] {
+        (*width, *heads) = (16, 2);
+    }
+    (config.train.batch_size, config.train.examples) = (16, 16 * 60);
+    config.train.save_seconds = 0.0;
+    (config.eval.every, config.eval.images) = (320, 120);
+    config
+}
+
+fn make(root: &Path, config: TrainConfig) -> RunDir {
+    let spec = RunSpec::new(config);
+    let dir = RunDir::new(root.join(spec.id.as_str()));
+    fs::create_dir_all(dir.path()).unwrap();
+    spec.write(&dir).unwrap();
+    dir
+}
+
+fn command(dir: &RunDir, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_siglab"));
+    command
+        .arg("worker")
+        .arg(dir.path())
+        .args(["--threads", "1"])
+        .args(args);
+    command
+}
+
+fn work(dir: &RunDir, args: &[&str]) -> Output {
+    command(dir, args).output().unwrap()
+}
+
+fn spawn(dir: &RunDir) -> Child {
+    command(dir, &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn last(dir: &RunDir) -> Manifest {
+    checkpoint::latest(dir)
+        .unwrap()
+        .0
+        .expect("a checkpoint")
+        .manifest
+}
+
+fn outcomes(dir: &RunDir) -> Vec<Outcome> {
+    let events = read_events(dir).unwrap().into_iter();
+    events
+        .filter_map(|line| match line.event {
+            Event::Finished { outcome, .. } => Some(outcome),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn killed_at_any_moment_it_ends_with_the_same_bits() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (calm, killed) = (make(one.path(), small()), make(two.path(), small()));
+    assert!(work(&calm, &[]).status.success());
+
+    // Each attempt is killed some steps further on than the last got, in the middle of whatever it is doing.
+    let mut kills = 0;
+    while outcomes(&killed).is_empty() {
+        let before = checkpoint::latest(&killed)
+            .unwrap()
+            .0
+            .map_or(0, |c| c.manifest.step);
+        let mut child = spawn(&killed);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let step = checkpoint::latest(&killed)
+                .ok()
+                .and_then(|c| c.0)
+                .map_or(0, |c| c.manifest.step);
+            if step > before + 7 || child.try_wait().unwrap().is_some() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "no progress after step {before}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills >= 3, "{kills} attempts are no test");
+    assert_eq!(
+        last(&calm).files,
+        last(&killed).files,
+        "hashes of model and optimiser after {kills} attempts"
+    );
+    assert_eq!(outcomes(&killed), [Outcome::Completed]);
+}
+
+#[test]
+fn a_finished_run_is_left_alone() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut config = small();
+    config.train.examples = 32;
+    let dir = make(tmp.path(), config);
+    assert!(work(&dir, &[]).status.success());
+    let events = fs::read(dir.events()).unwrap();
+    assert!(work(&dir, &[]).status.success());
+    assert_eq!(fs::read(dir.events()).unwrap(), events);
+}
+
+#[test]
+fn two_workers_never_share_a_run() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut config = small();
+    config.train.examples = 1 << 40;
+    let dir = make(tmp.path(), config);
+    let mut first = spawn(&dir);
+    while read_events(&dir).unwrap().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = work(&dir, &[]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another worker"));
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn what_it_cannot_do_is_an_outcome_with_a_reason() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = make(tmp.path(), small());
+    let output = work(&dir, &["--device", "cuda:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let [Outcome::Failed { reason }] = &outcomes(&dir)[..] else {
+        panic!("expected one failure")
+    };
+    assert!(
+        reason.contains("cuda:0") && reason.contains("`cpu`"),
+        "{reason}"
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains(reason.as_str()));
+}
+
+#[test]
+fn check_loss_passes_on_recorded_values_and_fails_on_wrong_ones() {
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/loss/loss_sigmoid_b33_d16.safetensors"
+    );
+    let tmp = tempfile::tempdir().unwrap();
+    let out = tmp.path().join("out.safetensors");
+    let check = |path: &str, extra: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_siglab"));
+        command
+            .args([
+                "check",
+                "loss",
+                "--ranks",
+                "2",
+                "--tile",
+                "7",
+                "--fixture",
+                path,
+            ])
+            .args(extra);
+        command.output().unwrap()
+    };
+    let output = check(fixture, &["--output", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    // What it wrote is a fixture's results, so the two files agree.
+    let (theirs, ours) = (fs::read(fixture).unwrap(), fs::read(&out).unwrap());
+    let (theirs, ours) = (
+        safetensors::SafeTensors::deserialize(&theirs).unwrap(),
+        safetensors::SafeTensors::deserialize(&ours).unwrap(),
+    );
+    for name in ["loss", "d_image", "d_text", "d_log_t", "d_bias"] {
+        assert_eq!(
+            theirs.tensor(name).unwrap().shape(),
+            ours.tensor(name).unwrap().shape(),
+            "{name}"
+        );
+    }
+    // The same numbers under the other loss are wrong.
+    assert_eq!(
+        check(fixture, &["--kind", "softmax"]).status.code(),
+        Some(1)
+    );
+    assert!(String::from_utf8_lossy(&check("/no/such/file", &[]).stderr).contains("/no/such/file"));
+}
