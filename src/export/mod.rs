@@ -44,29 +44,29 @@ pub fn write(tables: &[Table], format: Format) -> anyhow::Result<String> {
     }
 }
 
-/// Digits after the point for the numbers of one table: four that count in the largest mean.
+/// Digits after the point for the numbers of one table: four that count in the largest mean, and no more than four
+/// unless all are tiny.
 fn decimals(table: &Table) -> usize {
-    let largest = table
-        .cells
-        .iter()
-        .flatten()
-        .filter_map(|cell| cell.mean)
-        .fold(0.0, |largest: f64, mean| largest.max(mean.abs()));
-    if largest > 0.0 {
-        (3 - largest.log10().floor() as i32).clamp(0, 6) as usize
-    } else {
-        1
+    let means = table.cells.iter().flatten().filter_map(|cell| cell.mean);
+    let largest = means.fold(0.0, |largest: f64, mean| largest.max(mean.abs()));
+    match largest {
+        0.0 => 1,
+        1e-3.. => (3 - largest.log10().floor() as i32).clamp(0, 4) as usize,
+        _ => 8,
     }
 }
 
-/// A cell for people: `0.5234 ± 0.0120`, `0.5100 (1/3, 2 diverged)`, `missing (0/3)`, `excluded`.
+/// A cell for people: `0.5234 ± 0.0120`, `0.5100 (1/3, 2 diverged)`, `missing (0/3)`,
+/// `none (0/3, 3 failed)`, `excluded`.
 fn show(cell: &Cell, decimals: usize) -> String {
     if cell.expected == 0 {
         return "excluded".into();
     }
-    let mean = cell
-        .mean
-        .map_or_else(|| "missing".into(), |mean| format!("{mean:.decimals$}"));
+    let mean = match cell.mean {
+        Some(mean) => format!("{mean:.decimals$}"),
+        None if cell.missing > 0 => "missing".into(),
+        None => "none".into(),
+    };
     let interval = cell
         .half_width
         .map_or_else(String::new, |half| format!(" ± {half:.decimals$}"));
@@ -162,5 +162,37 @@ fn example() -> Table {
             ],
             vec![cell(None, None, 0, 0), Cell::default()],
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_follow_the_largest_mean() {
+        let digits = |mean: f64| {
+            let mut table = example();
+            table.cells = vec![vec![Cell {
+                mean: Some(mean),
+                ..Cell::default()
+            }]];
+            decimals(&table)
+        };
+        assert_eq!(
+            [0.0, 2e-5, 0.004, 0.52, -4.2, 12.0, 123_456.0].map(digits),
+            [1, 8, 4, 4, 3, 2, 0]
+        );
+    }
+
+    #[test]
+    fn runs_that_ended_without_a_result_are_not_called_missing() {
+        let cell = Cell {
+            expected: 2,
+            diverged: 1,
+            failed: 1,
+            ..Cell::default()
+        };
+        assert_eq!(show(&cell, 2), "none (0/2, 1 diverged, 1 failed)");
     }
 }
