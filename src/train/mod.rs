@@ -152,7 +152,7 @@ fn run_rank(
         }
         if diverged {
             let reason = format!(
-                "at step {step} the loss was {} and the gradient norm {}",
+                "the loss was {} and the gradient norm {}",
                 update.loss, update.norms.gradient
             );
             let outcome = Outcome::Diverged { reason };

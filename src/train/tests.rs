@@ -148,7 +148,7 @@ fn a_loss_that_is_not_finite_is_an_outcome() {
     else {
         panic!("expected divergence")
     };
-    assert!(reason.contains("at step"), "{reason}");
+    assert!(reason.contains("gradient norm"), "{reason}");
 }
 
 #[test]
@@ -187,54 +187,4 @@ fn a_tower_starts_with_another_runs_weights() {
     let error = snapshot::import_tower(&mut State::new(&wider, &source, &device), "image", &start)
         .unwrap_err();
     assert!(format!("{error:#}").contains("image.blocks.1"), "{error:#}");
-}
-
-#[test]
-#[ignore]
-fn tmp_speed() {
-    let mut config = TrainConfig::default();
-    config.train.batch_size = std::env::var("B").unwrap().parse().unwrap();
-    config.train.examples = std::env::var("N").unwrap().parse().unwrap();
-    if let Ok(p) = std::env::var("PATCH") {
-        config.model.image.patch = p.parse().unwrap();
-    }
-    if let Ok(p) = std::env::var("LR") {
-        config.optim.lr = p.parse().unwrap();
-    }
-    if let Ok(p) = std::env::var("DEPTH") {
-        config.model.image.depth = p.parse().unwrap();
-    }
-    if std::env::var("SOFT").is_ok() {
-        config.loss = LossConfig::Softmax(SoftmaxConfig::default());
-    }
-    let tmp = tempfile::tempdir().unwrap();
-    let dir = RunDir::new(tmp.path());
-    let t = std::time::Instant::now();
-    run(&config, &dir, &AtomicBool::new(false));
-    println!("seconds {:.1}", t.elapsed().as_secs_f64());
-    for line in read_events(&dir).unwrap() {
-        if let Event::Evaluated {
-            step,
-            examples,
-            metrics,
-        } = line.event
-        {
-            println!("{step} {examples} {metrics:?}");
-        }
-    }
-    let rows = rows(&dir);
-    for row in rows.iter().step_by(rows.len() / 20) {
-        println!(
-            "{} {:.3} gn {:.2} un {:.3} rate {:.0} t {:.2} b {:.2} pos {:.1} neg {:.1}",
-            row.examples,
-            row.values["loss"],
-            row.values["grad_norm"],
-            row.values["update_norm"],
-            row.values["examples_per_second"],
-            row.values["logit_scale"],
-            row.values.get("bias").unwrap_or(&0.0),
-            row.values["positive_logit/mean"],
-            row.values["negative_logit/mean"]
-        );
-    }
 }
