@@ -29,7 +29,7 @@ pub fn restore(state: &mut State, checkpoint: &Checkpoint) -> anyhow::Result<()>
     let vector = |bytes: &[u8], file: &str, prefix: &str| -> anyhow::Result<Tensor<1>> {
         let tensors = SafeTensors::deserialize(bytes)
             .with_context(|| checkpoint.path.join(file).display().to_string())?;
-        let mut values = Vec::with_capacity(state.layout.len());
+        let mut values = Vec::with_capacity(state.layout.length());
         for entry in state.layout.entries() {
             values.extend(
                 read(&tensors, &format!("{prefix}{}", entry.name), &entry.shape)
@@ -37,7 +37,7 @@ pub fn restore(state: &mut State, checkpoint: &Checkpoint) -> anyhow::Result<()>
             );
         }
         Ok(Tensor::from_data(
-            TensorData::new(values, [state.layout.len()]),
+            TensorData::new(values, [state.layout.length()]),
             &state.device,
         ))
     };
@@ -88,7 +88,7 @@ pub fn import_tower(state: &mut State, tower: &str, checkpoint: &Checkpoint) -> 
         place()
     );
     state.set(Tensor::from_data(
-        TensorData::new(values, [state.layout.len()]),
+        TensorData::new(values, [state.layout.length()]),
         &state.device,
     ));
     Ok(())

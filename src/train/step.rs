@@ -2,6 +2,8 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
 use super::config::TrainConfig;
@@ -13,6 +15,7 @@ use super::loss::{LossConfig, Pairs, classify, contrastive};
 use super::mesh::{Mesh, RankLost};
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
+use super::optim::Rates;
 use super::optim::adamw::{self, Moments, Norms};
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
@@ -20,7 +23,9 @@ pub struct State {
     pub device: Device,
     pub model: Model,
     pub layout: Layout,
-    /// All parameters, `[layout.len()]`, without autodiff; `model` holds the same values.
+    /// The layout's groups with what each gets of an update.
+    groups: Vec<(Range<usize>, Rates)>,
+    /// All parameters, `[layout.length()]`, without autodiff; `model` holds the same values.
     pub flat: Tensor<1>,
     pub moments: Moments,
 }
@@ -53,9 +58,12 @@ impl State {
         let flat = initialise(&layout, &config.loss, config.seed, device);
         let moments = Moments::zeros(&layout, device);
         let model = layout.assign(model, &flat);
+        let groups = layout.groups().into_iter();
+        let groups = groups.map(|(group, range)| (range, config.optim.rates(group, &config.loss)));
         Self {
             device: device.clone(),
             model,
+            groups: groups.collect(),
             layout,
             flat,
             moments,
@@ -110,7 +118,8 @@ impl State {
             .gradients(&self.model, &mut part.gradients, scalars);
         if mesh.size() > 1 {
             let sum = mesh.all_reduce(host(gradient))?;
-            gradient = Tensor::from_data(TensorData::new(sum, [self.layout.len()]), &self.device);
+            gradient =
+                Tensor::from_data(TensorData::new(sum, [self.layout.length()]), &self.device);
         }
         let (mut loss, mut positive, mut negative) = (0.0, Extent::default(), Extent::default());
         for (l, p, n) in mesh.gather((part.loss, part.positive, part.negative))? {
@@ -127,8 +136,7 @@ impl State {
         let mut flat = self.flat.clone();
         let norms = adamw::update(
             &config.optim,
-            &config.loss,
-            &self.layout,
+            &self.groups,
             step,
             lr,
             &mut flat,

@@ -95,7 +95,7 @@ pub fn sigmoid<T: Real>(
         batch: T::of(batch as f64),
     };
     let mut out = LossOutput::zeros(image.data.len());
-    let mut scratch = vec![T::zero(); tile.min(image.len().max(1)) * tile.min(batch)];
+    let mut scratch = vec![T::zero(); tile.min(image.count().max(1)) * tile.min(batch)];
     let d_text = vec![T::zero(); text.len()];
     let mut travelling = Travelling {
         owner: mesh.rank(),
@@ -105,16 +105,16 @@ pub fn sigmoid<T: Real>(
     for _ in 0..mesh.size() {
         let own = travelling.owner == mesh.rank();
         let text = Rows::new(&travelling.text, dim);
-        for (rows, columns) in tiles(image.len(), text.len(), tile) {
+        for (rows, columns) in tiles(image.count(), text.count(), tile) {
             let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
-            let square = &mut scratch[..x.len() * y.len()];
+            let square = &mut scratch[..x.count() * y.count()];
             similarities(x, y, square);
             // Row r is the pair of column c when they have the same index in the same rank's slice.
             let partner = |row: usize| {
                 own.then(|| (rows.start + row).checked_sub(columns.start))
                     .flatten()
             };
-            for (row, line) in square.chunks_exact_mut(y.len()).enumerate() {
+            for (row, line) in square.chunks_exact_mut(y.count()).enumerate() {
                 logits.differentiate(line, partner(row), &mut out);
             }
             add_product(

@@ -66,7 +66,7 @@ pub fn softmax<T: Real>(
     } = pairs;
     let image = Rows::new(image, dim);
     let scale = log_t.exp();
-    let count = image.len();
+    let count = image.count();
     let mut out = LossOutput::zeros(image.data.len());
     let mut scratch = vec![T::zero(); tile.min(count.max(1)) * tile.min(batch)];
     let mut row_lse = vec![f64::NEG_INFINITY; count];
@@ -82,13 +82,13 @@ pub fn softmax<T: Real>(
     for _ in 0..mesh.size() {
         let own = travelling.owner == mesh.rank();
         let text = Rows::new(&travelling.text, dim);
-        for (rows, columns) in tiles(count, text.len(), tile) {
+        for (rows, columns) in tiles(count, text.count(), tile) {
             let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
-            let square = &mut scratch[..x.len() * y.len()];
+            let square = &mut scratch[..x.count() * y.count()];
             similarities(x, y, square);
             let is_pair =
                 |row: usize, column: usize| own && rows.start + row == columns.start + column;
-            for (row, line) in square.chunks_exact(y.len()).enumerate() {
+            for (row, line) in square.chunks_exact(y.count()).enumerate() {
                 for (column, s) in line.iter().enumerate() {
                     let logit = scale * s.wide();
                     if is_pair(row, column) {
@@ -109,7 +109,7 @@ pub fn softmax<T: Real>(
                 );
             }
             for (column, lse) in travelling.lse[columns.clone()].iter_mut().enumerate() {
-                let line = square[column..].iter().step_by(y.len()).enumerate();
+                let line = square[column..].iter().step_by(y.count()).enumerate();
                 merge(
                     lse,
                     scale,
@@ -139,11 +139,11 @@ pub fn softmax<T: Real>(
     for _ in 0..mesh.size() {
         let own = travelling.owner == mesh.rank();
         let text = Rows::new(&travelling.text, dim);
-        for (rows, columns) in tiles(count, text.len(), tile) {
+        for (rows, columns) in tiles(count, text.count(), tile) {
             let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
-            let square = &mut scratch[..x.len() * y.len()];
+            let square = &mut scratch[..x.count() * y.count()];
             similarities(x, y, square);
-            for (row, line) in rows.clone().zip(square.chunks_exact_mut(y.len())) {
+            for (row, line) in rows.clone().zip(square.chunks_exact_mut(y.count())) {
                 for (column, s) in columns.clone().zip(line.iter_mut()) {
                     let logit = scale * s.wide();
                     let g = if own && row == column {

@@ -45,7 +45,7 @@ impl<'a, T> Rows<'a, T> {
         Self { data, dim }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.data.len() / self.dim
     }
 
@@ -59,7 +59,7 @@ impl<'a, T> Rows<'a, T> {
 
 /// `out[i, j] = x_i · y_j`, shape `[x.len(), y.len()]`.
 pub fn similarities<T: Real>(x: Rows<T>, y: Rows<T>, out: &mut [T]) {
-    let (m, n, k) = (x.len(), y.len(), x.dim);
+    let (m, n, k) = (x.count(), y.count(), x.dim);
     assert_eq!((out.len(), y.dim), (m * n, k));
     product(
         Shape { m, n, k },
@@ -74,14 +74,14 @@ pub fn similarities<T: Real>(x: Rows<T>, y: Rows<T>, out: &mut [T]) {
 
 /// `out_i += Σ_j g[i, j] y_j`, with `g` of shape `[out rows, y.len()]`.
 pub fn add_product<T: Real>(g: &[T], y: Rows<T>, out: &mut [T]) {
-    let (m, n, k) = (out.len() / y.dim, y.dim, y.len());
+    let (m, n, k) = (out.len() / y.dim, y.dim, y.count());
     assert_eq!(g.len(), m * k);
     product(Shape { m, n, k }, out, true, g, (k, 1), y.data, (n, 1));
 }
 
 /// `out_j += Σ_i g[i, j] x_i`, with `g` of shape `[x.len(), out rows]`.
 pub fn add_transposed_product<T: Real>(g: &[T], x: Rows<T>, out: &mut [T]) {
-    let (m, n, k) = (out.len() / x.dim, x.dim, x.len());
+    let (m, n, k) = (out.len() / x.dim, x.dim, x.count());
     assert_eq!(g.len(), m * k);
     product(Shape { m, n, k }, out, true, g, (1, m), x.data, (n, 1));
 }

@@ -82,7 +82,7 @@ impl Layout {
     }
 
     /// Number of parameters.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length
     }
 

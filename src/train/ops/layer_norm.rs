@@ -32,6 +32,12 @@ struct LayerNorm {
     epsilon: f32,
 }
 
+/// One task's part of the gradients that sum over rows.
+struct Partial {
+    d_gain: Vec<f32>,
+    d_bias: Vec<f32>,
+}
+
 /// Mean and inverse deviation of every row.
 type Statistics = Vec<(f32, f32)>;
 
@@ -86,7 +92,7 @@ impl Fused<3> for LayerNorm {
             .zip(x.par_chunks(block))
             .zip(gradient.par_chunks(block))
             .zip(statistics.par_chunks(ROWS));
-        let partial: Vec<(Vec<f32>, Vec<f32>)> = tasks
+        let partials: Vec<Partial> = tasks
             .map(|(((d_x, x), d_y), statistics)| {
                 let (mut d_gain, mut d_bias) = (vec![0.0; width], vec![0.0; width]);
                 arch.dispatch(
@@ -115,17 +121,17 @@ impl Fused<3> for LayerNorm {
                         }
                     },
                 );
-                (d_gain, d_bias)
+                Partial { d_gain, d_bias }
             })
             .collect();
         // In order of rows, whatever the threads: the same bits each time.
-        let total = |part: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| {
-            partial.iter().fold(vec![0.0; width], |mut total, p| {
+        let total = |part: fn(&Partial) -> &[f32]| {
+            partials.iter().fold(vec![0.0; width], |mut total, p| {
                 total.iter_mut().zip(part(p)).for_each(|(t, x)| *t += x);
                 total
             })
         };
-        [d_x, total(|p| &p.0), total(|p| &p.1)]
+        [d_x, total(|p| &p.d_gain), total(|p| &p.d_bias)]
     }
 }
 
