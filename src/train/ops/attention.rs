@@ -2,10 +2,9 @@
 //! and v are kept for the backward pass, which computes the scores again.
 
 use burn::tensor::{Tensor, activation};
-use pulp::Arch;
 use rayon::prelude::*;
 
-use super::exp;
+use super::simd::{self, Kernel, exp, sum, sum3};
 use super::tape::{Fused, apply};
 
 /// `q` is `[batch × queries, width]`, `k` and `v` `[batch × keys, width]`; the result is as `q`.
@@ -83,54 +82,77 @@ impl Fused<3> for Attention {
     type Saved = ();
 
     fn forward(&self, [q, k, v]: [&[f32]; 3]) -> (Vec<f32>, ()) {
-        let arch = Arch::new();
         let mut out = vec![0.0; q.len()];
         let (q_rows, k_rows) = (q.len() / self.batch, k.len() / self.batch);
+        let inputs = q
+            .par_chunks(q_rows)
+            .zip(k.par_chunks(k_rows))
+            .zip(v.par_chunks(k_rows));
         out.par_chunks_mut(q_rows)
-            .zip(q.par_chunks(q_rows))
-            .zip(k.par_chunks(k_rows).zip(v.par_chunks(k_rows)))
-            .for_each(|((out, q_one), (k_one, v_one))| {
+            .zip(inputs)
+            .for_each(|(out, ((q_one, k_one), v_one))| {
                 for head in self.heads(q, k) {
-                    arch.dispatch(
-                        #[inline(always)]
-                        || head.forward(q_one, k_one, v_one, out),
-                    );
+                    simd::run(Forward {
+                        head,
+                        inputs: [q_one, k_one, v_one],
+                        out,
+                    });
                 }
             });
         (out, ())
     }
 
     fn backward(&self, [q, k, v]: [&[f32]; 3], (): &(), gradient: &[f32]) -> [Vec<f32>; 3] {
-        let arch = Arch::new();
         let (mut d_q, mut d_k, mut d_v) =
             (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
         let (q_rows, k_rows) = (q.len() / self.batch, k.len() / self.batch);
         let inputs = q
             .par_chunks(q_rows)
             .zip(k.par_chunks(k_rows))
-            .zip(v.par_chunks(k_rows))
-            .zip(gradient.par_chunks(q_rows));
+            .zip(v.par_chunks(k_rows));
         let outputs = d_q
             .par_chunks_mut(q_rows)
             .zip(d_k.par_chunks_mut(k_rows))
             .zip(d_v.par_chunks_mut(k_rows));
-        inputs
-            .zip(outputs)
-            .for_each(|((((q_one, k_one), v_one), d_out), ((d_q, d_k), d_v))| {
-                for head in self.heads(q, k) {
-                    arch.dispatch(
-                        #[inline(always)]
-                        || {
-                            head.backward(
-                                [q_one, k_one, v_one],
-                                d_out,
-                                [&mut *d_q, &mut *d_k, &mut *d_v],
-                            )
-                        },
-                    );
-                }
-            });
+        let tasks = inputs.zip(gradient.par_chunks(q_rows)).zip(outputs);
+        tasks.for_each(|((((q_one, k_one), v_one), d_out), ((d_q, d_k), d_v))| {
+            for head in self.heads(q, k) {
+                simd::run(Backward {
+                    head,
+                    inputs: [q_one, k_one, v_one],
+                    d_out,
+                    gradients: [&mut *d_q, &mut *d_k, &mut *d_v],
+                });
+            }
+        });
         [d_q, d_k, d_v]
+    }
+}
+
+struct Forward<'a> {
+    head: Head,
+    inputs: [&'a [f32]; 3],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.head.forward(self.inputs, self.out);
+    }
+}
+
+struct Backward<'a> {
+    head: Head,
+    inputs: [&'a [f32]; 3],
+    d_out: &'a [f32],
+    gradients: [&'a mut [f32]; 3],
+}
+
+impl Kernel for Backward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.head.backward(self.inputs, self.d_out, self.gradients);
     }
 }
 
@@ -189,14 +211,14 @@ impl Head {
         for s in scores.iter_mut() {
             *s = exp(*s - max);
         }
-        let inverse = 1.0 / scores.iter().sum::<f32>();
+        let inverse = 1.0 / sum(scores, |s| s);
         for s in scores.iter_mut() {
             *s *= inverse;
         }
     }
 
     #[inline(always)]
-    fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
+    fn forward(&self, [q, k, v]: [&[f32]; 3], out: &mut [f32]) {
         let columns = self.transposed(k, self.scale());
         let mut weights = vec![0.0; self.keys];
         for query in 0..self.queries {
@@ -219,7 +241,7 @@ impl Head {
             self.products(q_row, &k_columns, &mut weights);
             Self::softmax(&mut weights);
             self.products(d_row, &v_columns, &mut d_weights);
-            let mean: f32 = weights.iter().zip(&d_weights).map(|(p, d)| p * d).sum();
+            let mean = sum3(&weights, &d_weights, &weights, |p, d, _| p * d);
             for key in 0..self.keys {
                 let (p, d_score) = (
                     weights[key],

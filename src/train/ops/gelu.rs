@@ -2,10 +2,9 @@
 //! error of 1.5e-7 is that of f32; its exponential is also the density that the derivative Φ(x) + x φ(x) needs.
 
 use burn::tensor::{Tensor, activation};
-use pulp::Arch;
 use rayon::prelude::*;
 
-use super::exp;
+use super::simd::{self, Kernel, exp};
 use super::tape::{Fused, apply};
 
 /// Elementwise, any matrix.
@@ -23,41 +22,48 @@ impl Fused<1> for Gelu {
     type Saved = ();
 
     fn forward(&self, [x]: [&[f32]; 1]) -> (Vec<f32>, ()) {
-        let arch = Arch::new();
         let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(BLOCK)
-            .zip(x.par_chunks(BLOCK))
-            .for_each(|(out, x)| {
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        for (out, &x) in out.iter_mut().zip(x) {
-                            *out = x * distribution(x).0;
-                        }
-                    },
-                );
-            });
+        let blocks = out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK));
+        blocks.for_each(|(out, x)| simd::run(Forward { x, out }));
         (out, ())
     }
 
     fn backward(&self, [x]: [&[f32]; 1], (): &(), gradient: &[f32]) -> [Vec<f32>; 1] {
-        let arch = Arch::new();
         let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(BLOCK)
-            .zip(x.par_chunks(BLOCK))
-            .zip(gradient.par_chunks(BLOCK))
-            .for_each(|((out, x), g)| {
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        for ((out, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                            let (cumulative, density) = distribution(x);
-                            *out = g * (cumulative + x * density);
-                        }
-                    },
-                );
-            });
+        let inputs = x.par_chunks(BLOCK).zip(gradient.par_chunks(BLOCK));
+        let blocks = out.par_chunks_mut(BLOCK).zip(inputs);
+        blocks.for_each(|(out, (x, gradient))| simd::run(Backward { x, gradient, out }));
         [out]
+    }
+}
+
+struct Forward<'a> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (out, &x) in self.out.iter_mut().zip(self.x) {
+            *out = x * distribution(x).0;
+        }
+    }
+}
+
+struct Backward<'a> {
+    x: &'a [f32],
+    gradient: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for ((out, &x), &g) in self.out.iter_mut().zip(self.x).zip(self.gradient) {
+            let (cumulative, density) = distribution(x);
+            *out = g * (cumulative + x * density);
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 //! variance. With x̂ the normalised row and h = dy · gain: dx = (h − mean(h) − x̂ mean(h x̂)) / √(σ² + ε).
 
 use burn::tensor::{Tensor, module};
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::ROWS;
+use super::simd::{self, Kernel, sum, sum3};
 use super::tape::{Fused, apply};
 
 /// `x` is `[rows, width]`, `gain` and `bias` `[width]`.
@@ -32,12 +32,6 @@ struct LayerNorm {
     epsilon: f32,
 }
 
-/// One task's part of the gradients that sum over rows.
-struct Partial {
-    d_gain: Vec<f32>,
-    d_bias: Vec<f32>,
-}
-
 /// Mean and inverse deviation of every row.
 type Statistics = Vec<(f32, f32)>;
 
@@ -45,35 +39,24 @@ impl Fused<3> for LayerNorm {
     type Saved = Statistics;
 
     fn forward(&self, [x, gain, bias]: [&[f32]; 3]) -> (Vec<f32>, Statistics) {
-        let (arch, Self { width, epsilon }) = (Arch::new(), *self);
+        let Self { width, epsilon } = *self;
         let mut out = vec![0.0; x.len()];
         let mut statistics = vec![(0.0, 0.0); x.len() / width];
         let block = ROWS * width;
-        out.par_chunks_mut(block)
+        let outputs = out
+            .par_chunks_mut(block)
+            .zip(statistics.par_chunks_mut(ROWS));
+        outputs
             .zip(x.par_chunks(block))
-            .zip(statistics.par_chunks_mut(ROWS))
-            .for_each(|((out, x), statistics)| {
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        for ((out, x), statistic) in out
-                            .chunks_exact_mut(width)
-                            .zip(x.chunks_exact(width))
-                            .zip(statistics)
-                        {
-                            let mean = sum(x.iter().copied()) / width as f32;
-                            let variance =
-                                sum(x.iter().map(|x| (x - mean) * (x - mean))) / width as f32;
-                            let inverse = 1.0 / (variance + epsilon).sqrt();
-                            *statistic = (mean, inverse);
-                            for (((out, x), gain), bias) in
-                                out.iter_mut().zip(x).zip(gain).zip(bias)
-                            {
-                                *out = (x - mean) * inverse * gain + bias;
-                            }
-                        }
-                    },
-                );
+            .for_each(|((out, statistics), x)| {
+                simd::run(Forward {
+                    x,
+                    gain,
+                    bias,
+                    epsilon,
+                    out,
+                    statistics,
+                });
             });
         (out, statistics)
     }
@@ -84,44 +67,30 @@ impl Fused<3> for LayerNorm {
         statistics: &Statistics,
         gradient: &[f32],
     ) -> [Vec<f32>; 3] {
-        let (arch, width) = (Arch::new(), self.width);
+        let width = self.width;
         let mut d_x = vec![0.0; x.len()];
         let block = ROWS * width;
-        let tasks = d_x
-            .par_chunks_mut(block)
-            .zip(x.par_chunks(block))
+        let inputs = x
+            .par_chunks(block)
             .zip(gradient.par_chunks(block))
             .zip(statistics.par_chunks(ROWS));
-        let partials: Vec<Partial> = tasks
-            .map(|(((d_x, x), d_y), statistics)| {
-                let (mut d_gain, mut d_bias) = (vec![0.0; width], vec![0.0; width]);
-                arch.dispatch(
-                    #[inline(always)]
-                    || {
-                        for (((d_x, x), d_y), &(mean, inverse)) in d_x
-                            .chunks_exact_mut(width)
-                            .zip(x.chunks_exact(width))
-                            .zip(d_y.chunks_exact(width))
-                            .zip(statistics)
-                        {
-                            let rows = || d_y.iter().zip(gain).zip(x);
-                            let mean_h = sum(rows().map(|((d, g), _)| d * g)) / width as f32;
-                            let mean_hx =
-                                sum(rows().map(|((d, g), x)| d * g * (x - mean) * inverse))
-                                    / width as f32;
-                            for (d_x, ((d, g), x)) in d_x.iter_mut().zip(rows()) {
-                                *d_x = (d * g - mean_h - (x - mean) * inverse * mean_hx) * inverse;
-                            }
-                            for ((d_gain, d), x) in d_gain.iter_mut().zip(d_y).zip(x) {
-                                *d_gain += d * (x - mean) * inverse;
-                            }
-                            for (d_bias, d) in d_bias.iter_mut().zip(d_y) {
-                                *d_bias += d;
-                            }
-                        }
-                    },
-                );
-                Partial { d_gain, d_bias }
+        let partials: Vec<Partial> = d_x
+            .par_chunks_mut(block)
+            .zip(inputs)
+            .map(|(d_x, ((x, d_y), statistics))| {
+                let mut partial = Partial {
+                    d_gain: vec![0.0; width],
+                    d_bias: vec![0.0; width],
+                };
+                simd::run(Backward {
+                    x,
+                    gain,
+                    statistics,
+                    d_y,
+                    d_x,
+                    partial: &mut partial,
+                });
+                partial
             })
             .collect();
         // In order of rows, whatever the threads: the same bits each time.
@@ -135,12 +104,69 @@ impl Fused<3> for LayerNorm {
     }
 }
 
-/// A sum in sixteen lanes, which the compiler keeps in vector registers.
-#[inline(always)]
-fn sum(values: impl Iterator<Item = f32>) -> f32 {
-    let mut lanes = [0.0; 16];
-    for (i, x) in values.enumerate() {
-        lanes[i % 16] += x;
+struct Forward<'a> {
+    x: &'a [f32],
+    gain: &'a [f32],
+    bias: &'a [f32],
+    epsilon: f32,
+    out: &'a mut [f32],
+    statistics: &'a mut [(f32, f32)],
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let width = self.gain.len();
+        let rows = self
+            .x
+            .chunks_exact(width)
+            .zip(self.out.chunks_exact_mut(width));
+        for ((x, out), statistic) in rows.zip(self.statistics) {
+            let mean = sum(x, |x| x) / width as f32;
+            let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
+            let inverse = 1.0 / (variance + self.epsilon).sqrt();
+            *statistic = (mean, inverse);
+            for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(self.gain).zip(self.bias) {
+                *out = (x - mean) * inverse * gain + bias;
+            }
+        }
     }
-    lanes.iter().sum()
+}
+
+/// One task's part of the gradients that sum over rows.
+struct Partial {
+    d_gain: Vec<f32>,
+    d_bias: Vec<f32>,
+}
+
+struct Backward<'a> {
+    x: &'a [f32],
+    gain: &'a [f32],
+    statistics: &'a [(f32, f32)],
+    d_y: &'a [f32],
+    d_x: &'a mut [f32],
+    partial: &'a mut Partial,
+}
+
+impl Kernel for Backward<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let gain = self.gain;
+        let width = gain.len();
+        let rows = self.x.chunks_exact(width).zip(self.d_y.chunks_exact(width));
+        let rows = rows.zip(self.d_x.chunks_exact_mut(width));
+        for (((x, d_y), d_x), &(mean, inverse)) in rows.zip(self.statistics) {
+            let mean_h = sum3(d_y, gain, x, |d, g, _| d * g) / width as f32;
+            let mean_hx = sum3(d_y, gain, x, |d, g, x| d * g * (x - mean) * inverse) / width as f32;
+            for (((d_x, d), g), x) in d_x.iter_mut().zip(d_y).zip(gain).zip(x) {
+                *d_x = (d * g - mean_h - (x - mean) * inverse * mean_hx) * inverse;
+            }
+            for ((d_gain, d), x) in self.partial.d_gain.iter_mut().zip(d_y).zip(x) {
+                *d_gain += d * (x - mean) * inverse;
+            }
+            for (d_bias, d) in self.partial.d_bias.iter_mut().zip(d_y) {
+                *d_bias += d;
+            }
+        }
+    }
 }
