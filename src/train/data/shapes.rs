@@ -1,5 +1,5 @@
-//! The built-in data set: rendered pictures of a main object (one of 12 shapes in one of 10 colours, of some
-//! texture, size and place, before some background, with smaller objects about it), and captions from templates.
+//! The built-in data set: rendered pictures of a main object (one of 12 shapes in one of 10 colours, of some texture
+//! and size, near the middle of some background, with smaller objects in the corners) and captions from templates.
 //! An example is a pure function of the settings, the run's seed and its index: endless, no files, the same on
 //! every machine.
 //!
@@ -92,13 +92,7 @@ impl Shapes {
     }
 
     fn example(&self, class: ClassId, mut dice: Dice) -> Example {
-        let scene = Scene::draw(
-            &mut dice,
-            class,
-            &self.seen,
-            self.config.spread,
-            self.config.distractors,
-        );
+        let scene = self.scene(class, &mut dice);
         let caption = captions::caption(&scene, &mut dice);
         let pixels = render::render(&scene, self.config.image_size, self.config.noise, &mut dice);
         Example {
@@ -108,6 +102,15 @@ impl Shapes {
         }
     }
 
+    fn scene(&self, class: ClassId, dice: &mut Dice) -> Scene {
+        let ShapesConfig {
+            spread,
+            distractors,
+            ..
+        } = self.config;
+        Scene::draw(dice, class, &self.seen, spread, distractors)
+    }
+
     /// By class number.
     pub fn classes(&self) -> Vec<Class> {
         let class = |id: ClassId| Class {
@@ -115,11 +118,6 @@ impl Shapes {
             held_out: id.held_out(),
         };
         ClassId::all().map(class).collect()
-    }
-
-    /// Prompt templates; `{}` stands for a class's name with its article.
-    pub fn templates(&self) -> &'static [&'static str] {
-        &captions::PROMPTS
     }
 
     /// `name` said in each of the templates.
