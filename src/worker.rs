@@ -17,6 +17,11 @@ use crate::train::{Ending, Recorder, TrainConfig, device, train};
 /// Train the run in `dir` on `devices`, one a rank, with `threads` threads in all. Returns at once when the run is
 /// finished. SIGTERM and SIGINT make it take a checkpoint and stop.
 pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<Ending> {
+    let spec = RunSpec::read(dir)?;
+    // A device that this build lacks is the caller's mistake and no failure of the run: nothing is recorded.
+    for name in devices {
+        device::open(name)?;
+    }
     let lock = WorkerLock::acquire(dir).with_context(|| dir.lock().display().to_string())?;
     let Some(_lock) = lock else {
         bail!(
@@ -27,7 +32,6 @@ pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<E
     if let Some(outcome) = standing_outcome(dir)? {
         return Ok(Ending::Finished(outcome));
     }
-    let spec = RunSpec::read(dir)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use siglab::record::checkpoint::{self, Manifest};
-use siglab::record::{Event, Outcome, RunDir, read_events};
+use siglab::record::{Event, Outcome, RunDir, RunId, read_events};
 use siglab::spec::RunSpec;
 use siglab::train::TrainConfig;
+use siglab::train::model::TowerInit;
 
 /// A run of about a second, with a checkpoint after every step.
 fn small() -> TrainConfig {
@@ -37,11 +38,7 @@ fn make(root: &Path, config: TrainConfig) -> RunDir {
 
 fn command(dir: &RunDir, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_siglab"));
-    command
-        .arg("worker")
-        .arg(dir.path())
-        .args(["--threads", "1"])
-        .args(args);
+    command.arg("worker").arg(dir.path()).args(args);
     command
 }
 
@@ -49,8 +46,8 @@ fn work(dir: &RunDir, args: &[&str]) -> Output {
     command(dir, args).output().unwrap()
 }
 
-fn spawn(dir: &RunDir) -> Child {
-    command(dir, &[])
+fn spawn(dir: &RunDir, threads: usize) -> Child {
+    command(dir, &["--threads", &threads.to_string()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -79,16 +76,16 @@ fn outcomes(dir: &RunDir) -> Vec<Outcome> {
 fn killed_at_any_moment_it_ends_with_the_same_bits() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (calm, killed) = (make(one.path(), small()), make(two.path(), small()));
-    assert!(work(&calm, &[]).status.success());
+    assert!(work(&calm, &["--threads", "1"]).status.success());
 
-    // Each attempt is killed some steps further on than the last got, in the middle of whatever it is doing.
+    // Attempts have one thread and two in turn, and each is killed some steps further on than the last got, in the middle of whatever it is doing.
     let mut kills = 0;
     while outcomes(&killed).is_empty() {
         let before = checkpoint::latest(&killed)
             .unwrap()
             .0
             .map_or(0, |c| c.manifest.step);
-        let mut child = spawn(&killed);
+        let mut child = spawn(&killed, 1 + kills % 2);
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let step = checkpoint::latest(&killed)
@@ -130,9 +127,9 @@ fn a_finished_run_is_left_alone() {
 fn two_workers_never_share_a_run() {
     let tmp = tempfile::tempdir().unwrap();
     let mut config = small();
-    config.train.examples = 1 << 40;
+    config.train.examples = 1_000_000_000_000;
     let dir = make(tmp.path(), config);
-    let mut first = spawn(&dir);
+    let mut first = spawn(&dir, 1);
     while read_events(&dir).unwrap().is_empty() {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -144,18 +141,32 @@ fn two_workers_never_share_a_run() {
 }
 
 #[test]
-fn what_it_cannot_do_is_an_outcome_with_a_reason() {
+fn a_device_that_is_not_there_is_no_failure_of_the_run() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = make(tmp.path(), small());
     let output = work(&dir, &["--device", "cuda:0"]);
+    assert!(!output.status.success());
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        message.contains("cuda:0") && message.contains("`cpu`"),
+        "{message}"
+    );
+    assert!(read_events(&dir).unwrap().is_empty(), "nothing is recorded");
+}
+
+#[test]
+fn what_it_cannot_do_is_an_outcome_with_a_reason() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut config = small();
+    let missing: RunId = "0123456789".parse().unwrap();
+    config.model.image.init = TowerInit::From(missing);
+    let dir = make(tmp.path(), config);
+    let output = work(&dir, &[]);
     assert_eq!(output.status.code(), Some(1));
     let [Outcome::Failed { reason }] = &outcomes(&dir)[..] else {
         panic!("expected one failure")
     };
-    assert!(
-        reason.contains("cuda:0") && reason.contains("`cpu`"),
-        "{reason}"
-    );
+    assert!(reason.contains("0123456789"), "{reason}");
     assert!(String::from_utf8_lossy(&output.stderr).contains(reason.as_str()));
 }
 

@@ -23,8 +23,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let threads = args
         .threads
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    match crate::worker::run(&RunDir::new(args.dir), &args.devices, threads)? {
-        Ending::Finished(Outcome::Failed { .. }) => Ok(FAILED),
+    let dir = RunDir::new(args.dir);
+    match crate::worker::run(&dir, &args.devices, threads)? {
+        Ending::Finished(Outcome::Failed { reason }) => {
+            eprintln!("the run has failed: {reason}; `siglab retry` lets it go again");
+            Ok(FAILED)
+        }
         Ending::Finished(_) | Ending::Stopped => Ok(DONE),
     }
 }

@@ -66,7 +66,7 @@ impl Checkpoint {
     }
 }
 
-/// Commit `files` as the checkpoint of `step` and drop all but the newest two. Returns its name in `checkpoints/`.
+/// Commit `files` as the checkpoint of `step` and drop all but it and the one before. Returns its name in `checkpoints/`.
 pub fn save(
     dir: &RunDir,
     step: u64,
@@ -106,7 +106,9 @@ pub fn save(
     sync_dir(&temporary)?;
     fs::rename(&temporary, &path)?;
     sync_dir(&root)?;
-    for (_, old) in steps(dir)?.into_iter().rev().skip(KEPT) {
+    // Later steps are of an attempt that this one has made void.
+    let (standing, void): (Vec<_>, Vec<_>) = steps(dir)?.into_iter().partition(|(s, _)| *s <= step);
+    for (_, old) in standing.into_iter().rev().skip(KEPT).chain(void) {
         fs::remove_dir_all(old)?;
     }
     Ok(name)
@@ -197,6 +199,16 @@ mod tests {
         let (checkpoint, damaged) = latest(&dir).unwrap();
         assert_eq!(checkpoint.unwrap().manifest.step, 20);
         assert_eq!(damaged.len(), 1);
+    }
+
+    #[test]
+    fn steps_of_a_void_attempt_do_not_outlive_the_next_save() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        for step in [90, 99, 20] {
+            save(&dir, step, step * 8, &[("model", vec![step as u8])]).unwrap();
+        }
+        assert_eq!(steps_of(&dir), [20]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! until somebody has thought about it; a reader older than the line counts it as unknown and goes on.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,8 @@ pub enum Event {
         total_steps: u64,
         total_examples: u64,
     },
-    /// This attempt goes on from a checkpoint: rows of earlier attempts after `step` are void.
+    /// This attempt goes on from a checkpoint, or at step 0 from nothing: what earlier attempts said of later steps
+    /// is void. Every attempt that gets to training says so before anything else of it.
     Resumed {
         step: u64,
         examples: u64,
@@ -74,6 +76,51 @@ pub enum Outcome {
     Failed {
         reason: String,
     },
+}
+
+/// One sentence for the worker's log.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started {
+                siglab,
+                host,
+                pid,
+                devices,
+                threads,
+                total_steps,
+                ..
+            } => {
+                let devices = devices.join(", ");
+                write!(
+                    f,
+                    "started: siglab {siglab} on {host}, process {pid}, {devices}, threads {threads}, steps {total_steps}"
+                )
+            }
+            Self::Resumed { step: 0, .. } => f.write_str("from the start"),
+            Self::Resumed { step, examples } => {
+                write!(f, "goes on from step {step}, {examples} examples")
+            }
+            Self::Evaluated {
+                step,
+                examples,
+                metrics,
+            } => {
+                write!(f, "step {step}, {examples} examples:")?;
+                metrics
+                    .iter()
+                    .try_for_each(|(name, value)| write!(f, " {name} {value:.4}"))
+            }
+            Self::Saved { name, .. } => write!(f, "saved {name}"),
+            Self::Warned { step, message } => write!(f, "warning at step {step}: {message}"),
+            Self::Stopped { step, .. } => write!(f, "stopped on request at step {step}"),
+            Self::Finished { step, outcome, .. } => match outcome {
+                Outcome::Completed => write!(f, "completed at step {step}"),
+                Outcome::Diverged { reason } => write!(f, "diverged at step {step}: {reason}"),
+                Outcome::Failed { reason } => write!(f, "failed: {reason}"),
+            },
+        }
+    }
 }
 
 /// One line of `metrics.jsonl`, flat on disk so that polars, jq and pandas read it as it is. Values are finite;

@@ -1,5 +1,5 @@
-//! One run's two logs folded into its [`Run`]. An attempt that goes on from a checkpoint makes the rows of earlier
-//! attempts after that step void; one that starts from nothing makes all of them void. Lines that this version
+//! One run's two logs folded into its [`Run`]. An attempt says which step it goes on from, 0 when it starts from
+//! nothing, and so makes void what earlier attempts said of later steps. Lines that this version
 //! cannot read are counted and passed over.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,6 @@ pub(super) struct Fold {
     metrics: Tail,
     /// The step that each attempt went on from; what earlier attempts said of later steps is void.
     starts: BTreeMap<u32, u64>,
-    /// An attempt that has started and not yet shown whether it goes on from a checkpoint.
-    opening: Option<u32>,
     ending: Option<Ending>,
 }
 
@@ -32,7 +30,6 @@ impl Fold {
             events: Tail::new(dir.events()),
             metrics: Tail::new(dir.metrics()),
             starts: BTreeMap::new(),
-            opening: None,
             ending: None,
         }
     }
@@ -67,7 +64,7 @@ impl Fold {
         let mut first_new = None;
         for text in &rows.lines {
             match serde_json::from_str::<Row>(text) {
-                Ok(row) => self.row(run, row, &mut first_new, changes),
+                Ok(row) => self.row(run, row, &mut first_new),
                 Err(_) => run.damaged += 1,
             }
         }
@@ -89,22 +86,14 @@ impl Fold {
 
     fn event(&mut self, run: &mut Run, line: Line, changes: &mut Vec<Change>) {
         let Line { attempt, event, .. } = line;
-        if let Event::Started { .. } = event {
-            run.attempt = run.attempt.max(attempt);
-            self.opening = Some(attempt);
-            self.ending = None;
-            return;
-        }
-        let start = if let Event::Resumed { step, .. } = event {
-            step
-        } else {
-            0
-        };
-        self.open(run, attempt, start, changes);
         let step_reached = match event {
-            // `open` has returned above for the one, and has rewound the run for the other.
-            Event::Started { .. } => return,
-            Event::Resumed { examples, .. } => {
+            Event::Started { .. } => {
+                run.attempt = run.attempt.max(attempt);
+                self.ending = None;
+                return;
+            }
+            Event::Resumed { step, examples } => {
+                self.rewind(run, attempt, step, changes);
                 run.examples = examples;
                 return;
             }
@@ -142,14 +131,7 @@ impl Fold {
         run.examples = run.examples.max(step_reached);
     }
 
-    fn row(
-        &mut self,
-        run: &mut Run,
-        row: Row,
-        first_new: &mut Option<usize>,
-        changes: &mut Vec<Change>,
-    ) {
-        self.open(run, row.attempt, 0, changes);
+    fn row(&mut self, run: &mut Run, row: Row, first_new: &mut Option<usize>) {
         let void = self
             .starts
             .range(row.attempt + 1..)
@@ -162,18 +144,13 @@ impl Fold {
         run.rows.push(row);
     }
 
-    /// The first sign of an attempt after its `Started`: it goes on from `start`.
-    fn open(&mut self, run: &mut Run, attempt: u32, start: u64, changes: &mut Vec<Change>) {
-        if self.opening != Some(attempt) {
-            return;
-        }
-        self.opening = None;
+    /// An attempt goes on from `start`: what earlier ones said of later steps is void.
+    fn rewind(&mut self, run: &mut Run, attempt: u32, start: u64, changes: &mut Vec<Change>) {
         self.starts.insert(attempt, start);
         let before = (run.rows.len(), run.evaluations.len());
         run.rows.retain(|row| row.step <= start);
         run.evaluations
             .retain(|evaluation| evaluation.step <= start);
-        run.examples = run.rows.last().map_or(0, |row| row.examples);
         if (run.rows.len(), run.evaluations.len()) != before {
             changes.push(Change::Rewound);
         }

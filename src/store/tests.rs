@@ -141,8 +141,25 @@ fn an_attempt_from_nothing_voids_everything() {
     fixture.started(1);
     fixture.rows(1, 1..=5);
     fixture.started(2);
+    fixture.event(2, r#"{"kind":"resumed","step":0,"examples":0}"#);
     fixture.rows(2, 1..=2);
     assert_eq!(fixture.standing(&fixture.store()), [(2, 1), (2, 2)]);
+}
+
+#[test]
+fn an_attempt_that_fails_before_it_trains_voids_nothing() {
+    let fixture = Fixture::new();
+    fixture.started(1);
+    fixture.rows(1, 1..=5);
+    fixture.started(2);
+    fixture.event(2, r#"{"kind":"warned","step":0,"message":"disk"}"#);
+    fixture.event(
+        2,
+        r#"{"kind":"finished","step":0,"examples":0,"outcome":{"kind":"failed","reason":"disk"}}"#,
+    );
+    let store = fixture.store();
+    assert_eq!(fixture.standing(&store).len(), 5);
+    assert_eq!(store.get(&fixture.id).unwrap().examples, 50);
 }
 
 #[test]

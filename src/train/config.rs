@@ -62,6 +62,9 @@ impl LoopConfig {
     }
 }
 
+/// A budget that no counter overflows on.
+const MOST_EXAMPLES: u64 = 1_000_000_000_000;
+
 /// A setting that the types allow and the trainer cannot use.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{key}: {problem}")]
@@ -82,9 +85,11 @@ impl TrainConfig {
             log_every,
             save_seconds,
         } = self.train;
-        check("train.examples", examples > 0, || {
-            "must be at least 1".into()
-        })?;
+        check(
+            "train.examples",
+            (1..=MOST_EXAMPLES).contains(&examples),
+            || format!("{examples} is not between 1 and {MOST_EXAMPLES}"),
+        )?;
         check(
             "train.batch_size",
             (1..=1 << 24).contains(&batch_size),

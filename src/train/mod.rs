@@ -152,8 +152,8 @@ fn run_rank(
         }
         if diverged {
             let reason = format!(
-                "the loss was {} and the gradient norm {}",
-                update.loss, update.norms.gradient
+                "the loss was {}, the gradient norm {} and the update norm {}",
+                update.loss, update.norms.gradient, update.norms.update
             );
             let outcome = Outcome::Diverged { reason };
             if let Some(recorder) = &mut recorder {

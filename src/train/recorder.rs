@@ -2,6 +2,7 @@
 //! one. Nothing is read back here but the checkpoint to go on from.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Instant;
 
 use crate::record::checkpoint::{self, Checkpoint};
@@ -34,26 +35,32 @@ impl Recorder {
         })
     }
 
-    /// The checkpoint to go on from, if there is one; damaged ones are warned of. Tells the log that rows after it
-    /// are void.
+    /// The checkpoint to go on from, if there is one; damaged ones are warned of. Tells the log what is void.
     pub fn resume(&mut self) -> anyhow::Result<Option<Checkpoint>> {
         let (checkpoint, damaged) = checkpoint::latest(&self.dir)?;
+        let (step, examples) = checkpoint
+            .as_ref()
+            .map_or((0, 0), |c| (c.manifest.step, c.manifest.examples));
+        self.tell(Event::Resumed { step, examples })?;
         for message in damaged {
-            self.warn(0, message)?;
+            self.warn(step, message)?;
         }
-        if let Some(Checkpoint { manifest, .. }) = &checkpoint {
-            self.events.append(Event::Resumed {
-                step: manifest.step,
-                examples: manifest.examples,
-            })?;
-            self.last_row.1 = manifest.examples;
-        }
+        self.last_row.1 = examples;
         self.last_row.0 = Instant::now();
         Ok(checkpoint)
     }
 
+    /// Put an event on record, and in a line into the worker's log.
+    fn tell(&mut self, event: Event) -> anyhow::Result<()> {
+        let line = event.to_string();
+        self.events.append(event)?;
+        // Nobody reads the standard output of a worker that is tried by hand and piped away: no reason to stop.
+        let _ = writeln!(std::io::stdout(), "{line}");
+        Ok(())
+    }
+
     pub fn started(&mut self, event: Event) -> anyhow::Result<()> {
-        Ok(self.events.append(event)?)
+        self.tell(event)
     }
 
     pub fn row(&mut self, step: u64, examples: u64, update: &Update) -> anyhow::Result<()> {
@@ -115,7 +122,7 @@ impl Recorder {
         examples: u64,
         metrics: BTreeMap<String, f64>,
     ) -> anyhow::Result<()> {
-        self.events.append(Event::Evaluated {
+        self.tell(Event::Evaluated {
             step,
             examples,
             metrics,
@@ -126,7 +133,7 @@ impl Recorder {
     }
 
     pub fn warn(&mut self, step: u64, message: String) -> anyhow::Result<()> {
-        Ok(self.events.append(Event::Warned { step, message })?)
+        self.tell(Event::Warned { step, message })
     }
 
     /// Whether `seconds` have gone by since the last checkpoint.
@@ -138,7 +145,7 @@ impl Recorder {
     pub fn save(&mut self, step: u64, examples: u64, state: &State) -> anyhow::Result<()> {
         self.metrics.sync()?;
         let name = checkpoint::save(&self.dir, step, examples, &snapshot::files(state)?)?;
-        self.events.append(Event::Saved {
+        self.tell(Event::Saved {
             step,
             examples,
             name,
@@ -148,15 +155,15 @@ impl Recorder {
     }
 
     pub fn stopped(&mut self, step: u64, examples: u64) -> anyhow::Result<()> {
-        Ok(self.events.append(Event::Stopped { step, examples })?)
+        self.tell(Event::Stopped { step, examples })
     }
 
     pub fn finished(&mut self, step: u64, examples: u64, outcome: Outcome) -> anyhow::Result<()> {
         self.metrics.sync()?;
-        Ok(self.events.append(Event::Finished {
+        self.tell(Event::Finished {
             step,
             examples,
             outcome,
-        })?)
+        })
     }
 }

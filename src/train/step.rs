@@ -43,9 +43,12 @@ pub struct Update {
 }
 
 impl Update {
-    /// False when the loss or a gradient overflowed or is undefined; the parameters have then not moved.
+    /// False when the loss, the gradient or the change of the parameters overflowed or is undefined.
     pub fn is_finite(&self) -> bool {
-        self.loss.is_finite() && self.norms.gradient.is_finite()
+        let Norms { gradient, update } = self.norms;
+        [self.loss, gradient, update]
+            .into_iter()
+            .all(f64::is_finite)
     }
 }
 

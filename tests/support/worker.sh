@@ -20,6 +20,7 @@ stopped() {
 }
 
 event "{\"kind\":\"started\",\"siglab\":\"0\",\"host\":\"h\",\"pid\":$$,\"devices\":[\"$4\"],\"threads\":1,\"total_steps\":3,\"total_examples\":30}"
+event '{"kind":"resumed","step":0,"examples":0}'
 for step in 1 2 3; do
     echo "{\"attempt\":$attempt,\"step\":$step,\"examples\":${step}0,\"seconds\":$step,\"loss\":0.5}" >>"$dir/metrics.jsonl"
 done

@@ -75,12 +75,11 @@ fn score(
         let rows: Vec<f32> = host(scores(pixels(&batch, source.image_size(), device)));
         for (row, &label) in rows.chunks_exact(held_out.len()).zip(&batch.labels) {
             let label = label as usize;
-            // The rank of the right class: ties count against it, so that constant scores hit nothing.
-            let better = row
-                .iter()
-                .enumerate()
-                .filter(|&(class, score)| class != label && *score >= row[label])
-                .count();
+            // The rank of the right class. Ties count against it, and so does a score that is no number: a model
+            // that says the same of everything, or nothing, hits nothing.
+            let beaten = |score: f32| score < row[label];
+            let others = row.iter().enumerate().filter(|(class, _)| *class != label);
+            let better = others.filter(|(_, score)| !beaten(**score)).count();
             hits.add(better, held_out[label]);
         }
     }
@@ -163,6 +162,26 @@ mod tests {
         assert_eq!(metrics["zeroshot/top5"], 0.75);
         assert_eq!(metrics["zeroshot/top1_held_out"], 1.0);
         assert!((metrics["zeroshot/top1_seen"] - 1.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_hit_nothing() {
+        let config = EvalConfig {
+            every: 0,
+            images: 60,
+        };
+        let source = Source::new(&crate::train::data::DataConfig::default(), 16);
+        for score_of_all in [f32::NAN, 1.0] {
+            let device = Device::flex();
+            let hits = score(&config, &source, &device, |pixels| {
+                Tensor::full(
+                    [pixels.dims()[0], source.class_count()],
+                    score_of_all,
+                    &device,
+                )
+            });
+            assert_eq!(hits.metrics("zeroshot")["zeroshot/top1"], 0.0);
+        }
     }
 
     #[test]

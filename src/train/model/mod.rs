@@ -65,44 +65,49 @@ impl ModelConfig {
             image,
             text,
         } = self;
-        let divides =
-            |width: usize, heads: usize| width > 0 && heads > 0 && width.is_multiple_of(heads);
-        let side = data.image_size();
-        check("model.embed_dim", (1..=1 << 16).contains(embed_dim), || {
-            format!("{embed_dim} is not between 1 and 65536")
-        })?;
-        check(
-            "model.image.heads",
-            divides(image.width, image.heads),
-            || {
+        let within = |key, value: usize, most: usize| {
+            check(key, (1..=most).contains(&value), || {
+                format!("{value} is not between 1 and {most}")
+            })
+        };
+        let divides = |key, width: usize, heads: usize| {
+            let fits = heads > 0 && width.is_multiple_of(heads);
+            check(key, fits, || {
+                format!("width {width} does not divide among {heads} heads")
+            })
+        };
+        within("model.embed_dim", *embed_dim, MOST_WIDTH)?;
+        within("model.image.width", image.width, MOST_WIDTH)?;
+        within("model.text.width", text.width, MOST_WIDTH)?;
+        divides("model.image.heads", image.width, image.heads)?;
+        divides("model.text.heads", text.width, text.heads)?;
+        within("model.image.mlp_ratio", image.mlp_ratio, 64)?;
+        within("model.text.mlp_ratio", text.mlp_ratio, 64)?;
+        for (key, width, depth, ratio) in [
+            (
+                "model.image.depth",
+                image.width,
+                image.depth,
+                image.mlp_ratio,
+            ),
+            ("model.text.depth", text.width, text.depth, text.mlp_ratio),
+        ] {
+            // Four matrices of attention and two of the MLP: nearly all that a block is.
+            let parameters = (width * width * (4 + 2 * ratio)).saturating_mul(depth);
+            check(key, parameters <= MOST_PARAMETERS, || {
                 format!(
-                    "width {} does not divide among {} heads",
-                    image.width, image.heads
+                    "{depth} blocks of width {width} are {parameters} parameters, more than {MOST_PARAMETERS}"
                 )
-            },
-        )?;
-        check("model.text.heads", divides(text.width, text.heads), || {
+            })?;
+        }
+        let side = data.image_size();
+        let tiles = image.patch > 0 && side.is_multiple_of(image.patch);
+        check("model.image.patch", tiles, || {
             format!(
-                "width {} does not divide among {} heads",
-                text.width, text.heads
+                "patches of {} do not tile images of {side} pixels",
+                image.patch
             )
         })?;
-        check("model.image.mlp_ratio", image.mlp_ratio > 0, || {
-            "must be at least 1".into()
-        })?;
-        check("model.text.mlp_ratio", text.mlp_ratio > 0, || {
-            "must be at least 1".into()
-        })?;
-        check(
-            "model.image.patch",
-            image.patch > 0 && side.is_multiple_of(image.patch),
-            || {
-                format!(
-                    "patches of {} do not tile images of {side} pixels",
-                    image.patch
-                )
-            },
-        )?;
         check(
             "model.text.context",
             (2..=4096).contains(&text.context),
@@ -110,6 +115,10 @@ impl ModelConfig {
         )
     }
 }
+
+/// Limits that no tower of the field comes near, so that a slip of the keyboard is refused and not tried.
+const MOST_WIDTH: usize = 1 << 16;
+const MOST_PARAMETERS: usize = 20_000_000_000;
 
 #[derive(Module, Debug)]
 pub struct Model {
