@@ -4,11 +4,10 @@
 
 mod classify;
 pub mod parity;
+mod ring;
 mod sigmoid;
 mod softmax;
 pub mod tile;
-
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -120,11 +119,11 @@ pub struct LossOutput<T> {
     pub negative: Extent,
 }
 
-impl<T: Real> LossOutput<T> {
-    fn zeros(len: usize) -> Self {
+impl<T> Default for LossOutput<T> {
+    fn default() -> Self {
         Self {
             loss: 0.0,
-            d_image: vec![T::zero(); len],
+            d_image: Vec::new(),
             d_text: Vec::new(),
             d_log_t: 0.0,
             d_bias: 0.0,
@@ -150,16 +149,6 @@ pub fn contrastive<T: Real>(
         LossConfig::Softmax(_) => softmax(mesh, pairs, log_t),
         LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
     }
-}
-
-/// The tiles of an m × n matrix, row blocks outside.
-fn tiles(m: usize, n: usize, side: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let blocks = move |length: usize| {
-        (0..length)
-            .step_by(side)
-            .map(move |start| start..(start + side).min(length))
-    };
-    blocks(m).flat_map(move |rows| blocks(n).map(move |columns| (rows.clone(), columns)))
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tile::{
-    Extent, Real, Rows, add_product, add_transposed_product, similarities, softplus_and_sigmoid,
-};
-use super::{LossOutput, Pairs, tiles};
+use super::ring::{Chunk, trip};
+use super::tile::{Extent, Real, Rows, softplus_and_sigmoid};
+use super::{LossOutput, Pairs};
 use crate::train::mesh::{Mesh, RankLost};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,12 +67,6 @@ pub enum BiasMode {
     None,
 }
 
-struct Travelling<T> {
-    owner: usize,
-    text: Vec<T>,
-    d_text: Vec<T>,
-}
-
 /// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
 pub fn sigmoid<T: Real>(
     mesh: &Mesh,
@@ -81,56 +74,30 @@ pub fn sigmoid<T: Real>(
     log_t: f64,
     bias: f64,
 ) -> Result<LossOutput<T>, RankLost> {
-    let Pairs {
-        image,
-        text,
-        dim,
-        batch,
-        tile,
-    } = pairs;
-    let image = Rows::new(image, dim);
+    let image = Rows::new(pairs.image, pairs.dim);
     let logits = Logits {
         scale: T::of(log_t.exp()),
         bias: T::of(bias),
-        batch: T::of(batch as f64),
+        batch: T::of(pairs.batch as f64),
     };
-    let mut out = LossOutput::zeros(image.data.len());
-    let mut scratch = vec![T::zero(); tile.min(image.count().max(1)) * tile.min(batch)];
-    let d_text = vec![T::zero(); text.len()];
-    let mut travelling = Travelling {
-        owner: mesh.rank(),
-        text,
-        d_text,
-    };
-    for _ in 0..mesh.size() {
-        let own = travelling.owner == mesh.rank();
-        let text = Rows::new(&travelling.text, dim);
-        for (rows, columns) in tiles(image.count(), text.count(), tile) {
-            let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
-            let square = &mut scratch[..x.count() * y.count()];
-            similarities(x, y, square);
-            // Row r is the pair of column c when they have the same index in the same rank's slice.
-            let partner = |row: usize| {
-                own.then(|| (rows.start + row).checked_sub(columns.start))
-                    .flatten()
-            };
-            for (row, line) in square.chunks_exact_mut(y.count()).enumerate() {
-                logits.differentiate(line, partner(row), &mut out);
+    let mut out = LossOutput::default();
+    let mut d_image = vec![T::zero(); image.data.len()];
+    let chunk = Chunk::at_home(mesh, pairs.text, pairs.dim, 0.0);
+    let chunk = trip(
+        mesh,
+        image,
+        chunk,
+        pairs.tile,
+        Some(&mut d_image),
+        |square| {
+            for row in 0..square.rows.len() {
+                let (width, partner) = (square.width(), square.partner(row));
+                let line = &mut square.values[row * width..][..width];
+                logits.differentiate(line, partner, &mut out);
             }
-            add_product(
-                square,
-                y,
-                &mut out.d_image[rows.start * dim..rows.end * dim],
-            );
-            add_transposed_product(
-                square,
-                x,
-                &mut travelling.d_text[columns.start * dim..columns.end * dim],
-            );
-        }
-        travelling = mesh.shift(travelling)?;
-    }
-    out.d_text = travelling.d_text;
+        },
+    )?;
+    (out.d_image, out.d_text) = (d_image, chunk.d_text);
     Ok(out)
 }
 

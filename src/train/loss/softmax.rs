@@ -9,11 +9,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tile::{
-    Real, Rows, add_product, add_transposed_product, log_add_exp, similarities,
-    softplus_and_sigmoid,
-};
-use super::{LossOutput, Pairs, tiles};
+use super::ring::{Chunk, trip};
+use super::tile::{Real, Rows, log_add_exp, softplus_and_sigmoid};
+use super::{LossOutput, Pairs};
 use crate::train::mesh::{Mesh, RankLost};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,14 +38,6 @@ impl Default for LogT {
     }
 }
 
-struct Travelling<T> {
-    owner: usize,
-    text: Vec<T>,
-    d_text: Vec<T>,
-    /// First trip: the log-sum-exp of each text's negatives met so far. Second trip: C_j.
-    lse: Vec<f64>,
-}
-
 /// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
 ///
 /// Log-sum-exps are kept in f64, those of the negatives apart from the pair's own logit l_ii: then
@@ -57,119 +47,78 @@ pub fn softmax<T: Real>(
     pairs: Pairs<T>,
     log_t: f64,
 ) -> Result<LossOutput<T>, RankLost> {
-    let Pairs {
-        image,
-        text,
-        dim,
-        batch,
-        tile,
-    } = pairs;
-    let image = Rows::new(image, dim);
-    let scale = log_t.exp();
-    let count = image.count();
-    let mut out = LossOutput::zeros(image.data.len());
-    let mut scratch = vec![T::zero(); tile.min(count.max(1)) * tile.min(batch)];
+    let image = Rows::new(pairs.image, pairs.dim);
+    let (scale, count) = (log_t.exp(), image.count());
+    let mut out = LossOutput::default();
     let mut row_lse = vec![f64::NEG_INFINITY; count];
     let mut own_logit = vec![0.0; count];
-    let d_text = vec![T::zero(); text.len()];
-    let mut travelling = Travelling {
-        owner: mesh.rank(),
-        text,
-        d_text,
-        lse: vec![f64::NEG_INFINITY; count],
-    };
 
-    for _ in 0..mesh.size() {
-        let own = travelling.owner == mesh.rank();
-        let text = Rows::new(&travelling.text, dim);
-        for (rows, columns) in tiles(count, text.count(), tile) {
-            let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
-            let square = &mut scratch[..x.count() * y.count()];
-            similarities(x, y, square);
-            let is_pair =
-                |row: usize, column: usize| own && rows.start + row == columns.start + column;
-            for (row, line) in square.chunks_exact(y.count()).enumerate() {
-                for (column, s) in line.iter().enumerate() {
-                    let logit = scale * s.wide();
-                    if is_pair(row, column) {
-                        own_logit[rows.start + row] = logit;
-                        out.positive.add(logit);
-                    } else {
-                        out.negative.add(logit);
-                    }
+    let chunk = Chunk::at_home(mesh, pairs.text, pairs.dim, f64::NEG_INFINITY);
+    let mut chunk = trip(mesh, image, chunk, pairs.tile, None, |square| {
+        let width = square.width();
+        for (row, line) in square.values.chunks_exact(width).enumerate() {
+            let (index, partner) = (square.rows.start + row, square.partner(row));
+            for (column, s) in line.iter().enumerate() {
+                let logit = scale * s.wide();
+                if partner == Some(column) {
+                    own_logit[index] = logit;
+                    out.positive.add(logit);
+                } else {
+                    out.negative.add(logit);
                 }
-                let negatives = line
-                    .iter()
-                    .enumerate()
-                    .filter(|(column, _)| !is_pair(row, *column));
-                merge(
-                    &mut row_lse[rows.start + row],
-                    scale,
-                    negatives.map(|(_, s)| *s),
-                );
             }
-            for (column, lse) in travelling.lse[columns.clone()].iter_mut().enumerate() {
-                let line = square[column..].iter().step_by(y.count()).enumerate();
-                merge(
-                    lse,
-                    scale,
-                    line.filter(|(row, _)| !is_pair(*row, column))
-                        .map(|(_, s)| *s),
-                );
-            }
+            let others = line.iter().enumerate();
+            let others = others.filter(|(column, _)| partner != Some(*column));
+            merge(&mut row_lse[index], scale, others.map(|(_, s)| *s));
         }
-        travelling = mesh.shift(travelling)?;
-    }
+        for column in 0..width {
+            let others = square.values[column..].iter().step_by(width).enumerate();
+            let others = others.filter(|(row, _)| square.partner(*row) != Some(column));
+            let mut lse = square.lse[column];
+            merge(&mut lse, scale, others.map(|(_, s)| *s));
+            square.lse[column] = lse;
+        }
+    })?;
 
     // The chunk is at home: the pair's own logit completes both log-sum-exps, and gives the loss.
-    let total = 2.0 * batch as f64;
-    let own_gradient: Vec<f64> = (0..count)
-        .map(|i| {
-            let ((row_loss, row_rest), (column_loss, column_rest)) = (
-                softplus_and_sigmoid(row_lse[i] - own_logit[i]),
-                softplus_and_sigmoid(travelling.lse[i] - own_logit[i]),
-            );
-            out.loss += (row_loss + column_loss) / total;
-            row_lse[i] = log_add_exp(row_lse[i], own_logit[i]);
-            travelling.lse[i] = log_add_exp(travelling.lse[i], own_logit[i]);
-            -(row_rest + column_rest)
-        })
-        .collect();
+    let total = 2.0 * pairs.batch as f64;
+    let mut own_gradient = vec![0.0; count];
+    for i in 0..count {
+        for lse in [&mut row_lse[i], &mut chunk.lse[i]] {
+            let (loss, rest) = softplus_and_sigmoid(*lse - own_logit[i]);
+            out.loss += loss / total;
+            own_gradient[i] -= rest;
+            *lse = log_add_exp(*lse, own_logit[i]);
+        }
+    }
 
-    for _ in 0..mesh.size() {
-        let own = travelling.owner == mesh.rank();
-        let text = Rows::new(&travelling.text, dim);
-        for (rows, columns) in tiles(count, text.count(), tile) {
-            let (x, y) = (image.range(rows.clone()), text.range(columns.clone()));
-            let square = &mut scratch[..x.count() * y.count()];
-            similarities(x, y, square);
-            for (row, line) in rows.clone().zip(square.chunks_exact_mut(y.count())) {
-                for (column, s) in columns.clone().zip(line.iter_mut()) {
+    let mut d_image = vec![T::zero(); image.data.len()];
+    let chunk = trip(
+        mesh,
+        image,
+        chunk,
+        pairs.tile,
+        Some(&mut d_image),
+        |square| {
+            for row in 0..square.rows.len() {
+                let (width, partner) = (square.width(), square.partner(row));
+                let index = square.rows.start + row;
+                let line = &mut square.values[row * width..][..width];
+                for (column, (s, column_lse)) in line.iter_mut().zip(&*square.lse).enumerate() {
                     let logit = scale * s.wide();
-                    let g = if own && row == column {
-                        own_gradient[row]
+                    let share = |lse: f64| T::of(logit - lse).exp().wide();
+                    let g = if partner == Some(column) {
+                        own_gradient[index]
                     } else {
-                        let share = |lse: f64| T::of(logit - lse).exp();
-                        (share(row_lse[row]) + share(travelling.lse[column])).wide()
+                        share(row_lse[index]) + share(*column_lse)
                     };
                     out.d_log_t += g * logit / total;
                     *s = T::of(g * scale / total);
                 }
             }
-            add_product(
-                square,
-                y,
-                &mut out.d_image[rows.start * dim..rows.end * dim],
-            );
-            add_transposed_product(
-                square,
-                x,
-                &mut travelling.d_text[columns.start * dim..columns.end * dim],
-            );
-        }
-        travelling = mesh.shift(travelling)?;
-    }
-    out.d_text = travelling.d_text;
+        },
+    )?;
+    (out.d_image, out.d_text) = (d_image, chunk.d_text);
     Ok(out)
 }
 
