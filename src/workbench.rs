@@ -2,6 +2,7 @@
 //! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
 
 pub mod background;
+mod prospect;
 
 use std::fs;
 use std::io;
@@ -21,6 +22,7 @@ use crate::util::{printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local};
 pub use crate::sched::{Notice, Scheduler, Standing, View, standing};
+pub use prospect::{prospect, require_sources};
 
 /// A run that the user named and the workspace cannot give.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,10 @@ pub enum FindError {
     Unknown { prefix: String, workspace: String },
     #[error("`{prefix}` may be {matches}: give more of the id")]
     Ambiguous { prefix: String, matches: String },
+    #[error(
+        "no run {id} to start from in {workspace}; name a `[runs.NAME]`, or a run that `siglab ls` lists"
+    )]
+    Source { id: RunId, workspace: String },
 }
 
 /// What one turn of the crank brought.

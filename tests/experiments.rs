@@ -104,7 +104,7 @@ fn bad_files_are_refused_by_name_line_and_key_and_nothing_starts() {
         ),
         (
             "[base]\nmodel.embed_dim = 8\nmodel.embed_dim = 9",
-            &["x.toml:3:7", "duplicate"],
+            &["x.toml:3:7", "`model.embed_dim` is there already"],
         ),
         (
             &trillion,
@@ -265,4 +265,23 @@ fn a_table_of_nothing_is_all_missing() {
     let output = desk.siglab(&["table", "x.toml", "--rows", "optim.lr"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("one of loss.kind, train.batch_size"));
+}
+
+#[test]
+fn a_run_to_start_from_that_is_nowhere_is_refused_before_anything_is_made() {
+    let desk = Desk::new();
+    let file = "[base]\nmodel.image.init.from = \"0123456789\"";
+    let said = desk.refusal("run", file);
+    assert!(said.contains("no run 0123456789 to start from"), "{said}");
+    let plan = text(&desk.siglab(&["plan", "x.toml"]));
+    assert!(plan.starts_with("x.toml\n1 cell: 1 blocked\n"), "{plan}");
+}
+
+#[test]
+fn runs_are_compared_without_a_file() {
+    let desk = Desk::new();
+    let output = desk.siglab(&["plan", "--why", "aa", "bb"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no run begins with `aa`"), "{said}");
 }

@@ -159,7 +159,7 @@ fn a_grid_is_trained_once_and_an_edit_trains_what_is_new() {
 
     fs::write(
         &desk.file,
-        TINY.to_owned() + "\"train.batch_size\" = [16, 32]\n",
+        TINY.replace("train.batch_size = 16\n", "") + "\"train.batch_size\" = [16, 32]\n",
     )
     .unwrap();
     let third = desk.run(&["--json"]);

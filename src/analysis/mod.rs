@@ -2,6 +2,8 @@
 //! nothing and writes no format; that is `export`'s and the faces'.
 
 mod aggregate;
+mod metric;
 mod table;
 
+pub use metric::{UnknownMetric, require_metric};
 pub use table::{Cell, Table, tables};

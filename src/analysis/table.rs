@@ -8,6 +8,7 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::aggregate::{Answer, Place, Summary, summarise};
+use super::metric::final_value;
 use crate::spec::{Axis, Experiment, Grid, Report, RunSpec};
 use crate::store::{Run, RunState};
 
@@ -116,26 +117,15 @@ fn labels(axis: Option<&Axis>, alone: &str) -> Vec<String> {
     axis.map_or_else(|| vec![alone.to_owned()], along)
 }
 
-/// What a run says about `metric`: by its last evaluation, else by its last row. Only a completed run has a say.
+/// What a run says about `metric` in the end. Only a completed run has a say.
 fn answer(run: Option<&Run>, metric: &str) -> Answer {
     let Some(run) = run else {
         return Answer::Missing;
     };
     match run.state {
-        RunState::Completed => {
-            let last = run.evaluations.last().map(|evaluation| evaluation.step);
-            let evaluated = run
-                .evaluations
-                .iter()
-                .rev()
-                .take_while(|e| Some(e.step) == last)
-                .find_map(|e| e.metrics.get(metric));
-            let logged = || run.rows.last().and_then(|row| row.values.get(metric));
-            evaluated
-                .or_else(logged)
-                .filter(|x| x.is_finite())
-                .map_or(Answer::Missing, |x| Answer::Measured(*x))
-        }
+        RunState::Completed => final_value(run, metric)
+            .filter(|x| x.is_finite())
+            .map_or(Answer::Missing, Answer::Measured),
         RunState::Diverged { .. } => Answer::Diverged,
         RunState::Failed { .. } => Answer::Failed,
         RunState::New | RunState::Running | RunState::Stopped | RunState::Interrupted { .. } => {

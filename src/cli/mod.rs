@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::analysis::UnknownMetric;
 use crate::spec::SpecError;
 use crate::workbench::{DeviceError, FindError};
 
@@ -93,8 +94,10 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
 
 /// What an error means to a script: wrong input is 2, everything else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    let wrong_input =
-        error.is::<SpecError>() || error.is::<DeviceError>() || error.is::<FindError>();
+    let wrong_input = error.is::<SpecError>()
+        || error.is::<DeviceError>()
+        || error.is::<FindError>()
+        || error.is::<UnknownMetric>();
     if wrong_input { USAGE } else { FAILED }
 }
 

@@ -1,5 +1,7 @@
 //! `siglab plan FILE`: every cell of a grid and what a `run` would do about it. It starts and writes nothing.
 
+mod why;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,44 +15,53 @@ use crate::record::RunId;
 use crate::spec::{Cell, CellKind, Experiment, Grid, RunSpec, path};
 use crate::store::{RunState, Store};
 use crate::util::printable;
-use crate::workbench::FindError;
+use crate::workbench::{Standing, View, prospect, standing};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The experiment file.
-    pub file: PathBuf,
+    #[arg(required_unless_present = "why")]
+    pub file: Option<PathBuf>,
     /// Set a key of the base settings, over the file's.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_set)]
+    #[arg(long, value_name = "KEY=VALUE", requires = "file", value_parser = super::parse_set)]
     pub set: Vec<(String, String)>,
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Show the settings on which two runs differ, each given by the beginning of its id.
+    /// Show the settings on which two runs differ, each given by the beginning of its id: of the workspace or, with
+    /// a file, of its grid.
     #[arg(long, num_args = 2, value_names = ["RUN", "RUN"], conflicts_with = "json")]
     pub why: Option<Vec<String>>,
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
-    let experiment = Experiment::load(&args.file, &args.set)?;
-    let grid = experiment.expand()?;
     let store = Store::open(workspace)
         .with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    let asked = match &args.file {
+        Some(file) => {
+            let experiment = Experiment::load(file, &args.set)?;
+            let grid = experiment.expand()?;
+            Some((experiment, grid))
+        }
+        None => None,
+    };
+    let of_grid = asked.iter().flat_map(|(_, grid)| grid.runs());
     if let Some([one, other]) = args.why.as_deref().and_then(|ids| ids.first_chunk()) {
         let specs: BTreeMap<&RunId, &RunSpec> = store
             .runs()
             .map(|run| &run.spec)
-            .chain(grid.runs())
+            .chain(of_grid)
             .map(|spec| (&spec.id, spec))
             .collect();
-        print(&why(
-            find(&specs, one, workspace)?,
-            find(&specs, other, workspace)?,
+        print(&why::why(
+            why::find(&specs, one, workspace)?,
+            why::find(&specs, other, workspace)?,
         ))?;
         return Ok(DONE);
     }
-    let plan = Plan::new(&experiment, &grid, |id| {
-        store.get(id).map(|run| run.state.clone())
-    });
+    let view = prospect(&store, of_grid);
+    let (experiment, grid) = asked.context("a plan needs an experiment file")?;
+    let plan = Plan::new(&experiment, &grid, &view);
     let text = if args.json {
         serde_json::to_string_pretty(&plan)? + "\n"
     } else {
@@ -91,13 +102,9 @@ struct Line {
 }
 
 impl Plan {
-    fn new(
-        experiment: &Experiment,
-        grid: &Grid,
-        state_of: impl Fn(&RunId) -> Option<RunState>,
-    ) -> Self {
+    fn new(experiment: &Experiment, grid: &Grid, view: &View) -> Self {
         let prerequisite = |(name, spec): &(String, RunSpec)| {
-            let (state, reason) = standing(state_of(&spec.id));
+            let (state, reason) = outlook(view, &spec.id);
             Line {
                 name: Some(name.clone()),
                 id: Some(spec.id.clone()),
@@ -109,7 +116,7 @@ impl Plan {
         };
         let cell = |cell: &Cell| {
             let (state, reason) = match &cell.kind {
-                CellKind::Run(spec) => standing(state_of(&spec.id)),
+                CellKind::Run(spec) => outlook(view, &spec.id),
                 CellKind::Excluded { by } => (
                     "excluded",
                     Some(format!("by {}", experiment.excludes[*by].label())),
@@ -145,13 +152,13 @@ impl Plan {
             .iter()
             .map(|(state, n)| format!("{n} {state}"))
             .collect();
-        let mut text = format!(
-            "{}: {}\n{} cells: {}\n\n",
-            printable(&self.file),
-            printable(&self.question),
-            self.cells.len(),
-            counts.join(", ")
-        );
+        let mut text = printable(&self.file);
+        if !self.question.is_empty() {
+            text += &format!(": {}", printable(&self.question));
+        }
+        let cells = self.cells.len();
+        let noun = if cells == 1 { "cell" } else { "cells" };
+        text += &format!("\n{cells} {noun}: {}\n\n", counts.join(", "));
         if !self.prerequisites.is_empty() {
             let named = self.prerequisites.iter().map(|line| {
                 vec![
@@ -175,25 +182,43 @@ impl Plan {
             .chain(["seed"])
             .map(str::to_owned)
             .collect();
+        let shared = self.shared_reasons();
+        let reason = |line: &Line| {
+            let reason = line.reason.as_deref().unwrap_or_default();
+            let note = shared.iter().position(|other| *other == reason);
+            note.map_or_else(|| reason.to_owned(), |note| format!("[{}]", note + 1))
+        };
         let row = |line: &Line| {
             let values = keys
                 .iter()
                 .map(|key| line.settings.get(*key).map(path::label).unwrap_or_default());
-            let about = [
-                line.seed.to_string(),
-                line.reason.clone().unwrap_or_default(),
-            ];
+            let about = [line.seed.to_string(), reason(line)];
             [id(line), line.state.to_owned()]
                 .into_iter()
                 .chain(values)
                 .chain(about)
                 .collect()
         };
-        text + &align(
+        text += &align(
             &std::iter::once(head)
                 .chain(self.cells.iter().map(row))
                 .collect::<Vec<_>>(),
-        )
+        );
+        for (note, reason) in (1..).zip(&shared) {
+            text += &format!("\n[{note}] {}\n", printable(reason));
+        }
+        text
+    }
+
+    /// Why cells are invalid, where several share a reason: a mistake in the base is in every cell.
+    fn shared_reasons(&self) -> Vec<&str> {
+        let invalid = self.cells.iter().filter(|line| line.state == INVALID);
+        let mut cells: BTreeMap<&str, usize> = BTreeMap::new();
+        for reason in invalid.filter_map(|line| line.reason.as_deref()) {
+            *cells.entry(reason).or_insert(0) += 1;
+        }
+        cells.retain(|_, n| *n > 1);
+        cells.into_keys().collect()
     }
 }
 
@@ -204,75 +229,27 @@ fn id(line: &Line) -> String {
 }
 
 /// A run's state in the words of a plan, and what there is to say about it.
-fn standing(state: Option<RunState>) -> (&'static str, Option<String>) {
-    match state {
-        None => ("new", None),
-        Some(RunState::Completed) => ("cached", None),
-        Some(state) => {
-            let name = state.name();
-            let reason = match state {
-                RunState::Interrupted { cause } => cause,
-                RunState::Diverged { reason, .. } | RunState::Failed { reason } => Some(reason),
-                _ => None,
-            };
-            (name, reason)
-        }
+fn outlook(view: &View, id: &RunId) -> (&'static str, Option<String>) {
+    if let Some(Standing::Blocked { by }) = standing(view, id) {
+        let what = view
+            .tasks
+            .get(&by)
+            .map_or("is in this workspace no run that can be read", |task| {
+                task.state.name()
+            });
+        return ("blocked", Some(format!("needs {by}, which {what}")));
     }
-}
-
-/// The settings on which two runs differ, a line each.
-fn why(one: &RunSpec, other: &RunSpec) -> String {
-    let flat =
-        |spec: &RunSpec| path::flatten(&serde_json::to_value(&spec.config).unwrap_or_default());
-    let differences = path::diff(&flat(one), &flat(other));
-    let side = |value: Option<Value>| match value {
-        Some(Value::String(word)) => word,
-        // In full: values that differ must look different.
-        Some(value) => value.to_string(),
-        None => "-".into(),
-    };
-    let lines = differences.into_iter().map(|difference| {
-        vec![
-            difference.key,
-            side(difference.left),
-            side(difference.right),
-        ]
-    });
-    align(
-        &std::iter::once(vec![
-            "SETTING".into(),
-            one.id.to_string(),
-            other.id.to_string(),
-        ])
-        .chain(lines)
-        .collect::<Vec<_>>(),
-    )
-}
-
-fn find<'s>(
-    specs: &BTreeMap<&RunId, &'s RunSpec>,
-    prefix: &str,
-    workspace: &Path,
-) -> Result<&'s RunSpec, FindError> {
-    let found: Vec<&RunSpec> = specs
-        .values()
-        .filter(|spec| spec.id.as_str().starts_with(prefix))
-        .copied()
-        .collect();
-    match found.as_slice() {
-        [spec] => Ok(spec),
-        [] => Err(FindError::Unknown {
-            prefix: printable(prefix),
-            workspace: printable(&workspace.display().to_string()),
-        }),
-        several => Err(FindError::Ambiguous {
-            prefix: printable(prefix),
-            matches: several
-                .iter()
-                .map(|spec| spec.id.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
+    let state = view
+        .tasks
+        .get(id)
+        .map_or(&RunState::New, |task| &task.state);
+    match state {
+        RunState::Completed => ("cached", None),
+        RunState::Interrupted { cause } => (state.name(), cause.clone()),
+        RunState::Diverged { reason, .. } | RunState::Failed { reason } => {
+            (state.name(), Some(reason.clone()))
+        }
+        RunState::New | RunState::Running | RunState::Stopped => (state.name(), None),
     }
 }
 
@@ -289,19 +266,64 @@ mod tests {
         when = { "loss.kind" = "softmax", "loss.bias.init" = 0 }
     "#;
 
+    fn nothing_run(grid: &Grid) -> View {
+        let root = tempfile::tempdir().unwrap();
+        prospect(&Store::open(root.path()).unwrap(), grid.runs())
+    }
+
+    #[test]
+    fn cells_that_can_never_start_are_blocked() {
+        let text = r#"
+            [runs.p]
+            loss.kind = "classify"
+            [axes]
+            model.image.init = ["random", { from = "p" }, { from = "0123456789" }]
+        "#;
+        let experiment = Experiment::parse(Path::new("x.toml"), text, &[]).unwrap();
+        let grid = experiment.expand().unwrap();
+        let mut view = nothing_run(&grid);
+        let states = |view: &View| {
+            let plan = Plan::new(&experiment, &grid, view);
+            plan.cells.iter().map(|line| line.state).collect::<Vec<_>>()
+        };
+        assert_eq!(states(&view), ["new", "new", "blocked"]);
+        let source = grid.prerequisites[0].1.id.clone();
+        view.tasks.get_mut(&source).unwrap().state = RunState::Diverged {
+            step: 1,
+            reason: String::new(),
+        };
+        assert_eq!(states(&view), ["new", "blocked", "blocked"]);
+        let text = Plan::new(&experiment, &grid, &view).show(&experiment);
+        assert!(text.starts_with("x.toml\n3 cells: "), "{text}");
+        for part in [
+            format!("needs {source}, which diverged"),
+            "needs 0123456789, which is in".into(),
+        ] {
+            assert!(text.contains(&part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_cells_share_is_told_once() {
+        let text = "[base]\ntrain.ranks = 3\n[axes]\noptim.lr = [1e-3, 3e-4]";
+        let experiment = Experiment::parse(Path::new("x.toml"), text, &[]).unwrap();
+        let grid = experiment.expand().unwrap();
+        let text = Plan::new(&experiment, &grid, &nothing_run(&grid)).show(&experiment);
+        assert_eq!(text.matches("do not divide").count(), 1, "{text}");
+        assert_eq!(text.matches("[1]").count(), 3, "{text}");
+    }
+
     #[test]
     fn each_cell_has_its_state_and_reason() {
         let experiment = Experiment::parse(Path::new("x.toml"), TEXT, &[]).unwrap();
         let grid = experiment.expand().unwrap();
         let runs: Vec<RunId> = grid.runs().iter().map(|spec| spec.id.clone()).collect();
-        let state_of = |id: &RunId| match runs.iter().position(|known| known == id) {
-            Some(0) => Some(RunState::Completed),
-            Some(1) => Some(RunState::Failed {
-                reason: "no memory".into(),
-            }),
-            _ => None,
+        let mut view = nothing_run(&grid);
+        view.tasks.get_mut(&runs[0]).unwrap().state = RunState::Completed;
+        view.tasks.get_mut(&runs[1]).unwrap().state = RunState::Failed {
+            reason: "no memory".into(),
         };
-        let plan = Plan::new(&experiment, &grid, state_of);
+        let plan = Plan::new(&experiment, &grid, &view);
         let states: Vec<&str> = plan.cells.iter().map(|line| line.state).collect();
         assert_eq!(
             states,
@@ -316,18 +338,5 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
-    }
-
-    #[test]
-    fn why_names_what_differs() {
-        let experiment = Experiment::parse(Path::new("x.toml"), TEXT, &[]).unwrap();
-        let grid = experiment.expand().unwrap();
-        let text = why(grid.runs()[0], grid.runs()[1]);
-        let lines: Vec<Vec<&str>> = text
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().collect())
-            .collect();
-        assert_eq!(lines, [["loss.bias.init", "-10.0", "0.0"]]);
     }
 }

@@ -54,6 +54,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let specs: Vec<RunSpec> = grid.runs().into_iter().cloned().collect();
     let names = names(&grid);
     let mut workbench = Workbench::open(workspace)?;
+    workbench::require_sources(workbench.store(), &specs)?;
     let startable = specs
         .iter()
         .filter(|spec| can_start(workbench.store(), spec))

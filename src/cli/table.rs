@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::DONE;
-use crate::analysis::{Table, tables};
+use crate::analysis::{Table, require_metric, tables};
 use crate::export::{Format, write};
-use crate::spec::{Experiment, Grid, Report};
+use crate::spec::{Cell, Experiment, Grid, Report};
 use crate::store::Store;
 
 /// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
@@ -43,6 +43,10 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     grid.require_valid(&experiment)?;
     let store = Store::open(workspace)
         .with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    for report in &reports {
+        let specs = grid.cells.iter().filter_map(Cell::run);
+        require_metric(specs.filter_map(|spec| store.get(&spec.id)), &report.metric)?;
+    }
     print(&collect(&experiment, &grid, &reports, &store)?, args.format)?;
     Ok(DONE)
 }

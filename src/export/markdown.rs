@@ -1,6 +1,6 @@
 //! GitHub's tables.
 
-use super::{corner, decimals, heading, legend, show};
+use super::{Scale, corner, heading, legend, show};
 use crate::analysis::Table;
 use crate::util::printable;
 
@@ -9,7 +9,7 @@ pub fn write(tables: &[Table]) -> String {
 }
 
 fn write_one(table: &Table) -> String {
-    let digits = decimals(table);
+    let scale = Scale::of(&table.metric);
     let line = |words: Vec<String>| format!("| {} |\n", words.join(" | "));
     let mut text = format!("**{}**\n\n", escape(&heading(table)));
     text += &line(
@@ -26,7 +26,7 @@ fn write_one(table: &Table) -> String {
     for (label, cells) in table.rows.iter().zip(&table.cells) {
         text += &line(
             std::iter::once(escape(label))
-                .chain(cells.iter().map(|cell| show(cell, digits)))
+                .chain(cells.iter().map(|cell| show(cell, scale)))
                 .collect(),
         );
     }
@@ -57,10 +57,10 @@ mod tests {
 
         | train.batch_size / loss.kind | sigmoid | softmax |
         | --- | ---: | ---: |
-        | 64 | 0.5234 ± 0.0120 | 0.5000 (1/3, 2 diverged) |
+        | 64 | 52.3 ± 1.2 | 50.0 (1/3, 2 diverged) |
         | =1+2 | missing (0/3) | excluded |
 
-        zeroshot/top1: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
+        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
         ");
     }
 }

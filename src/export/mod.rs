@@ -4,11 +4,13 @@
 mod csv;
 mod json;
 mod markdown;
+mod number;
 mod text;
 
 use std::str::FromStr;
 
 use crate::analysis::{Cell, Table};
+use number::Scale;
 pub use text::align;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,32 +46,17 @@ pub fn write(tables: &[Table], format: Format) -> anyhow::Result<String> {
     }
 }
 
-/// Digits after the point for the numbers of one table: four that count in the largest mean, and no more than four
-/// unless all are tiny.
-fn decimals(table: &Table) -> usize {
-    let means = table.cells.iter().flatten().filter_map(|cell| cell.mean);
-    let largest = means.fold(0.0, |largest: f64, mean| largest.max(mean.abs()));
-    match largest {
-        0.0 => 1,
-        1e-3.. => (3 - largest.log10().floor() as i32).clamp(0, 4) as usize,
-        _ => 8,
-    }
-}
-
-/// A cell for people: `0.5234 ± 0.0120`, `0.5100 (1/3, 2 diverged)`, `missing (0/3)`,
+/// A cell for people: `52.3 ± 1.2`, `51.0 (1/3, 2 diverged)`, `missing (0/3)`,
 /// `none (0/3, 3 failed)`, `excluded`.
-fn show(cell: &Cell, decimals: usize) -> String {
+fn show(cell: &Cell, scale: Scale) -> String {
     if cell.expected == 0 {
         return "excluded".into();
     }
-    let mean = match cell.mean {
-        Some(mean) => format!("{mean:.decimals$}"),
+    let mean = match scale.show(cell) {
+        Some(mean) => mean,
         None if cell.missing > 0 => "missing".into(),
         None => "none".into(),
     };
-    let interval = cell
-        .half_width
-        .map_or_else(String::new, |half| format!(" ± {half:.decimals$}"));
     let lost = [(cell.diverged, "diverged"), (cell.failed, "failed")];
     let lost: String = lost
         .iter()
@@ -81,7 +68,7 @@ fn show(cell: &Cell, decimals: usize) -> String {
     } else {
         String::new()
     };
-    mean + &interval + &partial
+    mean + &partial
 }
 
 /// What the numbers are and over how many seeds.
@@ -103,8 +90,9 @@ fn legend(table: &Table) -> String {
         .flatten()
         .any(|cell| cell.expected > 0 && cell.is_partial());
     format!(
-        "{}: {what}{}",
+        "{}{}: {what}{}",
         table.metric,
+        Scale::of(&table.metric).unit(),
         if partial {
             "; (n/expected) where runs are missing"
         } else {
@@ -170,22 +158,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_follow_the_largest_mean() {
-        let digits = |mean: f64| {
-            let mut table = example();
-            table.cells = vec![vec![Cell {
-                mean: Some(mean),
-                ..Cell::default()
-            }]];
-            decimals(&table)
-        };
-        assert_eq!(
-            [0.0, 2e-5, 0.004, 0.52, -4.2, 12.0, 123_456.0].map(digits),
-            [1, 8, 4, 4, 3, 2, 0]
-        );
-    }
-
-    #[test]
     fn runs_that_ended_without_a_result_are_not_called_missing() {
         let cell = Cell {
             expected: 2,
@@ -193,6 +165,9 @@ mod tests {
             failed: 1,
             ..Cell::default()
         };
-        assert_eq!(show(&cell, 2), "none (0/2, 1 diverged, 1 failed)");
+        assert_eq!(
+            show(&cell, Scale::Plain),
+            "none (0/2, 1 diverged, 1 failed)"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Aligned columns for a terminal. Labels come from files, so nothing in them may drive it.
 
-use super::{corner, decimals, heading, legend, show};
+use super::{Scale, corner, heading, legend, show};
 use crate::analysis::Table;
 use crate::util::printable;
 
@@ -9,13 +9,13 @@ pub fn write(tables: &[Table]) -> String {
 }
 
 fn write_one(table: &Table) -> String {
-    let digits = decimals(table);
+    let scale = Scale::of(&table.metric);
     let head = std::iter::once(corner(table))
         .chain(table.columns.iter().cloned())
         .collect();
     let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| {
         std::iter::once(label.clone())
-            .chain(cells.iter().map(|cell| show(cell, digits)))
+            .chain(cells.iter().map(|cell| show(cell, scale)))
             .collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
@@ -62,11 +62,11 @@ mod tests {
         insta::assert_snapshot!(write(&[super::super::example()]), @r"
         Zero-shot | top-1 (optim.lr = 0.001)
 
-        train.batch_size / loss.kind  sigmoid          softmax
-        64                            0.5234 ± 0.0120  0.5000 (1/3, 2 diverged)
-        =1+2                          missing (0/3)    excluded
+        train.batch_size / loss.kind  sigmoid        softmax
+        64                            52.3 ± 1.2     50.0 (1/3, 2 diverged)
+        =1+2                          missing (0/3)  excluded
 
-        zeroshot/top1: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
+        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
         ");
     }
 

@@ -26,10 +26,11 @@ pub enum SpecError {
     },
     /// The grid is larger than anybody means.
     #[error(
-        "{file}: {count} cells ({lengths}) are more than the {limit} that one grid may have; shorten an axis or split the file"
+        "{place}: {key}: {count} cells ({lengths}) are more than the {limit} that one grid may have; shorten an axis or split the file"
     )]
     TooManyCells {
-        file: String,
+        place: String,
+        key: String,
         count: u128,
         lengths: String,
         limit: usize,

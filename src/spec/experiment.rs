@@ -256,14 +256,7 @@ impl Experiment {
     fn check(&self) -> Result<(), SpecError> {
         for setting in &self.base {
             self.check_value(setting.at, "base", &setting.key, &setting.value)?;
-            if setting.at == Place::Flag && self.axis_of(&setting.key).is_some() {
-                return Err(self.error(
-                    Place::Flag,
-                    &setting.key,
-                    "is an axis of this file, so the flag would change nothing",
-                    "a key that is no axis",
-                ));
-            }
+            self.check_used(setting)?;
         }
         for run in &self.prerequisites {
             for setting in &run.settings {
@@ -309,6 +302,34 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// A setting of the base that an axis replaces in every cell would change nothing.
+    fn check_used(&self, setting: &Setting) -> Result<(), SpecError> {
+        let Some((axis, index, "")) = self.locate(&setting.key) else {
+            return Ok(());
+        };
+        if setting.at == Place::Flag {
+            return Err(self.error(
+                Place::Flag,
+                &setting.key,
+                "is an axis of this file, so the flag would change nothing",
+                "a key that is no axis",
+            ));
+        }
+        let Axis {
+            points, section, ..
+        } = &self.axes[axis];
+        let values = points
+            .first()
+            .map_or(Place::File, |point| point.at[index])
+            .show(&self.path);
+        Err(self.error(
+            setting.at,
+            &shown("base", &setting.key),
+            &format!("is an axis too, with its values in [{section}] at {values}"),
+            "the key in one of the two",
+        ))
     }
 
     fn check_value(

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use super::RunSpec;
 use super::error::SpecError;
-use super::experiment::Experiment;
+use super::experiment::{Experiment, shown};
 use super::path;
 use super::prerequisite::Named;
 use super::source::Place;
 use crate::record::RunId;
+use crate::util::printable;
 
 /// Cells that one grid may have.
 pub const LIMIT: usize = 100_000;
@@ -140,8 +141,14 @@ impl Experiment {
                     .iter()
                     .map(|(name, length)| format!("{name}: {length}"))
                     .collect();
+                // The first of the longest: `max_by_key` alone would take the last.
+                let longest = self.axes.iter().rev().max_by_key(|axis| axis.points.len());
+                let (at, key) = longest.map_or((Place::File, "seeds".into()), |axis| {
+                    (axis.at, shown(axis.section, &axis.keys[0]))
+                });
                 Err(SpecError::TooManyCells {
-                    file: Place::File.show(&self.path),
+                    place: at.show(&self.path),
+                    key: printable(&key),
                     count,
                     lengths: lengths.join(", "),
                     limit: LIMIT,

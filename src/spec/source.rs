@@ -19,6 +19,9 @@ const DEEPEST: usize = 32;
 /// Floats count exactly up to here.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// What the TOML reader says of a key or table that is there twice; it names neither.
+const DUPLICATE: &str = "duplicate key";
+
 /// Where something was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -117,9 +120,23 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, SpecError> {
             .span()
             .map_or(Place::File, |span| reading.place(&span))
             .show(file),
-        problem: printable(e.message()),
+        problem: match e.span().filter(|_| e.message() == DUPLICATE) {
+            Some(span) => printable(&format!(
+                "`{}` is there already; keep one of the two",
+                key_at(text, &span)
+            )),
+            None => printable(e.message()),
+        },
     })?;
     reading.table(table.get_ref(), Place::Line(1, 1), &mut Vec::new())
+}
+
+/// The key that ends at `span`, with the path in front of it: `optim.lr` where the span is that of `lr`.
+fn key_at<'t>(text: &'t str, span: &Range<usize>) -> &'t str {
+    let around = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\''));
+    let before = text.get(..span.start).unwrap_or_default();
+    let start = before.trim_end_matches(|c| !around(c)).len();
+    text.get(start..span.end).unwrap_or_default()
 }
 
 /// The value of a `--set key=value`: TOML if it reads as TOML, else the bare words.
@@ -314,9 +331,11 @@ mod tests {
     #[test]
     fn bad_toml_has_its_line() {
         for (text, place) in [
-            ("a = 1\na = 2", "x.toml:2:1"),
+            ("a = 1\na = 2", "x.toml:2:1: `a` is there already; keep"),
+            ("[b]\no.lr = 1\no.lr = 2", "x.toml:3:3: `o.lr` is"),
+            ("a = { b = 1, \"b\" = 2 }", "x.toml:1:14: `\"b\"` is"),
             ("a = ", "x.toml:1:"),
-            ("[t]\nx=1\n[t]\ny=1", "x.toml:3:"),
+            ("[t]\nx=1\n[t]\ny=1", "x.toml:3:2: `t` is there already"),
         ] {
             let error = tree(text).unwrap_err();
             assert!(error.starts_with(place), "{error}");

@@ -309,7 +309,17 @@ fn bad_files_are_refused_with_place_key_and_expectation() {
             "[axes]\noptim.lr = [1]\n\"optim.lr\" = [2]",
             &["x.toml:3:1", "is an axis already"],
         ),
-        ("[base]\noptim.lr = 1\noptim.lr = 2", &["x.toml:3:"]),
+        (
+            "[base]\noptim.lr = 1\noptim.lr = 2",
+            &["x.toml:3:7: `optim.lr` is there already"],
+        ),
+        (
+            "[base]\noptim.lr = 1\n[axes]\noptim.lr = [2, 3]",
+            &[
+                "x.toml:2:7: base.optim.lr: is an axis too",
+                "[axes] at x.toml:4:13",
+            ],
+        ),
         (
             "[base]\noptim.lr = 1\n\"optim.lr\" = 2",
             &["x.toml:3:1: base.optim.lr: is set already"],
@@ -376,7 +386,11 @@ fn bad_files_are_refused_with_place_key_and_expectation() {
         ("[base]\noptim.lr = nan", &["x.toml:2:12", "finite"]),
         (
             &trillion,
-            &["x.toml: 1000000000000 cells", "optim.lr: 1000", "100000"],
+            &[
+                "x.toml:2:7: axes.\"optim.lr\": 1000000000000 cells",
+                "train.tile: 1000",
+                "100000",
+            ],
         ),
     ];
     for (text, wanted) in cases {
