@@ -143,7 +143,11 @@ fn detach(workbench: &Workbench, args: &Args) -> anyhow::Result<u8> {
     if let Some(jobs) = args.jobs {
         arguments.extend(["--jobs".into(), jobs.to_string().into()]);
     }
-    let Background { pid, log } = background::start(workbench.root(), arguments)?;
+    let Background { pid, log, over } = background::start(workbench.root(), arguments)?;
+    if over {
+        eprintln!("nothing is left to do; {} tells more", log.display());
+        return Ok(DONE);
+    }
     eprintln!(
         "process {pid} schedules in the background and writes to {}",
         log.display()
