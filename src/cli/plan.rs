@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -33,8 +32,7 @@ pub struct Args {
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let experiment = Experiment::load(&args.file, &args.set)?;
     let grid = experiment.expand()?;
-    let store = Store::open(workspace)
-        .with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    let store = Store::open(workspace)?;
     if let Some([one, other]) = args.why.as_deref().and_then(|ids| ids.first_chunk()) {
         let specs: BTreeMap<&RunId, &RunSpec> = store
             .runs()
