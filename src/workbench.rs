@@ -17,7 +17,7 @@ use crate::exec::{Executor, Slot, device};
 use crate::record::{Lease, RunDir, RunId, Want, Wish};
 use crate::sched::{SchedulerLock, holder};
 use crate::spec::RunSpec;
-use crate::store::{Delta, Hint, Run, RunState, Store, Watch};
+use crate::store::{Delta, Hint, Run, RunState, Store, Watch, WorkspaceError};
 use crate::util::{printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local};
@@ -54,12 +54,10 @@ pub struct Workbench {
 
 impl Workbench {
     /// Read a workspace; one that does not exist yet is empty.
-    pub fn open(root: &Path) -> anyhow::Result<Self> {
-        let store = Store::open(root)
-            .with_context(|| format!("cannot read the workspace {}", root.display()))?;
+    pub fn open(root: &Path) -> Result<Self, WorkspaceError> {
         Ok(Self {
             root: root.to_owned(),
-            store,
+            store: Store::open(root)?,
             watch: None,
         })
     }
@@ -73,9 +71,11 @@ impl Workbench {
     }
 
     /// Make the workspace's directory if it is missing.
-    pub fn create(&self) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.root)
-            .with_context(|| format!("cannot make the workspace {}", self.root.display()))
+    pub fn create(&self) -> Result<(), WorkspaceError> {
+        fs::create_dir_all(&self.root).map_err(|cause| WorkspaceError {
+            path: self.root.clone(),
+            cause,
+        })
     }
 
     /// Give each run a directory unless it has one. Returns those that are new.
@@ -175,6 +175,11 @@ impl Workbench {
             lease.process.signal_group(Signal::TERM)?;
         }
         Ok(true)
+    }
+
+    /// Who schedules the workspace now, if anybody does.
+    pub fn scheduler(&self) -> io::Result<Option<String>> {
+        holder(&self.root)
     }
 
     /// Let a run that failed, diverged or was stopped go again. False when there is nothing to forgive.

@@ -324,3 +324,78 @@ fn a_run_that_fails_is_shown_with_its_log_and_stops_no_other() {
         text(&again.stderr)
     );
 }
+
+#[test]
+fn a_hasty_second_interrupt_still_asks_the_workers_to_stop() {
+    let desk = Desk::new(TINY);
+    let scheduler = desk.spawn_run(&["--set", ENDLESS, "--jobs", "2"]);
+    desk.await_training(2);
+    signal(&scheduler, Signal::INT);
+    signal(&scheduler, Signal::TERM);
+    let (code, words) = finish(scheduler);
+    assert_eq!(code, Some(130), "{words}");
+    assert!(words.contains("stopping 2 runs"), "{words}");
+    assert!(words.contains("goes on where the runs stopped"), "{words}");
+    desk.await_runs("the workers' own end", |runs| {
+        states(runs) == ["stopped", "stopped"]
+    });
+}
+
+#[test]
+fn a_reader_that_leaves_does_not_end_the_scheduler() {
+    let desk = Desk::new(TINY);
+    for args in [&["--json"] as &[&str], &["--set", "train.examples=48"]] {
+        let mut scheduler = desk.spawn_run(args);
+        drop(scheduler.stdout.take());
+        if !args.contains(&"--json") {
+            drop(scheduler.stderr.take());
+        }
+        let (code, words) = finish(scheduler);
+        assert_eq!(code, Some(0), "{words}");
+    }
+    assert_eq!(states(&desk.ls()), ["completed"; 4]);
+}
+
+#[test]
+fn a_detached_scheduler_with_nothing_to_start_is_not_said_to_work() {
+    let desk = Desk::new(TINY);
+    let grid = Experiment::load(&desk.file, &[]).unwrap().expand().unwrap();
+    let file = desk.file.to_str().unwrap();
+    let none = desk.siglab(&["ls", file]);
+    assert!(
+        text(&none.stderr).contains("none of the runs of"),
+        "{}",
+        text(&none.stderr)
+    );
+    for spec in grid.runs() {
+        spec.write(&RunDir::new(desk.runs.join(spec.id.as_str())))
+            .unwrap();
+        desk.siglab(&["stop", spec.id.as_str()]);
+    }
+    let output = desk.run(&["--detach"]);
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("stopped on request"), "{words}");
+    assert!(!words.contains("in the background"), "{words}");
+}
+
+#[test]
+fn a_run_whose_prerequisite_failed_says_so() {
+    let pretrained = TINY.replace(
+        "[axes]",
+        "\"model.image.init\" = { from = \"pretrained\" }\n[axes]",
+    ) + "[runs.pretrained]\ndata.image_size = 16\ntrain.examples = 64\ntrain.batch_size = 16\neval.images = 16\n\
+           loss.kind = \"classify\"\n\
+           model = { embed_dim = 8, image = { width = 8, depth = 1, heads = 1 }, text = { width = 8, depth = 1, heads = 1 } }\n";
+    let desk = Desk::new(&pretrained);
+    let grid = Experiment::load(&desk.file, &[]).unwrap().expand().unwrap();
+    let (_, spec) = &grid.prerequisites[0];
+    let dir = RunDir::new(desk.runs.join(spec.id.as_str()));
+    spec.write(&dir).unwrap();
+    fs::write(dir.checkpoints(), "in the way").unwrap();
+    let output = desk.run(&[]);
+    let words = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    let reason = format!("prerequisite {0} failed; `siglab retry {0}`", spec.id);
+    assert_eq!(words.matches(&reason).count(), 2, "{words}");
+}

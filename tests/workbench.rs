@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use siglab::exec::{Local, Slot};
@@ -361,4 +361,91 @@ fn wrong_input_is_named_and_nothing_is_made() {
 fn completions_know_the_verbs() {
     let output = siglab(Path::new("."), &["completions", "bash"]);
     assert!(text(&output.stdout).contains("dry-run"));
+}
+
+#[test]
+fn a_workspace_that_cannot_be_one_is_wrong_input_and_a_problem_for_doctor() {
+    let tmp = tempfile::tempdir().unwrap();
+    let occupied = tmp.path().join("occupied");
+    fs::write(&occupied, "a file").unwrap();
+    let grid = tmp.path().join("grid.toml");
+    fs::write(&grid, "question = \"q\"\n").unwrap();
+    let place = occupied.to_str().unwrap();
+    for (root, args) in [
+        (occupied.as_path(), ["ls"].as_slice()),
+        (&occupied, &["plan", grid.to_str().unwrap()]),
+        (
+            Path::new("/proc/siglab"),
+            &["run", grid.to_str().unwrap(), "--jobs", "1"],
+        ),
+    ] {
+        let output = siglab(root, args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        let named = error.matches(root.to_str().unwrap()).count();
+        assert_eq!(named, 1, "{args:?}: {error}");
+    }
+    for root in [place, "/proc/siglab"] {
+        let output = siglab(Path::new(root), &["doctor"]);
+        assert_eq!(output.status.code(), Some(1), "{root}");
+        assert!(text(&output.stdout).contains("PROBLEM"), "{root}");
+    }
+    let fine = siglab(&tmp.path().join("new/runs"), &["doctor"]);
+    assert_eq!(fine.status.code(), Some(0), "{}", text(&fine.stdout));
+    assert_eq!(
+        fs::read_dir(tmp.path()).unwrap().count(),
+        2,
+        "doctor leaves nothing behind"
+    );
+}
+
+#[test]
+fn a_log_is_awaited_and_an_empty_one_is_said_to_be_empty() {
+    let (tmp, ids) = workspace(&["complete", "fail"]);
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_siglab"))
+        .arg("--workspace")
+        .arg(tmp.path())
+        .args(["logs", "--follow", ids[1].as_str()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        follower.try_wait().unwrap(),
+        None,
+        "it waits for a run that has not started"
+    );
+    let mut bench = Bench::new(tmp.path(), &ids, 1);
+    bench.turn_until_idle();
+    let output = follower.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).ends_with("panicked: the disk is full\n"));
+
+    let silent = siglab(tmp.path(), &["logs", ids[0].as_str()]);
+    assert_eq!(silent.status.code(), Some(0));
+    assert!(
+        text(&silent.stderr).contains("is empty"),
+        "{}",
+        text(&silent.stderr)
+    );
+}
+
+#[test]
+fn retry_names_the_scheduler_that_is_at_work() {
+    let (tmp, ids) = workspace(&["complete"]);
+    let id = ids[0].as_str();
+    let stop_and_retry = || {
+        let stop = siglab(tmp.path(), &["stop", id]);
+        assert_eq!(stop.status.code(), Some(0), "{}", text(&stop.stderr));
+        text(&siglab(tmp.path(), &["retry", id]).stderr).to_owned()
+    };
+    assert!(stop_and_retry().contains("`siglab run`"));
+    let _lock = SchedulerLock::acquire(tmp.path()).unwrap();
+    let me = format!("process {} ", std::process::id());
+    let words = stop_and_retry();
+    assert!(
+        words.contains(&me) && !words.contains("`siglab run`"),
+        "{words}"
+    );
 }

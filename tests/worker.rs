@@ -214,5 +214,22 @@ fn check_loss_passes_on_recorded_values_and_fails_on_wrong_ones() {
         check(fixture, &["--kind", "softmax"]).status.code(),
         Some(1)
     );
-    assert!(String::from_utf8_lossy(&check("/no/such/file", &[]).stderr).contains("/no/such/file"));
+    let no_fixture = tmp.path().join("loss_sigmoid.safetensors");
+    fs::write(&no_fixture, "words").unwrap();
+    let no_fixture = no_fixture.to_str().unwrap();
+    let wrong: [(&str, &[&str], &str); 4] = [
+        ("/no/such/file", &[], "/no/such/file"),
+        (no_fixture, &[], "safetensors"),
+        (fixture, &["--kind", "cosine"], "softmax"),
+        (fixture, &["--device", "tpu"], "`tpu`"),
+    ];
+    for (path, extra, named) in wrong {
+        let output = check(path, extra);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(named), "{error}");
+    }
+    let unwritten = check(fixture, &["--output", "/no/such/place/out"]);
+    assert_eq!(unwritten.status.code(), Some(1));
+    assert!(unwritten.stdout.is_empty(), "{unwritten:?}");
 }

@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use crate::train::device;
 use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
 
-use super::{DONE, FAILED};
+use super::{DONE, FAILED, print};
 
 #[derive(clap::Subcommand, Debug)]
 pub enum Check {
@@ -25,8 +25,8 @@ pub struct Args {
     /// The recorded case.
     #[arg(long, value_name = "FILE")]
     fixture: PathBuf,
-    /// sigmoid or softmax; read from the file's name when not given.
-    #[arg(long, value_name = "LOSS")]
+    /// The loss; read from the file's name when not given.
+    #[arg(long, value_name = "LOSS", value_parser = ["sigmoid", "softmax"])]
     kind: Option<String>,
     /// Ranks of the ring that share the batch.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -47,10 +47,15 @@ pub struct Args {
     json: bool,
 }
 
+/// A recorded case or a device that this check cannot work with. The words are those of the cause, all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct Unusable(anyhow::Error);
+
 pub fn run(check: Check) -> anyhow::Result<u8> {
     let Check::Loss(args) = check;
-    device::open(&args.device)?;
-    let fixture = Fixture::read(&args.fixture, args.kind.as_deref())?;
+    device::open(&args.device).map_err(|e| Unusable(e.into()))?;
+    let fixture = Fixture::read(&args.fixture, args.kind.as_deref()).map_err(Unusable)?;
     let computed = fixture.compute(args.ranks.into(), args.tile as usize)?;
     let errors: BTreeMap<&str, f64> = RESULTS
         .iter()
@@ -61,25 +66,22 @@ pub fn run(check: Check) -> anyhow::Result<u8> {
             )
         })
         .collect();
+    // Before the verdict: an `ok` on the screen says that the results are in the file too.
+    if let Some(path) = &args.output {
+        write(path, &fixture, &computed)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let passed = errors.values().all(|&e| e <= args.tolerance);
     if args.json {
         let object = serde_json::json!({ "fixture": args.fixture, "ranks": args.ranks, "tile": args.tile, "device": args.device, "tolerance": args.tolerance, "relative_error": errors, "passed": passed });
-        println!("{object}");
+        print(&format!("{object}\n"))?;
     } else {
-        for name in RESULTS {
-            println!(
-                "{name:8} {:.1e} {}",
-                errors[name],
-                if errors[name] <= args.tolerance {
-                    "ok"
-                } else {
-                    "OFF"
-                }
-            );
-        }
-    }
-    if let Some(path) = &args.output {
-        write(path, &fixture, &computed).with_context(|| path.display().to_string())?;
+        let line = |name: &str| {
+            let error = errors[name];
+            let verdict = if error <= args.tolerance { "ok" } else { "OFF" };
+            format!("{name:8} {error:.1e} {verdict}\n")
+        };
+        print(&RESULTS.map(line).concat())?;
     }
     Ok(if passed { DONE } else { FAILED })
 }

@@ -1,10 +1,12 @@
 //! `siglab doctor`: what this build and this machine can do, and what would go wrong in the workspace.
 
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use crate::train::device;
 
-use super::{DONE, FAILED};
+use super::{DONE, FAILED, print};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -42,21 +44,18 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
                 )
             })
             .collect();
-        println!("{}", serde_json::Value::Object(report));
+        print(&format!("{}\n", serde_json::Value::Object(report)))?;
     } else {
-        for Finding {
-            name,
-            value,
-            problem,
-        } in &findings
-        {
-            println!("{name:<10} {value}");
-            if let Some(problem) = problem {
-                println!("{:<10} PROBLEM: {problem}", "");
-            }
-        }
+        print(&findings.iter().map(lines).collect::<String>())?;
     }
     Ok(if healthy { DONE } else { FAILED })
+}
+
+fn lines(finding: &Finding) -> String {
+    let problem = finding.problem.as_ref().map_or(String::new(), |problem| {
+        format!("{:<10} PROBLEM: {problem}\n", "")
+    });
+    format!("{:<10} {}\n{problem}", finding.name, finding.value)
 }
 
 fn good(name: &'static str, value: String) -> Finding {
@@ -172,10 +171,9 @@ fn space(workspace: &Path) -> Finding {
             s.f_bavail as f64 * s.f_frsize as f64 / (1 << 30) as f64
         )
     });
-    let writable = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_ok();
-    let problem = (!writable).then(|| {
+    let problem = try_to_write(existing).err().map(|e| {
         format!(
-            "{} cannot be written: choose another with --workspace DIR",
+            "cannot write in {}: {e}; name another with --workspace DIR",
             existing.display()
         )
     });
@@ -184,4 +182,14 @@ fn space(workspace: &Path) -> Finding {
         value: format!("{} ({free} free)", absolute.display()),
         problem,
     }
+}
+
+/// Make a file in `dir` and take it away: permissions alone do not tell of read-only or special file systems.
+fn try_to_write(dir: &Path) -> io::Result<()> {
+    let probe = dir.join(format!(".siglab-doctor.{}", std::process::id()));
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&probe)?;
+    fs::remove_file(&probe)
 }

@@ -1,7 +1,6 @@
 //! `siglab logs RUN`: what its workers wrote to their standard output and error.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{self, ErrorKind, Write, stdout};
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,39 +29,52 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let mut workbench = Workbench::open(workspace)?;
     let run = workbench.find(&args.run)?;
     let (id, path) = (run.id().clone(), run.dir.log());
-    if let Err(e) = File::open(&path) {
-        if e.kind() == ErrorKind::NotFound && !args.follow {
-            eprintln!("run {id} has no log yet: it is {}", run.state.name());
+    let state = run.state.name();
+    if !path.exists() {
+        if !args.follow {
+            eprintln!("run {id} has no log yet: it is {state}");
             return Ok(FAILED);
         }
-        if e.kind() != ErrorKind::NotFound {
-            return Err(e).with_context(|| format!("cannot read {}", path.display()));
-        }
+        eprintln!("run {id} has no log yet: it is {state}; waiting for it to start");
     }
     let mut tail = Tail::new(&path);
+    let mut lines = 0;
     loop {
         // The state first: what a worker wrote before it went is then read below.
-        let running = workbench
+        let goes_on = workbench
             .store()
             .get(&id)
-            .is_some_and(|run| run.state == RunState::Running);
-        show(&mut tail).with_context(|| format!("cannot show {}", path.display()))?;
-        if !args.follow || !running {
-            return Ok(DONE);
+            .is_some_and(|run| matches!(run.state, RunState::New | RunState::Running));
+        match show(&mut tail) {
+            Ok(more) => lines += more,
+            // The reader has seen enough.
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(DONE),
+            Err(e) => return Err(e).with_context(|| format!("cannot show {}", path.display())),
+        }
+        if !args.follow || !goes_on {
+            break;
         }
         workbench.wait(LOOK)?;
     }
+    if lines == 0 {
+        eprintln!("the log of run {id} is empty");
+    }
+    Ok(DONE)
 }
 
-fn show(tail: &mut Tail) -> anyhow::Result<()> {
+/// Print what is new; how many lines that was.
+fn show(tail: &mut Tail) -> io::Result<usize> {
     let mut out = stdout().lock();
+    let mut lines = 0;
     loop {
         let bite = tail.read(BITE)?;
         for line in &bite.lines {
             writeln!(out, "{}", printable(line))?;
         }
+        lines += bite.lines.len();
         if !bite.more {
-            return Ok(out.flush()?);
+            out.flush()?;
+            return Ok(lines);
         }
     }
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{DONE, label, parse_set, print};
+use super::{DONE, label, obstacle, parse_set, print};
 use crate::record::{RunId, Wish};
 use crate::spec::{Experiment, Schema};
-use crate::store::{Run, RunState};
+use crate::store::{Run, RunState, Store};
 use crate::util::{human_count, printable};
 use crate::workbench::{Standing, View, Workbench, standing};
 
@@ -46,16 +46,25 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         print(
             &runs
                 .iter()
-                .map(|run| format!("{}\n", object(run, &view)))
+                .map(|run| format!("{}\n", object(store, run, &view)))
                 .collect::<String>(),
         )?;
     } else if runs.is_empty() {
-        eprintln!("no runs in {}", workspace.display());
+        let place = workspace.display();
+        match &args.file {
+            None => eprintln!("no runs in {place}"),
+            Some(file) => {
+                let file = file.display();
+                eprintln!(
+                    "none of the runs of {file} is in {place}; `siglab run {file}` trains them"
+                );
+            }
+        }
     } else {
         let heading = columns([
             "RUN", "STATE", "DONE", "EXAMPLES", "LOSS", "TOP-1", "SETTINGS",
         ]);
-        let lines = runs.iter().map(|run| line(run, &view, &schema));
+        let lines = runs.iter().map(|run| line(store, run, &view, &schema));
         print(&[heading].into_iter().chain(lines).collect::<String>())?;
     }
     for (id, why) in store.unreadable().iter().filter(|(id, _)| is_wanted(id)) {
@@ -68,10 +77,10 @@ fn columns([run, state, done, examples, loss, top1, settings]: [&str; 7]) -> Str
     format!("{run:10}  {state:11}  {done:>5}  {examples:>8}  {loss:>8}  {top1:>6}  {settings}\n")
 }
 
-fn line(run: &Run, view: &View, schema: &Schema) -> String {
+fn line(store: &Store, run: &Run, view: &View, schema: &Schema) -> String {
     let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or("-".into(), show);
     let mut settings = label::of_run(schema, run);
-    if let Some(why) = why(run, view) {
+    if let Some(why) = why(store, run, view) {
         settings = format!("{settings}  ({why})");
     }
     columns([
@@ -88,7 +97,7 @@ fn line(run: &Run, view: &View, schema: &Schema) -> String {
 }
 
 /// Why a run is where it is, if its state alone does not say.
-fn why(run: &Run, view: &View) -> Option<String> {
+fn why(store: &Store, run: &Run, view: &View) -> Option<String> {
     Some(match (&run.state, standing(view, run.id())?) {
         (RunState::Failed { reason }, _) => printable(reason),
         (RunState::Diverged { step, reason }, _) => {
@@ -96,18 +105,18 @@ fn why(run: &Run, view: &View) -> Option<String> {
         }
         (_, Standing::Held(Wish::Pause)) => "paused on request".into(),
         (_, Standing::Held(_)) => "stopped on request".into(),
-        (_, Standing::Blocked { by }) => format!("blocked: prerequisite {by} has no result"),
+        (_, Standing::Blocked { by }) => obstacle::blocked(store, &by),
         (_, Standing::Waiting { needs }) => format!("waits for {needs}"),
         (RunState::Interrupted { cause: Some(cause) }, _) => printable(cause),
         _ => return None,
     })
 }
 
-fn object(run: &Run, view: &View) -> Value {
+fn object(store: &Store, run: &Run, view: &View) -> Value {
     json!({
         "run": run.id(),
         "state": run.state.name(),
-        "why": why(run, view),
+        "why": why(store, run, view),
         "attempt": run.attempt,
         "progress": run.progress(),
         "examples": run.examples,

@@ -7,12 +7,12 @@ mod doctor;
 mod label;
 mod logs;
 mod ls;
+mod obstacle;
 mod plan;
 mod progress;
-mod retry;
 mod run;
-mod stop;
 mod table;
+mod wish;
 mod worker;
 
 use std::io::{self, Write};
@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use crate::analysis::UnknownMetric;
 use crate::spec::SpecError;
+use crate::store::WorkspaceError;
 use crate::workbench::{DeviceError, FindError};
 
 /// Exit codes that verbs return.
@@ -60,9 +61,9 @@ pub enum Verb {
     /// Show a run's log.
     Logs(logs::Args),
     /// Stop runs at a checkpoint, and start them no more until they are retried.
-    Stop(stop::Args),
+    Stop(wish::Args),
     /// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
-    Retry(retry::Args),
+    Retry(wish::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Hold this build's arithmetic against recorded values.
@@ -83,8 +84,8 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Table(args) => table::run(workspace, args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
-        Verb::Stop(args) => stop::run(workspace, args),
-        Verb::Retry(args) => retry::run(workspace, args),
+        Verb::Stop(args) => wish::stop(workspace, args),
+        Verb::Retry(args) => wish::retry(workspace, args),
         Verb::Completions(args) => completions::run(args),
         Verb::Check(check) => check::run(check),
         Verb::Doctor(args) => doctor::run(workspace, args),
@@ -97,13 +98,19 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let wrong_input = error.is::<SpecError>()
         || error.is::<DeviceError>()
         || error.is::<FindError>()
-        || error.is::<UnknownMetric>();
+        || error.is::<UnknownMetric>()
+        || error.is::<WorkspaceError>()
+        || error.is::<check::Unusable>();
     if wrong_input { USAGE } else { FAILED }
 }
 
-/// Put data on standard output. A reader that has seen enough and left is no failure.
+/// Put data on standard output.
 fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    write(io::stdout().lock(), text)
+}
+
+/// A reader that has seen enough and left is no failure.
+fn write(mut out: impl Write, text: &str) -> io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

@@ -35,8 +35,7 @@ pub struct Args {
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
-    let store = Store::open(workspace)
-        .with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    let store = Store::open(workspace)?;
     let asked = match &args.file {
         Some(file) => {
             let experiment = Experiment::load(file, &args.set)?;

@@ -66,7 +66,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     if args.detach && startable > 0 {
         return detach(&workbench, &args);
     }
-    let mut progress = progress(&args, &names);
+    let mut progress = progress(&args);
     let code = if startable == 0 {
         session::nothing_to_do(&workbench, &names, &mut *progress)?
     } else {
@@ -144,7 +144,11 @@ fn detach(workbench: &Workbench, args: &Args) -> anyhow::Result<u8> {
     if let Some(jobs) = args.jobs {
         arguments.extend(["--jobs".into(), jobs.to_string().into()]);
     }
-    let Background { pid, log } = background::start(workbench.root(), arguments)?;
+    let Background { pid, log, over } = background::start(workbench.root(), arguments)?;
+    if over {
+        eprintln!("nothing is left to do; {} tells more", log.display());
+        return Ok(DONE);
+    }
     eprintln!(
         "process {pid} schedules in the background and writes to {}",
         log.display()
@@ -153,17 +157,11 @@ fn detach(workbench: &Workbench, args: &Args) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn progress(args: &Args, names: &[Named]) -> Box<dyn Progress> {
+fn progress(args: &Args) -> Box<dyn Progress> {
     if args.json {
         Box::new(Json::new())
     } else if stderr().is_terminal() {
-        Box::new(Bars::new(
-            names
-                .iter()
-                .map(|named| named.label.chars().count())
-                .max()
-                .unwrap_or(0),
-        ))
+        Box::new(Bars::new())
     } else {
         Box::new(Lines::new())
     }

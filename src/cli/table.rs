@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use super::DONE;
 use crate::analysis::{Table, require_metric, tables};
 use crate::export::{Format, write};
@@ -41,8 +39,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     )?;
     let grid = experiment.expand()?;
     grid.require_valid(&experiment)?;
-    let store = Store::open(workspace)
-        .with_context(|| format!("cannot read the workspace {}", workspace.display()))?;
+    let store = Store::open(workspace)?;
     for report in &reports {
         let specs = grid.cells.iter().filter_map(Cell::run);
         require_metric(specs.filter_map(|spec| store.get(&spec.id)), &report.metric)?;

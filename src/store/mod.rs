@@ -52,6 +52,14 @@ pub enum Change {
     },
 }
 
+/// A place that holds no runs and cannot.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the workspace {}: {cause}; name another with --workspace DIR", .path.display())]
+pub struct WorkspaceError {
+    pub path: PathBuf,
+    pub cause: io::Error,
+}
+
 #[derive(Debug)]
 struct Entry {
     run: Run,
@@ -71,14 +79,17 @@ pub struct Store {
 
 impl Store {
     /// Everything that stands in the workspace. A directory that is missing is an empty one.
-    pub fn open(root: &Path) -> io::Result<Store> {
+    pub fn open(root: &Path) -> Result<Store, WorkspaceError> {
         let mut store = Self {
             root: root.to_owned(),
             entries: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             resume_at: None,
         };
-        store.discover()?;
+        store.discover().map_err(|cause| WorkspaceError {
+            path: root.to_owned(),
+            cause,
+        })?;
         let ids: Vec<RunId> = store.entries.keys().cloned().collect();
         for id in &ids {
             while store.catch_up(id, &mut Vec::new()) {}
@@ -151,12 +162,7 @@ impl Store {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => {
-                return Err(io::Error::new(
-                    e.kind(),
-                    format!("{}: {e}", self.root.display()),
-                ));
-            }
+            Err(e) => return Err(e),
         }
         let gone: Vec<RunId> = self
             .entries

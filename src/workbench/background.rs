@@ -16,15 +16,19 @@ use crate::util::printable;
 
 /// A scheduler that has not taken the workspace after this long is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// One that has taken the workspace and finds nothing to start ends within this.
+const SETTLES: Duration = Duration::from_millis(300);
 
 /// A scheduler that has begun.
 #[derive(Clone, Debug)]
 pub struct Background {
     pub pid: u32,
     pub log: PathBuf,
+    /// It has ended already: there was nothing left to do.
+    pub over: bool,
 }
 
-/// Start `siglab run` with these arguments and wait until it has the workspace, or has found nothing to do.
+/// Start `siglab run` with these arguments and wait until it is at work, or has found nothing to do.
 pub fn start<S: AsRef<OsStr>>(
     workspace: &Path,
     arguments: impl IntoIterator<Item = S>,
@@ -54,14 +58,19 @@ pub fn start<S: AsRef<OsStr>>(
     let mut child = command.spawn().context("cannot start the scheduler")?;
     let me = format!("process {} ", child.id());
     let deadline = Instant::now() + PATIENCE;
-    while !holder(workspace)?.is_some_and(|holder| holder.starts_with(&me)) {
+    let mut at_work: Option<Instant> = None;
+    let mut over = false;
+    while !over && at_work.is_none_or(|since| since.elapsed() < SETTLES) {
+        if at_work.is_none() && holder(workspace)?.is_some_and(|name| name.starts_with(&me)) {
+            at_work = Some(Instant::now());
+        }
         match child.try_wait()? {
-            Some(status) if status.success() => break,
+            Some(status) if status.success() => over = true,
             Some(status) => bail!(
                 "the scheduler ended with {status}: {}",
                 words(&mut log, begins)?
             ),
-            None if Instant::now() > deadline => {
+            None if at_work.is_none() && Instant::now() > deadline => {
                 bail!(
                     "the scheduler has not begun after {PATIENCE:?}; see {}",
                     path.display()
@@ -73,6 +82,7 @@ pub fn start<S: AsRef<OsStr>>(
     Ok(Background {
         pid: child.id(),
         log: path,
+        over,
     })
 }
 

@@ -1,11 +1,13 @@
-//! Progress for a terminal: a bar for each run at work, one for the grid, and above them a line for each end.
+//! Progress for a terminal: a bar for each run at work, one for the grid, and above them a line for each end. The
+//! figures stand first in columns of fixed width; the label takes what the terminal has left.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write, stderr};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Progress, Scene, Tally, measures, sentence};
+use super::{Progress, Scene, Tally, sentence};
 use crate::record::RunId;
 use crate::store::Run;
 use crate::util::{human_count, human_duration};
@@ -13,41 +15,36 @@ use crate::workbench::{Notice, Standing, Turn, standing};
 
 /// A bar counts thousandths of its budget.
 const FULL: u64 = 1_000;
-/// The widest label that leaves room for the figures.
-const WIDEST_LABEL: usize = 40;
+/// A run's bar, percentage and figures: 55 columns, so that 80 leave 25 for the label.
+const RUN: &str = "{bar:8} {percent:>3}%  {prefix}  {wide_msg}";
+const GRID: &str = "{bar:8} {percent:>3}%  {wide_msg}";
 
 pub struct Bars {
     screen: MultiProgress,
     whole: ProgressBar,
     runs: BTreeMap<RunId, ProgressBar>,
-    label_width: usize,
 }
 
 impl Bars {
-    pub fn new(label_width: usize) -> Self {
+    pub fn new() -> Self {
         let screen = MultiProgress::new();
-        let whole = ProgressBar::new(FULL).with_style(style("{bar:24} {percent:>3}%  {wide_msg}"));
+        let whole = ProgressBar::new(FULL).with_style(style(GRID));
         Self {
             whole: screen.add(whole),
             screen,
             runs: BTreeMap::new(),
-            label_width: label_width.min(WIDEST_LABEL),
         }
     }
 
     fn draw(&mut self, scene: &Scene, run: &Run) {
         let bar = self.runs.entry(run.id().clone()).or_insert_with(|| {
-            let template = format!(
-                "{{prefix:{}!}}  {{bar:16}} {{percent:>3}}%  {{wide_msg}}",
-                self.label_width
-            );
-            let bar = ProgressBar::new(FULL).with_style(style(&template));
+            let bar = ProgressBar::new(FULL).with_style(style(RUN));
             let bar = self.screen.insert_before(&self.whole, bar);
-            bar.set_prefix(scene.label(run.id()).to_owned());
+            bar.set_message(scene.label(run.id()).to_owned());
             bar
         });
         bar.set_position((run.progress() * FULL as f64) as u64);
-        bar.set_message(figures(run));
+        bar.set_prefix(figures(run));
     }
 }
 
@@ -76,8 +73,8 @@ impl Progress for Bars {
         }
         let tally = Tally::of(scene);
         self.whole.set_position((whole(scene) * FULL as f64) as u64);
-        self.whole.set_message(tally.to_string());
-        Ok(())
+        self.whole.set_message(grid_figures(&tally));
+        Ok(park_cursor()?)
     }
 
     fn say(&mut self, message: &str) -> anyhow::Result<()> {
@@ -85,7 +82,8 @@ impl Progress for Bars {
             eprintln!("{message}");
             return Ok(());
         }
-        Ok(self.screen.println(message)?)
+        self.screen.println(message)?;
+        Ok(park_cursor()?)
     }
 
     fn end(&mut self, scene: &Scene) -> anyhow::Result<()> {
@@ -124,14 +122,92 @@ fn whole(scene: &Scene) -> f64 {
     seen / runs().map(weight).sum::<f64>().max(1.0)
 }
 
-/// `420/s  loss 2.310  top-1 31.2 %  1m05s left`.
+/// The bars leave the cursor in the last column, where the terminal's echo of Ctrl-C would wrap to a line that they
+/// know nothing of; in the first column it overwrites two cells that the next drawing restores.
+fn park_cursor() -> io::Result<()> {
+    let mut terminal = stderr().lock();
+    terminal.write_all(b"\r")?;
+    terminal.flush()
+}
+
+/// `1m05s left  31.2 %  loss 2.310  12.3k/s`, in columns: what people look for first comes first.
 fn figures(run: &Run) -> String {
-    let Some(speed) = run.speed() else {
-        return "starting".into();
-    };
-    let left = run.spec.config.train.examples.saturating_sub(run.examples) as f64 / speed;
-    let left = Duration::try_from_secs_f64(left).map_or(String::new(), |left| {
-        format!("  {} left", human_duration(left))
+    let speed = run.speed();
+    let left = speed.and_then(|speed| {
+        let examples = run.spec.config.train.examples.saturating_sub(run.examples);
+        Duration::try_from_secs_f64(examples as f64 / speed).ok()
     });
-    format!("{}/s  {}{left}", human_count(speed), measures(run))
+    columns(
+        left,
+        run.evaluated("zeroshot/top1"),
+        run.latest("loss"),
+        speed,
+    )
+}
+
+fn columns(
+    left: Option<Duration>,
+    top1: Option<f64>,
+    loss: Option<f64>,
+    speed: Option<f64>,
+) -> String {
+    let left = left.map_or("starting".into(), |left| {
+        format!("{} left", human_duration(left))
+    });
+    let top1 = top1.map_or(String::new(), |top1| format!("{:.1} %", 100.0 * top1));
+    let loss = loss.map_or(String::new(), |loss| format!("loss {loss:.3}"));
+    let speed = speed.map_or(String::new(), |speed| format!("{}/s", human_count(speed)));
+    format!("{left:>11} {top1:>7} {loss:>10} {speed:>7}")
+}
+
+/// `12m05s left  3/12 done, 2 running, 7 waiting  1.50k/s`: a narrow terminal cuts the end off.
+fn grid_figures(tally: &Tally) -> String {
+    let left = tally
+        .time_left()
+        .map(|left| format!("{} left", human_duration(left)));
+    let speed = (tally.examples_per_second > 0.0)
+        .then(|| format!("{}/s", human_count(tally.examples_per_second)));
+    let parts = [left, Some(tally.counts()), speed];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of an 80-column terminal, what a label needs to tell runs apart.
+    const LABEL: usize = 24;
+
+    #[test]
+    fn eighty_columns_hold_every_figure_and_a_label() {
+        let widest = columns(
+            Some(Duration::from_secs(59 * 60 + 59)),
+            Some(1.0),
+            Some(12.345),
+            Some(99_900.0),
+        );
+        assert_eq!(widest, "59m59s left 100.0 % loss 12.345 99.9k/s");
+        let bar_and_percentage = 8 + 1 + 4 + 2;
+        let used = bar_and_percentage + widest.chars().count() + 2;
+        assert!(used + LABEL <= 80, "{used} columns");
+        let fresh = columns(None, None, None, None);
+        assert_eq!(fresh.trim_end(), "   starting");
+        assert!(fresh.chars().count() <= widest.chars().count());
+    }
+
+    #[test]
+    fn the_time_left_of_a_grid_comes_first() {
+        let tally = Tally {
+            done: 3,
+            running: 2,
+            waiting: 7,
+            examples_per_second: 1_500.0,
+            examples_wanted: 90_000,
+            ..Tally::default()
+        };
+        assert_eq!(
+            grid_figures(&tally),
+            "1m00s left  3/12 done, 2 running, 7 waiting  1.50k/s"
+        );
+    }
 }

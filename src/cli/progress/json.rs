@@ -1,12 +1,12 @@
 //! Progress for a script: one JSON object a line on standard output. Keys are stable; a reader passes over events
 //! that it does not know.
 
-use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{Progress, Scene, Tally};
+use crate::cli::print;
 use crate::store::{Change, Delta, Evaluation, Run, RunState};
 use crate::workbench::{Notice, Turn};
 
@@ -50,9 +50,7 @@ impl Progress for Json {
 }
 
 fn write(event: &Value) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{event}")?;
-    Ok(out.flush()?)
+    Ok(print(&format!("{event}\n"))?)
 }
 
 fn of_notice(scene: &Scene, notice: &Notice) -> Value {

@@ -1,9 +1,10 @@
 //! Progress for a pipe or a log file: a line when a run starts or ends, and a summary now and then.
 
-use std::io::{Write, stderr};
+use std::io::stderr;
 use std::time::{Duration, Instant};
 
 use super::{Progress, Scene, Tally, sentence};
+use crate::cli::write;
 use crate::workbench::Turn;
 
 /// Between two summaries.
@@ -38,7 +39,7 @@ impl Progress for Lines {
     }
 
     fn say(&mut self, message: &str) -> anyhow::Result<()> {
-        Ok(writeln!(stderr(), "{message}")?)
+        Ok(write(stderr().lock(), &format!("{message}\n"))?)
     }
 
     fn end(&mut self, scene: &Scene) -> anyhow::Result<()> {

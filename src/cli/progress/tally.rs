@@ -62,6 +62,21 @@ impl Tally {
         self.done + self.running + self.waiting + self.held + self.failed
     }
 
+    /// `3/7 done, 2 running, 1 waiting, 1 failed`.
+    pub fn counts(&self) -> String {
+        let counts = [
+            (self.running, "running"),
+            (self.waiting, "waiting"),
+            (self.held, "stopped"),
+            (self.failed, "failed"),
+        ];
+        let others = counts.iter().filter(|(count, _)| *count > 0);
+        let others: String = others
+            .map(|(count, name)| format!(", {count} {name}"))
+            .collect();
+        format!("{}/{} done{others}", self.done, self.total())
+    }
+
     /// At the present speed, for all that will still run.
     pub fn time_left(&self) -> Option<Duration> {
         let left = self.examples_wanted - self.examples;
@@ -72,16 +87,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} done", self.done, self.total())?;
-        let counts = [
-            (self.running, "running"),
-            (self.waiting, "waiting"),
-            (self.held, "stopped"),
-            (self.failed, "failed"),
-        ];
-        for (count, name) in counts.iter().filter(|(count, _)| *count > 0) {
-            write!(f, ", {count} {name}")?;
-        }
+        f.write_str(&self.counts())?;
         if self.examples_per_second > 0.0 {
             write!(f, " | {} examples/s", human_count(self.examples_per_second))?;
             if let Some(left) = self.time_left() {

@@ -1,14 +1,15 @@
 //! One scheduler's life in the foreground: turns until nothing is left to do or the user has had enough.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 use super::{DONE, FAILED, INTERRUPTED};
+use crate::cli::obstacle::blocked;
 use crate::cli::progress::{Named, Progress, Scene, Tally};
 use crate::record::{RunId, Wish};
 use crate::store::RunState;
@@ -26,10 +27,20 @@ pub fn run(
     names: &[Named],
     progress: &mut dyn Progress,
 ) -> anyhow::Result<u8> {
-    let interrupted = on_interrupt()?;
+    let mut interrupts = Interrupts::listen().context("cannot listen for signals")?;
     let mut halted: Option<Instant> = None;
     let mut patience = Duration::ZERO;
     loop {
+        if halted.is_none() && interrupts.count()? > 0 {
+            halted = Some(Instant::now());
+            scheduler.halt();
+            let active = scheduler.active().count();
+            let plural = if active == 1 { "" } else { "s" };
+            progress.say(&format!(
+                "stopping {active} run{plural} at a checkpoint; Ctrl-C again leaves them to it"
+            ))?;
+        }
+        // After a halt this is what asks the workers to stop, so that even the hastiest leave comes after it.
         let turn = workbench.turn(scheduler, patience)?;
         patience = TURN;
         let scene = Scene {
@@ -38,16 +49,11 @@ pub fn run(
             runs: names,
         };
         progress.turn(&scene, &turn)?;
-        if interrupted.load(Ordering::Relaxed) && halted.is_none() {
-            halted = Some(Instant::now());
-            scheduler.halt();
-            let active = scheduler.active().count();
-            progress.say(&format!(
-                "stopping {active} runs at a checkpoint; Ctrl-C again leaves them to it"
-            ))?;
-        }
-        let out_of_patience = halted.is_some_and(|since| since.elapsed() >= PATIENCE);
-        if scheduler.is_idle(workbench.store()) || out_of_patience {
+        let leaves = match halted {
+            Some(since) => since.elapsed() >= PATIENCE || interrupts.count()? > 1,
+            None => false,
+        };
+        if scheduler.is_idle(workbench.store()) || leaves {
             break;
         }
     }
@@ -60,7 +66,10 @@ pub fn run(
     if halted.is_some() {
         let left: Vec<&str> = scheduler.active().map(RunId::as_str).collect();
         if !left.is_empty() {
-            progress.say(&format!("still stopping: {}", left.join(", ")))?;
+            progress.say(&format!(
+                "left to save and stop by themselves: {}",
+                left.join(", ")
+            ))?;
         }
         progress.say("interrupted; the same command goes on where the runs stopped")?;
         return Ok(INTERRUPTED);
@@ -118,7 +127,7 @@ fn without_result(scene: &Scene, id: &RunId) -> Option<String> {
         Standing::GivenUp { reason } => {
             format!("{}; the same command tries it again", printable(&reason))
         }
-        Standing::Blocked { by } => format!("blocked: prerequisite {by} has no result"),
+        Standing::Blocked { by } => blocked(scene.store, &by),
         Standing::Waiting { needs } => format!("waits for {needs}, which is not running"),
         Standing::Held(Wish::Pause) => "paused on request".into(),
         Standing::Held(_) => format!("stopped on request; `siglab retry {id}` takes it up again"),
@@ -126,18 +135,34 @@ fn without_result(scene: &Scene, id: &RunId) -> Option<String> {
     })
 }
 
-/// Set by the first SIGINT or SIGTERM; the second ends the process at once.
-fn on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first arrival finds the flag down, passes the exit and raises it.
-        flag::register_conditional_shutdown(
-            signal,
-            i32::from(INTERRUPTED),
-            Arc::clone(&interrupted),
-        )
-        .and_then(|_| flag::register(signal, Arc::clone(&interrupted)))
-        .context("cannot listen for signals")?;
+/// The SIGINTs and SIGTERMs that have come. None of them ends the process: that is for the session to do, with the
+/// terminal in order and the workers told.
+struct Interrupts {
+    arrivals: UnixStream,
+    seen: usize,
+}
+
+impl Interrupts {
+    fn listen() -> io::Result<Self> {
+        let (arrivals, sender) = UnixStream::pair()?;
+        arrivals.set_nonblocking(true)?;
+        for signal in [SIGINT, SIGTERM] {
+            pipe::register(signal, sender.try_clone()?)?;
+        }
+        Ok(Self { arrivals, seen: 0 })
     }
-    Ok(interrupted)
+
+    /// How many have come since the beginning; each is a byte in the pipe.
+    fn count(&mut self) -> io::Result<usize> {
+        let mut bytes = [0; 16];
+        loop {
+            match self.arrivals.read(&mut bytes) {
+                Ok(0) => return Ok(self.seen),
+                Ok(n) => self.seen += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(self.seen),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
 }
