@@ -15,6 +15,7 @@ use crate::util::sync_dir;
 const KEPT: usize = 2;
 const MANIFEST: &str = "manifest.json";
 
+/// What a checkpoint holds, by file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: u32,
@@ -23,6 +24,7 @@ pub struct Manifest {
     pub files: BTreeMap<String, Content>,
 }
 
+/// One file's size and hash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     pub bytes: u64,

@@ -16,6 +16,7 @@ pub struct Line {
     pub event: Event,
 }
 
+/// What happened to a run. Steps count updates, examples pairs seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
@@ -31,10 +32,7 @@ pub enum Event {
     },
     /// This attempt goes on from a checkpoint, or at step 0 from nothing: what earlier attempts said of later steps
     /// is void. Every attempt that gets to training says so before anything else of it.
-    Resumed {
-        step: u64,
-        examples: u64,
-    },
+    Resumed { step: u64, examples: u64 },
     /// One evaluation; a name that the evaluation could not compute is absent, never zero.
     Evaluated {
         step: u64,
@@ -47,15 +45,10 @@ pub enum Event {
         examples: u64,
         name: String,
     },
-    Warned {
-        step: u64,
-        message: String,
-    },
+    /// Something that a person should know and that stops nothing.
+    Warned { step: u64, message: String },
     /// The attempt ended because it was asked to; the run can go on from its last checkpoint.
-    Stopped {
-        step: u64,
-        examples: u64,
-    },
+    Stopped { step: u64, examples: u64 },
     /// The run is over and no attempt will follow, save one that `want.json` asks for after a failure.
     Finished {
         step: u64,
@@ -64,6 +57,7 @@ pub enum Event {
     },
 }
 
+/// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {

@@ -116,14 +116,17 @@ impl RunDir {
         self.path.join("lock")
     }
 
+    /// What happened, one [`Line`] a line: written by the worker.
     pub fn events(&self) -> PathBuf {
         self.path.join("events.jsonl")
     }
 
+    /// One [`Row`] a logged step: written by the worker.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 
+    /// One directory a checkpoint, see [`checkpoint`].
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }

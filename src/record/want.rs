@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunDir;
 
+/// What is to become of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
@@ -16,6 +17,7 @@ pub enum Wish {
     Stop,
 }
 
+/// The content of `want.json`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Want {

@@ -12,7 +12,7 @@ use crate::util::printable;
 pub enum LockError {
     #[error("another scheduler works in {}: {holder}; wait for it, or stop it with Ctrl-C or `kill`", .workspace.display())]
     Held { workspace: PathBuf, holder: String },
-    #[error("cannot lock {}: {source}", .path.display())]
+    #[error("cannot lock {}", .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 

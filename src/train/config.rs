@@ -11,16 +11,23 @@ use super::loss::LossConfig;
 use super::model::ModelConfig;
 use super::optim::OptimConfig;
 
+/// Every setting of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Replication: the initial weights and the order of the data follow from it.
     pub seed: u64,
+    /// Where pairs come from.
     pub data: DataConfig,
+    /// The two towers.
     pub model: ModelConfig,
+    /// What is minimised.
     pub loss: LossConfig,
+    /// How parameters move.
     pub optim: OptimConfig,
+    /// The budget and how it is spent.
     pub train: LoopConfig,
+    /// When and how much is evaluated.
     pub eval: EvalConfig,
 }
 

@@ -11,6 +11,7 @@ use crate::record::{Event, EventLog, MetricLog, Outcome, Row, RunDir};
 use super::snapshot;
 use super::step::{State, Update};
 
+/// The run's directory, open for writing.
 pub struct Recorder {
     dir: RunDir,
     events: EventLog,

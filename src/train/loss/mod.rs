@@ -18,6 +18,7 @@ pub use sigmoid::{BiasConfig, BiasMode, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
 use tile::{Extent, Real};
 
+/// Which loss, with its settings; `kind` is its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LossConfig {

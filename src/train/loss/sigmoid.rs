@@ -18,7 +18,9 @@ use crate::train::mesh::{Mesh, RankLost};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigmoidConfig {
+    /// t' = ln t, the log of the logit scale.
     pub log_t: LogT,
+    /// b, added to every logit.
     pub bias: BiasConfig,
 }
 
@@ -26,6 +28,7 @@ pub struct SigmoidConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
+    /// Where it starts.
     pub init: f64,
     /// False keeps t' at `init`.
     pub learned: bool,
@@ -44,7 +47,9 @@ impl Default for LogT {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BiasConfig {
+    /// Where it starts.
     pub init: f64,
+    /// Whether there is a bias, and whether it is learned.
     pub mode: BiasMode,
 }
 

@@ -17,6 +17,7 @@ use crate::train::mesh::{Mesh, RankLost};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftmaxConfig {
+    /// t' = ln t, the log of the logit scale.
     pub log_t: LogT,
 }
 
@@ -24,6 +25,7 @@ pub struct SoftmaxConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
+    /// Where it starts.
     pub init: f64,
     /// False keeps t' at `init`.
     pub learned: bool,

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::TowerInit;
 use super::layers::{Block, LayerNorm, Linear, MapPool, add_position, zeros};
 
+/// The shape of the image tower.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
+    /// Of the residual stream.
     pub width: usize,
     /// Transformer blocks.
     pub depth: usize,
@@ -19,7 +21,9 @@ pub struct ImageConfig {
     pub mlp_ratio: usize,
     /// Side of a square patch in pixels; divides the image size.
     pub patch: usize,
+    /// From positions to one vector.
     pub pool: ImagePool,
+    /// Where the weights come from.
     pub init: TowerInit,
 }
 
@@ -37,6 +41,7 @@ impl Default for ImageConfig {
     }
 }
 
+/// From positions to one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagePool {

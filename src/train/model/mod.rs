@@ -19,12 +19,15 @@ pub use image::{ImageConfig, ImageTower};
 pub use init::initialise;
 pub use text::{TextConfig, TextTower};
 
+/// The two towers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// Width of the space that both towers embed into.
     pub embed_dim: usize,
+    /// The image tower.
     pub image: ImageConfig,
+    /// The text tower.
     pub text: TextConfig,
 }
 
@@ -120,9 +123,11 @@ impl ModelConfig {
 const MOST_WIDTH: usize = 1 << 16;
 const MOST_PARAMETERS: usize = 20_000_000_000;
 
+/// All that a run learns.
 #[derive(Module, Debug)]
 pub struct Model {
     pub image: ImageTower,
+    /// None when the run is supervised.
     pub text: Option<TextTower>,
     /// t', `[1]`.
     pub log_t: Option<Param<Tensor<1>>>,

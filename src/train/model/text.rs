@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::TowerInit;
 use super::layers::{Block, LayerNorm, Linear, add_position, zeros};
 
+/// The shape of the text tower.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextConfig {
+    /// Of the residual stream.
     pub width: usize,
     /// Transformer blocks.
     pub depth: usize,
@@ -19,7 +21,9 @@ pub struct TextConfig {
     pub mlp_ratio: usize,
     /// Tokens a caption is padded or cut to.
     pub context: usize,
+    /// From positions to one vector.
     pub pool: TextPool,
+    /// Where the weights come from.
     pub init: TowerInit,
 }
 
@@ -37,6 +41,7 @@ impl Default for TextConfig {
     }
 }
 
+/// From positions to one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextPool {

@@ -11,20 +11,27 @@ use super::loss::LossConfig;
 use super::model::params::{Group, Part};
 pub use schedule::{Decay, ScheduleConfig};
 
+/// AdamW and its schedule, see [`adamw`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimConfig {
     /// Peak learning rate.
     pub lr: f64,
+    /// How much of the first moment, the mean of the gradient, survives an update.
     pub beta1: f64,
+    /// How much of the second moment, the mean of its square, survives an update; 0.95 forgets a spike within a hundred steps.
     pub beta2: f64,
+    /// Added to the root of the second moment.
     pub eps: f64,
     /// Decoupled and times the learning rate (AdamW); matrices only: gains, biases, embeddings, t' and b have none.
     pub weight_decay: f64,
     /// Clip the global gradient norm to this; 0 is off.
     pub clip_norm: f64,
+    /// The learning rate over the run.
     pub schedule: ScheduleConfig,
+    /// The image tower's share.
     pub image: GroupConfig,
+    /// The text tower's share.
     pub text: GroupConfig,
 }
 
@@ -71,6 +78,7 @@ pub struct Rates {
 }
 
 impl OptimConfig {
+    /// The share of `group`; scalars that `loss` does not learn get nothing.
     pub fn rates(&self, group: Group, loss: &LossConfig) -> Rates {
         let scalar = |learned: bool| GroupConfig {
             lr_mult: f64::from(u8::from(learned)),
