@@ -43,7 +43,7 @@ pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<E
         .context("the thread pool was started before the worker")?;
 
     let events = EventLog::open(dir)?;
-    let mut recorder = Recorder::new(dir.clone(), events)?;
+    let mut recorder = Recorder::new(dir.clone(), events, Box::new(std::io::stdout()))?;
     recorder.started(started(&spec.config, devices, threads))?;
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         attempt(dir, &spec.config, devices, &mut recorder, &stop)

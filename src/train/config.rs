@@ -43,6 +43,9 @@ pub struct LoopConfig {
     pub ranks: usize,
     /// Side of the square of logits that exists at one time.
     pub tile: usize,
+    /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, every pair is embedded twice, the loss
+    /// and all gradients stay those of the whole batch, and memory is that of one micro-batch (arXiv 2101.06983).
+    pub micro_batch: usize,
     /// Write a row of metrics every so many steps.
     pub log_every: u64,
     /// Seconds between checkpoints; 0 saves after every step.
@@ -56,6 +59,7 @@ impl Default for LoopConfig {
             batch_size: 256,
             ranks: 1,
             tile: 256,
+            micro_batch: 0,
             log_every: 1,
             save_seconds: 20.0,
         }
@@ -91,6 +95,7 @@ impl TrainConfig {
             examples,
             log_every,
             save_seconds,
+            micro_batch: _,
         } = self.train;
         check(
             "train.examples",

@@ -15,6 +15,8 @@ use super::step::{State, Update};
 pub struct Recorder {
     dir: RunDir,
     events: EventLog,
+    /// Hears every event as a sentence.
+    voice: Box<dyn Write + Send>,
     metrics: MetricLog,
     started: Instant,
     saved: Instant,
@@ -23,12 +25,17 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(dir: RunDir, events: EventLog) -> anyhow::Result<Self> {
+    pub fn new(
+        dir: RunDir,
+        events: EventLog,
+        voice: Box<dyn Write + Send>,
+    ) -> anyhow::Result<Self> {
         let metrics = MetricLog::open(&dir)?;
         let now = Instant::now();
         Ok(Self {
             dir,
             events,
+            voice,
             metrics,
             started: now,
             saved: now,
@@ -51,12 +58,12 @@ impl Recorder {
         Ok(checkpoint)
     }
 
-    /// Put an event on record, and in a line into the worker's log.
+    /// Put an event on record, and say it.
     fn tell(&mut self, event: Event) -> anyhow::Result<()> {
         let line = event.to_string();
         self.events.append(event)?;
-        // Nobody reads the standard output of a worker that is tried by hand and piped away: no reason to stop.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        // The record is what counts: that nobody listens is no reason to stop.
+        let _ = writeln!(self.voice, "{line}");
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use burn::module::Module;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
 use super::config::TrainConfig;
@@ -11,7 +12,7 @@ use super::data::{Batch, Source};
 use super::device::host;
 use super::eval;
 use super::loss::tile::Extent;
-use super::loss::{LossConfig, Pairs, classify, contrastive};
+use super::loss::{LossConfig, Pairs, Scalar, classify, contrastive};
 use super::mesh::{Mesh, RankLost};
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
@@ -93,32 +94,28 @@ impl State {
         let first = seen + share * mesh.rank() as u64;
         let batch = source.train_batch(config.seed, first..first + share);
 
+        let micro = match config.train.micro_batch {
+            0 => share as usize,
+            most => most.min(share as usize),
+        };
+        let starts = (0..share as usize).step_by(micro);
+        let parts: Vec<Batch> = starts
+            .map(|start| batch.slice(start..(start + micro).min(share as usize)))
+            .collect();
+
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
-        let mut part = match &config.loss {
-            LossConfig::Classify(_) => self.supervised(config, source, &batch),
+        let part = match &config.loss {
+            LossConfig::Classify(_) => self.supervised(config, source, &parts),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => self.contrastive(
                 config,
                 mesh,
                 source,
-                &batch,
+                &parts,
                 log_t.unwrap_or(0.0),
                 bias.unwrap_or(0.0),
             )?,
         };
-        let learned = |scalar: Option<super::loss::Scalar>, gradient: f64| {
-            if scalar.is_some_and(|s| s.learned) {
-                gradient
-            } else {
-                0.0
-            }
-        };
-        let scalars = Scalars {
-            log_t: learned(config.loss.log_t(), part.scalars.log_t),
-            bias: learned(config.loss.bias(), part.scalars.bias),
-        };
-        let mut gradient = self
-            .layout
-            .gradients(&self.model, &mut part.gradients, scalars);
+        let mut gradient = part.gradient;
         if mesh.size() > 1 {
             let sum = mesh.all_reduce(host(gradient))?;
             gradient =
@@ -160,68 +157,109 @@ impl State {
         })
     }
 
+    /// Loss and gradient of the rank's slice of the batch, which comes in parts. When it is more than one, a first
+    /// pass embeds them all without a tape, and the second tapes one at a time.
     fn contrastive(
         &self,
         config: &TrainConfig,
         mesh: &Mesh,
         source: &Source,
-        batch: &Batch,
+        parts: &[Batch],
         log_t: f64,
         bias: f64,
     ) -> Result<Part, RankLost> {
         let tape = self.device.clone().autodiff();
-        let tokens = Tensor::<2, Int>::from_data(
-            TensorData::new(batch.tokens.clone(), [batch.labels.len(), source.context()]),
-            &tape,
-        );
-        let image = self
-            .model
-            .embed_images(eval::pixels(batch, source.image_size(), &tape));
-        let text = self.model.embed_texts(tokens);
-        let [rows, dim] = image.dims();
+        let mut taped = match parts {
+            [all] => Some(embed(&self.model, source, all, &tape)),
+            _ => None,
+        };
+        let (mut image, mut text) = (Vec::new(), Vec::new());
+        if let Some((i, t)) = &taped {
+            (image, text) = (host(i.clone().inner()), host(t.clone().inner()));
+        } else {
+            let plain = self.model.valid();
+            for part in parts {
+                let (i, t) = embed(&plain, source, part, &self.device);
+                image.extend(host(i));
+                text.extend(host(t));
+            }
+        }
+        let dim = config.model.embed_dim;
         let pairs = Pairs {
-            image: &host(image.clone().inner()),
-            text: host(text.clone().inner()),
+            image: &image,
+            text,
             dim,
             batch: config.train.batch_size,
             tile: config.train.tile,
         };
         let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
-        let pull = |z: Tensor<2>, d: Vec<f32>| {
-            (z * Tensor::from_data(TensorData::new(d, [rows, dim]), &tape)).sum()
+
+        let learned = |scalar: Option<Scalar>, gradient: f64| {
+            scalar.filter(|s| s.learned).map_or(0.0, |_| gradient)
         };
-        let surrogate = pull(image, out.d_image) + pull(text, out.d_text);
+        let mut scalars = Scalars {
+            log_t: learned(config.loss.log_t(), out.d_log_t),
+            bias: learned(config.loss.bias(), out.d_bias),
+        };
+        let mut sum = None;
+        let mut first = 0;
+        for part in parts {
+            let (image, text) = taped
+                .take()
+                .unwrap_or_else(|| embed(&self.model, source, part, &tape));
+            let rows = part.labels.len();
+            let span = first * dim..(first + rows) * dim;
+            first += rows;
+            let pull = |z: Tensor<2>, d: &[f32]| {
+                (z * Tensor::from_data(TensorData::new(d.to_vec(), [rows, dim]), &tape)).sum()
+            };
+            let surrogate = pull(image, &out.d_image[span.clone()]) + pull(text, &out.d_text[span]);
+            // The scalars saw the whole batch at once: they count with the first part.
+            let scalars = std::mem::take(&mut scalars);
+            self.add_gradient(&mut sum, surrogate.backward(), scalars);
+        }
         Ok(Part {
             loss: out.loss,
-            gradients: surrogate.backward(),
-            scalars: Scalars {
-                log_t: out.d_log_t,
-                bias: out.d_bias,
-            },
+            gradient: sum.expect("a batch has a part"),
             positive: out.positive,
             negative: out.negative,
         })
     }
 
-    fn supervised(&self, config: &TrainConfig, source: &Source, batch: &Batch) -> Part {
+    fn supervised(&self, config: &TrainConfig, source: &Source, parts: &[Batch]) -> Part {
         let tape = self.device.clone().autodiff();
-        let labels = Tensor::<1, Int>::from_data(
-            TensorData::new(batch.labels.clone(), [batch.labels.len()]),
-            &tape,
-        );
-        let logits = self
-            .model
-            .image
-            .forward(eval::pixels(batch, source.image_size(), &tape));
-        let loss = classify(logits, labels, config.train.batch_size);
-        let gradients = loss.backward();
+        let (mut total, mut sum) = (0.0, None);
+        for part in parts {
+            let labels = TensorData::new(part.labels.clone(), [part.labels.len()]);
+            let labels = Tensor::<1, Int>::from_data(labels, &tape);
+            let pixels = eval::pixels(part, source.image_size(), &tape);
+            let loss = classify(
+                self.model.image.forward(pixels),
+                labels,
+                config.train.batch_size,
+            );
+            self.add_gradient(&mut sum, loss.backward(), Scalars::default());
+            total += f64::from(loss.into_scalar::<f32>());
+        }
         Part {
-            loss: f64::from(loss.into_scalar::<f32>()),
-            gradients,
-            scalars: Scalars::default(),
+            loss: total,
+            gradient: sum.expect("a batch has a part"),
             positive: Extent::default(),
             negative: Extent::default(),
         }
+    }
+
+    fn add_gradient(
+        &self,
+        sum: &mut Option<Tensor<1>>,
+        mut gradients: Gradients,
+        scalars: Scalars,
+    ) {
+        let gradient = self.layout.gradients(&self.model, &mut gradients, scalars);
+        *sum = Some(match sum.take() {
+            Some(sum) => sum + gradient,
+            None => gradient,
+        });
     }
 
     fn scalar(&self, name: &str) -> Option<f64> {
@@ -235,8 +273,16 @@ impl State {
 /// One rank's part of an update, before the ranks add up.
 struct Part {
     loss: f64,
-    gradients: Gradients,
-    scalars: Scalars,
+    /// Of all parameters, `[layout.length()]`.
+    gradient: Tensor<1>,
     positive: Extent,
     negative: Extent,
+}
+
+/// Unit embeddings of the batch's images and texts, `[examples, embed_dim]` each.
+fn embed(model: &Model, source: &Source, batch: &Batch, device: &Device) -> (Tensor<2>, Tensor<2>) {
+    let shape = [batch.labels.len(), source.context()];
+    let tokens = Tensor::<2, Int>::from_data(TensorData::new(batch.tokens.clone(), shape), device);
+    let pixels = eval::pixels(batch, source.image_size(), device);
+    (model.embed_images(pixels), model.embed_texts(tokens))
 }

@@ -33,7 +33,12 @@ fn tiny() -> TrainConfig {
 
 fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
     let devices = vec![Device::flex(); config.train.ranks];
-    let mut recorder = Recorder::new(dir.clone(), EventLog::open(dir).unwrap()).unwrap();
+    let mut recorder = Recorder::new(
+        dir.clone(),
+        EventLog::open(dir).unwrap(),
+        Box::new(std::io::sink()),
+    )
+    .unwrap();
     train(config, &devices, &BTreeMap::new(), &mut recorder, stop).unwrap()
 }
 
@@ -72,6 +77,41 @@ fn one_device_and_a_ring_give_the_same_curve() {
                 assert!(
                     (a / b - 1.0).abs() < 1e-3,
                     "{:?} on {ranks} ranks: {b}, alone {a}",
+                    config.loss
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn micro_batches_change_nothing_but_memory() {
+    for loss in [
+        LossConfig::default(),
+        LossConfig::Softmax(SoftmaxConfig::default()),
+        LossConfig::Classify(loss::ClassifyConfig::default()),
+    ] {
+        let mut config = tiny();
+        config.loss = loss;
+        let curve = |config: &TrainConfig| -> Vec<(f64, f64)> {
+            let tmp = tempfile::tempdir().unwrap();
+            let dir = RunDir::new(tmp.path());
+            run(config, &dir, &AtomicBool::new(false));
+            let rows = rows(&dir).into_iter();
+            rows.map(|row| (row.values["loss"], row.values["grad_norm"]))
+                .collect()
+        };
+        let whole = curve(&config);
+        for (micro, ranks) in [(1, 1), (5, 1), (12, 1), (4, 2)] {
+            (config.train.micro_batch, config.train.ranks) = (micro, ranks);
+            let parts = curve(&config);
+            let gradient = parts[0].1 / whole[0].1 - 1.0;
+            assert!(gradient.abs() < 1e-5, "{:?}: {gradient:.1e}", config.loss);
+            for (a, b) in whole.iter().zip(&parts) {
+                let off = b.0 / a.0 - 1.0;
+                assert!(
+                    off.abs() < 1e-3,
+                    "{:?} in parts of {micro}: {off:.1e}",
                     config.loss
                 );
             }

@@ -63,6 +63,20 @@ pub struct Batch {
     pub labels: Vec<i32>,
 }
 
+impl Batch {
+    /// Some of the examples.
+    pub fn slice(&self, examples: Range<usize>) -> Self {
+        let count = self.labels.len();
+        let (pixels, tokens) = (self.pixels.len() / count, self.tokens.len() / count);
+        let span = |width: usize| examples.start * width..examples.end * width;
+        Self {
+            pixels: self.pixels[span(pixels)].to_vec(),
+            tokens: self.tokens[span(tokens)].to_vec(),
+            labels: self.labels[span(1)].to_vec(),
+        }
+    }
+}
+
 /// A data set with its tokenizer: batches by index, classes and prompts for zero-shot.
 #[derive(Clone, Debug)]
 pub struct Source {
