@@ -26,6 +26,15 @@ pub fn label<'a>(settings: impl IntoIterator<Item = (&'a str, &'a Value)>) -> St
     printable(&parts.collect::<Vec<_>>().join(" "))
 }
 
+/// The same for a narrow place, which the reader knows the axes of: values alone, and which seed.
+pub fn brief<'a>(settings: impl IntoIterator<Item = (&'a str, &'a Value)>) -> String {
+    let parts = settings.into_iter().map(|(key, value)| match key {
+        "seed" => format!("seed {}", path::label(value)),
+        _ => path::label(value),
+    });
+    printable(&parts.collect::<Vec<_>>().join(" "))
+}
+
 /// What sets `run` apart from the defaults.
 pub fn of_run(schema: &Schema, run: &Run) -> String {
     let changes = schema.changes(&run.spec.config);
@@ -69,5 +78,7 @@ mod tests {
             text,
             "loss=sigmoid bias=-10 batch_size=64 image.depth=2 text.depth=3 seed=1"
         );
+        let text = brief(settings.iter().map(|(key, value)| (*key, value)));
+        assert_eq!(text, "sigmoid -10 64 2 3 seed 1");
     }
 }

@@ -87,6 +87,7 @@ fn names(grid: &Grid) -> Vec<Named> {
     let of_prerequisite = |(name, spec): &(String, RunSpec)| Named {
         id: spec.id.clone(),
         label: printable(name),
+        brief: printable(name),
     };
     let mut names: Vec<Named> = grid.prerequisites.iter().map(of_prerequisite).collect();
     let mut seen: BTreeSet<RunId> = names.iter().map(|named| named.id.clone()).collect();
@@ -99,10 +100,11 @@ fn names(grid: &Grid) -> Vec<Named> {
             .settings
             .iter()
             .map(|(key, value)| (key.as_str(), value));
-        let label = label::label(settings.chain([("seed", &seed)]));
+        let settings = settings.chain([("seed", &seed)]);
         names.push(Named {
             id: spec.id.clone(),
-            label,
+            label: label::label(settings.clone()),
+            brief: label::brief(settings),
         });
     }
     names
@@ -113,7 +115,7 @@ fn can_start(store: &Store, spec: &RunSpec) -> bool {
 }
 
 fn dry_run(args: &Args, store: &Store, names: &[Named]) -> anyhow::Result<u8> {
-    let line = |Named { id, label }: &Named| {
+    let line = |Named { id, label, .. }: &Named| {
         let state = store.get(id).map_or("new", |run| run.state.name());
         let starts = store.get(id).is_none_or(|run| {
             !run.state.is_over() && run.state != RunState::Running && run.want.wish == Wish::Run

@@ -40,7 +40,7 @@ impl Bars {
         let bar = self.runs.entry(run.id().clone()).or_insert_with(|| {
             let bar = ProgressBar::new(FULL).with_style(style(RUN));
             let bar = self.screen.insert_before(&self.whole, bar);
-            bar.set_message(scene.label(run.id()).to_owned());
+            bar.set_message(scene.brief(run.id()).to_owned());
             bar
         });
         bar.set_position((run.progress() * FULL as f64) as u64);

@@ -23,6 +23,8 @@ const LOG_LINES: usize = 15;
 pub struct Named {
     pub id: RunId,
     pub label: String,
+    /// The label for places that are narrow: values without their keys.
+    pub brief: String,
 }
 
 /// The state of things after a turn.
@@ -39,6 +41,11 @@ impl Scene<'_> {
             .iter()
             .find(|run| run.id == *id)
             .map_or("(of another grid)", |run| &run.label)
+    }
+
+    fn brief(&self, id: &RunId) -> &str {
+        let run = self.runs.iter().find(|run| run.id == *id);
+        run.map_or("(of another grid)", |run| &run.brief)
     }
 }
 
