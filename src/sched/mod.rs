@@ -25,7 +25,7 @@ pub struct Task {
     pub ours: bool,
     /// Its worker was asked to stop.
     pub asked: bool,
-    /// Why no further attempt is made for now, if so.
+    /// Why no further attempt is made, if so.
     pub given_up: Option<String>,
 }
 

@@ -94,14 +94,7 @@ impl State {
         let first = seen + share * mesh.rank() as u64;
         let batch = source.train_batch(config.seed, first..first + share);
 
-        let micro = match config.train.micro_batch {
-            0 => share as usize,
-            most => most.min(share as usize),
-        };
-        let starts = (0..share as usize).step_by(micro);
-        let parts: Vec<Batch> = starts
-            .map(|start| batch.slice(start..(start + micro).min(share as usize)))
-            .collect();
+        let parts = batch.split(config.train.micro_batch);
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {

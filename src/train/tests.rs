@@ -31,6 +31,14 @@ fn tiny() -> TrainConfig {
     config
 }
 
+fn every_loss() -> [LossConfig; 3] {
+    [
+        LossConfig::default(),
+        LossConfig::Softmax(SoftmaxConfig::default()),
+        LossConfig::Classify(loss::ClassifyConfig::default()),
+    ]
+}
+
 fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
     let devices = vec![Device::flex(); config.train.ranks];
     let mut recorder = Recorder::new(
@@ -62,11 +70,7 @@ fn losses(config: &TrainConfig) -> Vec<f64> {
 
 #[test]
 fn one_device_and_a_ring_give_the_same_curve() {
-    for loss in [
-        LossConfig::default(),
-        LossConfig::Softmax(SoftmaxConfig::default()),
-        LossConfig::Classify(loss::ClassifyConfig::default()),
-    ] {
+    for loss in every_loss() {
         let mut config = tiny();
         config.loss = loss;
         let alone = losses(&config);
@@ -86,11 +90,7 @@ fn one_device_and_a_ring_give_the_same_curve() {
 
 #[test]
 fn micro_batches_change_nothing_but_memory() {
-    for loss in [
-        LossConfig::default(),
-        LossConfig::Softmax(SoftmaxConfig::default()),
-        LossConfig::Classify(loss::ClassifyConfig::default()),
-    ] {
+    for loss in every_loss() {
         let mut config = tiny();
         config.loss = loss;
         let curve = |config: &TrainConfig| -> Vec<(f64, f64)> {
@@ -121,11 +121,7 @@ fn micro_batches_change_nothing_but_memory() {
 
 #[test]
 fn every_loss_falls() {
-    for loss in [
-        LossConfig::default(),
-        LossConfig::Softmax(SoftmaxConfig::default()),
-        LossConfig::Classify(loss::ClassifyConfig::default()),
-    ] {
+    for loss in every_loss() {
         let mut config = tiny();
         config.loss = loss;
         config.train.examples = 12 * 120;

@@ -64,16 +64,23 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Some of the examples.
-    pub fn slice(&self, examples: Range<usize>) -> Self {
+    /// The examples in order, up to `most` at a time; 0 is all at once, which copies nothing.
+    pub fn split(self, most: usize) -> Vec<Self> {
         let count = self.labels.len();
-        let (pixels, tokens) = (self.pixels.len() / count, self.tokens.len() / count);
-        let span = |width: usize| examples.start * width..examples.end * width;
-        Self {
-            pixels: self.pixels[span(pixels)].to_vec(),
-            tokens: self.tokens[span(tokens)].to_vec(),
-            labels: self.labels[span(1)].to_vec(),
+        if most == 0 || most >= count {
+            return vec![self];
         }
+        let (pixels, tokens) = (self.pixels.len() / count, self.tokens.len() / count);
+        let parts = (0..count).step_by(most).map(|start| {
+            let end = (start + most).min(count);
+            let span = |width: usize| start * width..end * width;
+            Self {
+                pixels: self.pixels[span(pixels)].to_vec(),
+                tokens: self.tokens[span(tokens)].to_vec(),
+                labels: self.labels[span(1)].to_vec(),
+            }
+        });
+        parts.collect()
     }
 }
 

@@ -122,7 +122,7 @@ impl Layout {
                 *gradient = Tensor::full([1], value, &gradient.device());
             }
         }
-        found.sort_by_key(|(name, _)| self.entries.iter().position(|e| e.name == *name));
+        found.sort_by_cached_key(|(name, _)| self.entries.iter().position(|e| e.name == *name));
         Tensor::cat(found.into_iter().map(|(_, gradient)| gradient).collect(), 0)
     }
 
