@@ -109,7 +109,7 @@ impl Bench {
 
     fn await_rows(&mut self, n: usize) {
         self.turn_until("rows", |bench| {
-            bench.run(n).state == RunState::Running && bench.run(n).rows.len() == 3
+            bench.run(n).state == RunState::Running && bench.run(n).series.len() == 3
         });
     }
 }

@@ -1,7 +1,7 @@
 //! What a completed run measured, and a refusal of a metric that none did: a misspelt name must not read like runs
 //! that are missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::store::{Evaluation, Run, RunState};
 use crate::util::printable;
@@ -33,15 +33,25 @@ pub fn require_metric<'r>(
 
 /// The value of `metric` at the end of `run`: by its last evaluation, else by its last row.
 pub fn final_value(run: &Run, metric: &str) -> Option<f64> {
-    let evaluated = last_evaluations(run).find_map(|e| e.metrics.get(metric));
-    evaluated.or_else(|| last_row(run)?.get(metric)).copied()
+    let evaluated = last_evaluations(run).find_map(|e| e.metrics.get(metric).copied());
+    evaluated.or_else(|| {
+        run.series
+            .column(metric)?
+            .get(run.series.len().checked_sub(1)?)
+    })
 }
 
 fn names(run: &Run) -> impl Iterator<Item = &str> {
-    last_evaluations(run)
-        .map(|evaluation| &evaluation.metrics)
-        .chain(last_row(run))
-        .flat_map(|values| values.keys().map(String::as_str))
+    let evaluated = last_evaluations(run).flat_map(|evaluation| evaluation.metrics.keys());
+    let logged = run.series.names().filter(|name| {
+        let last = run.series.len().checked_sub(1);
+        last.is_some_and(|last| {
+            run.series
+                .column(name)
+                .is_some_and(|c| c.get(last).is_some())
+        })
+    });
+    evaluated.map(String::as_str).chain(logged)
 }
 
 /// The evaluations of the last step that has any, newest first.
@@ -53,12 +63,10 @@ fn last_evaluations(run: &Run) -> impl Iterator<Item = &Evaluation> {
         .take_while(move |evaluation| Some(evaluation.step) == last)
 }
 
-fn last_row(run: &Run) -> Option<&BTreeMap<String, f64>> {
-    run.rows.last().map(|row| &row.values)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::record::RunDir;
     use crate::spec::RunSpec;

@@ -173,8 +173,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::record::{Row, RunDir, RunId};
-    use crate::store::Evaluation;
+    use crate::record::{RunDir, RunId};
+    use crate::store::{Evaluation, Position};
 
     fn experiment(reports: &str) -> (Experiment, Grid) {
         let text = format!(
@@ -210,13 +210,13 @@ mod tests {
                     metrics: BTreeMap::from([("zeroshot/top1".into(), *x)]),
                 })
                 .collect();
-            run.rows = vec![Row {
+            let at = Position {
                 attempt: 1,
                 step: 2,
                 examples: 2,
                 seconds: 1.0,
-                values: BTreeMap::from([("loss".into(), 0.5)]),
-            }];
+            };
+            run.series.push(at, [("loss", 0.5)]);
             run.state = state(&run);
             (spec.id.clone(), run)
         };

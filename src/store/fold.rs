@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::{Change, Evaluation, Run, RunState};
+use super::{Change, Evaluation, Position, Run, RunState};
 use crate::record::{Event, Lease, Line, Outcome, Row, RunDir, Tail, Want, WorkerLock};
 
 /// How an attempt ended, in its own words.
@@ -136,22 +136,37 @@ impl Fold {
             .starts
             .range(row.attempt + 1..)
             .any(|(_, start)| row.step > *start);
-        if void || run.rows.last().is_some_and(|last| row.step <= last.step) {
+        if void
+            || run
+                .series
+                .steps()
+                .last()
+                .is_some_and(|last| row.step <= *last)
+        {
             return;
         }
         run.examples = run.examples.max(row.examples);
-        first_new.get_or_insert(run.rows.len());
-        run.rows.push(row);
+        first_new.get_or_insert(run.series.len());
+        let at = Position {
+            attempt: row.attempt,
+            step: row.step,
+            examples: row.examples,
+            seconds: row.seconds,
+        };
+        let values = row
+            .values
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value));
+        run.series.push(at, values);
     }
 
     /// An attempt goes on from `start`: what earlier ones said of later steps is void.
     fn rewind(&mut self, run: &mut Run, attempt: u32, start: u64, changes: &mut Vec<Change>) {
         self.starts.insert(attempt, start);
-        let before = (run.rows.len(), run.evaluations.len());
-        run.rows.retain(|row| row.step <= start);
+        let before = run.evaluations.len();
         run.evaluations
             .retain(|evaluation| evaluation.step <= start);
-        if (run.rows.len(), run.evaluations.len()) != before {
+        if run.series.rewind(start) || run.evaluations.len() != before {
             changes.push(Change::Rewound);
         }
     }

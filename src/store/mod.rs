@@ -3,6 +3,7 @@
 
 mod fold;
 mod run;
+mod series;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::record::{RunDir, RunId};
 use crate::spec::RunSpec;
 use fold::Fold;
 pub use run::{Evaluation, Run, RunState};
+pub use series::{Along, Column, Position, Series, Summary};
 pub use watch::{Hint, Watch};
 
 /// Time that one [`Store::refresh`] may take before a face gets its turn.
@@ -36,9 +38,9 @@ pub enum Change {
     State {
         before: RunState,
     },
-    /// Rows were taken back: what was read of `rows` and `evaluations` before is void.
+    /// Rows were taken back: what was read of the series and `evaluations` before is void.
     Rewound,
-    /// `rows[from..]` are new.
+    /// Rows `from..` of the series are new.
     Rows {
         from: usize,
     },

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Row, RunDir, RunId, Want};
+use super::{Along, Series};
+use crate::record::{RunDir, RunId, Want};
 use crate::spec::RunSpec;
 
 /// One run as its directory tells it.
@@ -17,8 +18,8 @@ pub struct Run {
     pub attempt: u32,
     /// Examples seen, as far as the log tells.
     pub examples: u64,
-    /// Rows that stand: those a resume made void are gone. In order of step.
-    pub rows: Vec<Row>,
+    /// Rows that stand: those a resume made void are gone.
+    pub series: Series,
     /// Evaluations that stand, in order of step.
     pub evaluations: Vec<Evaluation>,
     pub warnings: Vec<String>,
@@ -88,7 +89,7 @@ impl Run {
             want: Want::default(),
             attempt: 0,
             examples: 0,
-            rows: Vec::new(),
+            series: Series::default(),
             evaluations: Vec::new(),
             warnings: Vec::new(),
             damaged: 0,
@@ -106,10 +107,7 @@ impl Run {
 
     /// The newest logged value of `key`.
     pub fn latest(&self, key: &str) -> Option<f64> {
-        self.rows
-            .iter()
-            .rev()
-            .find_map(|row| row.values.get(key).copied())
+        self.series.latest(key)
     }
 
     /// The newest evaluated value of `key`.
@@ -122,10 +120,13 @@ impl Run {
 
     /// Examples a second over the last ten seconds of training; none before two rows of one attempt exist.
     pub fn speed(&self) -> Option<f64> {
-        let last = self.rows.last()?;
-        let recent = |row: &&Row| row.attempt == last.attempt && row.seconds >= last.seconds - 10.0;
-        let first = self.rows.iter().rev().take_while(recent).last()?;
-        let seconds = last.seconds - first.seconds;
-        (seconds > 0.0).then(|| last.examples.saturating_sub(first.examples) as f64 / seconds)
+        let series = &self.series;
+        let last = series.len().checked_sub(1)?;
+        let attempt = series.attempt(last);
+        let recent = series.first_at(Along::Seconds, series.seconds()[last] - 10.0);
+        let first = (recent..=last).find(|&row| series.attempt(row) == attempt)?;
+        let seconds = series.seconds()[last] - series.seconds()[first];
+        let examples = series.examples()[last].saturating_sub(series.examples()[first]);
+        (seconds > 0.0).then(|| examples as f64 / seconds)
     }
 }

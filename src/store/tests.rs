@@ -65,12 +65,9 @@ impl Fixture {
 
     /// (attempt, step) of every row that stands.
     fn standing(&self, store: &Store) -> Vec<(u32, u64)> {
-        store
-            .get(&self.id)
-            .unwrap()
-            .rows
-            .iter()
-            .map(|row| (row.attempt, row.step))
+        let series = &store.get(&self.id).unwrap().series;
+        let rows = 0..series.len();
+        rows.map(|row| (series.attempt(row).unwrap(), series.steps()[row]))
             .collect()
     }
 }

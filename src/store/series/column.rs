@@ -1,0 +1,230 @@
+//! One metric of a run over its rows, with a pyramid of summaries above the values: any range is summarised exactly,
+//! extremes included, in time that grows with the logarithm of its length. It does not know what a row is.
+
+use std::ops::Range;
+
+/// Children of one node of the pyramid.
+const BRANCH: usize = 16;
+
+/// What a range of values comes to. No decimation may lose `min` or `max`: a spike of one point is one of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    pub min: f64,
+    pub max: f64,
+    pub first: f64,
+    pub last: f64,
+    pub sum: f64,
+    /// Values that are there.
+    pub count: u32,
+}
+
+impl Summary {
+    fn of(value: f64) -> Self {
+        Self {
+            min: value,
+            max: value,
+            first: value,
+            last: value,
+            sum: value,
+            count: 1,
+        }
+    }
+
+    /// This range, and `next` right after it.
+    fn then(self, next: Self) -> Self {
+        Self {
+            min: self.min.min(next.min),
+            max: self.max.max(next.max),
+            first: self.first,
+            last: next.last,
+            sum: self.sum + next.sum,
+            count: self.count + next.count,
+        }
+    }
+
+    pub fn mean(&self) -> f64 {
+        self.sum / f64::from(self.count)
+    }
+}
+
+/// `range` after `range`, either of which may hold nothing.
+fn join(left: Option<Summary>, right: Option<Summary>) -> Option<Summary> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(left.then(right)),
+        (left, right) => left.or(right),
+    }
+}
+
+/// Values by row; NaN where a row lacks the metric. Rows hold finite numbers only.
+#[derive(Clone, Debug, Default)]
+pub struct Column {
+    values: Vec<f64>,
+    /// `levels[k][i]` summarises the values from `i·16^(k+1)` up to `(i+1)·16^(k+1)`; whole nodes only.
+    levels: Vec<Vec<Option<Summary>>>,
+}
+
+impl Column {
+    /// A column that the first `rows` rows lack.
+    pub fn absent(rows: usize) -> Self {
+        let mut column = Self::default();
+        (0..rows).for_each(|_| column.push(f64::NAN));
+        column
+    }
+
+    /// The value of each row; NaN where the row has none.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The value of a row that has one.
+    pub fn get(&self, row: usize) -> Option<f64> {
+        self.values.get(row).copied().filter(|x| !x.is_nan())
+    }
+
+    pub fn push(&mut self, value: f64) {
+        self.values.push(value);
+        let mut level = 0;
+        let mut length = self.values.len();
+        while length.is_multiple_of(BRANCH) {
+            let node =
+                (length - BRANCH..length).fold(None, |node, i| join(node, self.item(level, i)));
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
+            }
+            self.levels[level].push(node);
+            length /= BRANCH;
+            level += 1;
+        }
+    }
+
+    /// Forget all rows from `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        let mut length = self.values.len();
+        for level in &mut self.levels {
+            length /= BRANCH;
+            level.truncate(length);
+        }
+    }
+
+    /// What the rows of `range` come to; none when none of them has the metric.
+    ///
+    /// # Panics
+    /// When `range` ends after the last row.
+    pub fn summary(&self, range: Range<usize>) -> Option<Summary> {
+        assert!(
+            range.end <= self.values.len(),
+            "{range:?} is within the rows"
+        );
+        let (mut start, mut end) = (range.start, range.end);
+        let (mut left, mut right) = (None, None);
+        let mut level = 0;
+        while start < end {
+            while start < end && !start.is_multiple_of(BRANCH) {
+                left = join(left, self.item(level, start));
+                start += 1;
+            }
+            while start < end && !end.is_multiple_of(BRANCH) {
+                end -= 1;
+                right = join(self.item(level, end), right);
+            }
+            start /= BRANCH;
+            end /= BRANCH;
+            level += 1;
+        }
+        join(left, right)
+    }
+
+    /// Node `i` of the level above `level - 1`; the values themselves are level 0.
+    fn item(&self, level: usize, i: usize) -> Option<Summary> {
+        match level.checked_sub(1) {
+            None => self.get(i).map(Summary::of),
+            Some(above) => self.levels[above][i],
+        }
+    }
+
+    /// Bytes that the column holds.
+    pub fn bytes(&self) -> usize {
+        let nodes: usize = self.levels.iter().map(Vec::capacity).sum();
+        self.values.capacity() * size_of::<f64>() + nodes * size_of::<Option<Summary>>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn column(values: &[f64]) -> Column {
+        let mut column = Column::default();
+        values.iter().for_each(|&x| column.push(x));
+        column
+    }
+
+    /// The definition, value by value.
+    fn scan(values: &[f64]) -> Option<Summary> {
+        let there: Vec<f64> = values.iter().copied().filter(|x| !x.is_nan()).collect();
+        Some(Summary {
+            min: there.iter().copied().reduce(f64::min)?,
+            max: there.iter().copied().reduce(f64::max)?,
+            first: *there.first()?,
+            last: *there.last()?,
+            sum: there.iter().sum(),
+            count: there.len() as u32,
+        })
+    }
+
+    fn same(found: Option<Summary>, expected: Option<Summary>) -> bool {
+        match (found, expected) {
+            (Some(a), Some(b)) => {
+                let close = (a.sum - b.sum).abs() <= 1e-9 * (1.0 + b.sum.abs());
+                close && Summary { sum: 0.0, ..a } == Summary { sum: 0.0, ..b }
+            }
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
+    proptest! {
+        /// No extreme is ever lost, whatever the range, and whatever was taken back and pushed again before.
+        #[test]
+        fn every_range_is_summarised_exactly(
+            values in prop::collection::vec(prop_oneof![4 => -1e3..1e3f64, 1 => Just(f64::NAN)], 0..1200),
+            (cut, from, to) in (0.0..1.0f64, 0.0..1.0f64, 0.0..1.0f64),
+        ) {
+            let at = |part: f64, of: usize| (part * of as f64) as usize;
+            let mut found = column(&values);
+            let kept = at(cut, values.len());
+            found.truncate(kept);
+            values[kept..].iter().for_each(|&x| found.push(x));
+            let (a, b) = (at(from, values.len() + 1), at(to, values.len() + 1));
+            let range = a.min(b)..a.max(b);
+            prop_assert!(same(found.summary(range.clone()), scan(&values[range])));
+        }
+    }
+
+    #[test]
+    fn one_point_among_a_million_is_found_in_every_range_that_has_it() {
+        let mut values = vec![1.0; 1_000_000];
+        values[765_432] = 9.0;
+        let column = column(&values);
+        let max = |range: Range<usize>| column.summary(range).map(|s| s.max);
+        assert_eq!(max(0..1_000_000), Some(9.0));
+        assert_eq!(
+            (
+                max(765_432..765_433),
+                max(0..765_432),
+                max(765_433..1_000_000)
+            ),
+            (Some(9.0), Some(1.0), Some(1.0))
+        );
+    }
+}

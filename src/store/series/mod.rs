@@ -1,0 +1,237 @@
+//! The rows of one run by column: where each row lies (step, examples seen, seconds of training) and what it measured.
+//! Rows that a resume made void are not here; which those are is the fold's affair.
+
+mod column;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub use column::{Column, Summary};
+
+/// What a curve is drawn over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Along {
+    /// Image-text pairs seen: runs of different batch sizes compare fairly.
+    #[default]
+    Examples,
+    /// Updates.
+    Steps,
+    /// Seconds of training, over all attempts that stand; pauses between them do not count.
+    Seconds,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    steps: Vec<u64>,
+    examples: Vec<u64>,
+    seconds: Vec<f64>,
+    /// First row of each attempt that has rows, and the attempt's number.
+    attempts: Vec<(usize, u32)>,
+    /// Names of the columns, in the order in which they first came.
+    names: Vec<String>,
+    columns: Vec<Column>,
+    index: BTreeMap<String, usize>,
+}
+
+/// Where a row lies. `seconds` are those of its attempt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    pub attempt: u32,
+    pub step: u64,
+    pub examples: u64,
+    pub seconds: f64,
+}
+
+impl Series {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Updates done at each row, strictly rising.
+    pub fn steps(&self) -> &[u64] {
+        &self.steps
+    }
+
+    /// Pairs seen at each row.
+    pub fn examples(&self) -> &[u64] {
+        &self.examples
+    }
+
+    /// Seconds of training at each row, over all attempts that stand.
+    pub fn seconds(&self) -> &[f64] {
+        &self.seconds
+    }
+
+    /// The attempt that wrote a row.
+    pub fn attempt(&self, row: usize) -> Option<u32> {
+        let after = self.attempts.partition_point(|(first, _)| *first <= row);
+        (row < self.len()).then(|| self.attempts[after - 1].1)
+    }
+
+    /// The metrics that some row has, in the order in which they first came.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.index.get(name).map(|&i| &self.columns[i])
+    }
+
+    /// The newest value of a metric.
+    pub fn latest(&self, name: &str) -> Option<f64> {
+        let values = self.column(name)?.values();
+        values.iter().rev().copied().find(|x| !x.is_nan())
+    }
+
+    /// Where a row lies along an axis.
+    pub fn x(&self, along: Along, row: usize) -> f64 {
+        match along {
+            Along::Examples => self.examples[row] as f64,
+            Along::Steps => self.steps[row] as f64,
+            Along::Seconds => self.seconds[row],
+        }
+    }
+
+    /// The rows at `x` or after it are those from here on.
+    pub fn first_at(&self, along: Along, x: f64) -> usize {
+        match along {
+            Along::Examples => self.examples.partition_point(|&e| (e as f64) < x),
+            Along::Steps => self.steps.partition_point(|&s| (s as f64) < x),
+            Along::Seconds => self.seconds.partition_point(|&s| s < x),
+        }
+    }
+
+    /// The rows with `from <= x < to`.
+    pub fn rows_between(&self, along: Along, from: f64, to: f64) -> Range<usize> {
+        let first = self.first_at(along, from);
+        first..self.first_at(along, to).max(first)
+    }
+
+    /// Add a row after all others. Metrics that it does not name are absent from it.
+    pub fn push<'a>(&mut self, at: Position, values: impl IntoIterator<Item = (&'a str, f64)>) {
+        let row = self.len();
+        if self
+            .attempts
+            .last()
+            .is_none_or(|(_, attempt)| *attempt != at.attempt)
+        {
+            self.attempts.push((row, at.attempt));
+        }
+        let began = self.attempts.last().map_or(0, |(first, _)| *first);
+        // An attempt's clock starts at zero: its rows go on from where the one before ended.
+        let before = began.checked_sub(1).map_or(0.0, |last| self.seconds[last]);
+        self.steps.push(at.step);
+        self.examples.push(at.examples);
+        self.seconds.push(before + at.seconds);
+        for (place, (name, value)) in values.into_iter().enumerate() {
+            // Rows name their metrics in one order, so the place is nearly always the column.
+            let slot = match self.names.get(place) {
+                Some(known) if known == name => place,
+                _ => self.slot(name, row),
+            };
+            if self.columns[slot].len() == row {
+                self.columns[slot].push(value);
+            }
+        }
+        for column in self.columns.iter_mut().filter(|column| column.len() == row) {
+            column.push(f64::NAN);
+        }
+    }
+
+    fn slot(&mut self, name: &str, rows: usize) -> usize {
+        if let Some(&slot) = self.index.get(name) {
+            return slot;
+        }
+        self.names.push(name.to_owned());
+        self.columns.push(Column::absent(rows));
+        self.index.insert(name.to_owned(), self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+
+    /// Forget all rows after `step`. True when there were some.
+    pub fn rewind(&mut self, step: u64) -> bool {
+        let rows = self.steps.partition_point(|&s| s <= step);
+        if rows == self.len() {
+            return false;
+        }
+        self.steps.truncate(rows);
+        self.examples.truncate(rows);
+        self.seconds.truncate(rows);
+        self.attempts.retain(|(first, _)| *first < rows);
+        self.columns
+            .iter_mut()
+            .for_each(|column| column.truncate(rows));
+        true
+    }
+
+    /// Bytes that the rows hold.
+    pub fn bytes(&self) -> usize {
+        let columns: usize = self.columns.iter().map(Column::bytes).sum();
+        let places = self.steps.capacity() + self.examples.capacity() + self.seconds.capacity();
+        columns + places * size_of::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(attempt: u32, step: u64, seconds: f64) -> Position {
+        Position {
+            attempt,
+            step,
+            examples: 10 * step,
+            seconds,
+        }
+    }
+
+    #[test]
+    fn rows_that_lack_a_metric_are_absent_and_not_zero() {
+        let mut series = Series::default();
+        series.push(at(1, 1, 0.1), [("loss", 3.0)]);
+        series.push(at(1, 2, 0.2), [("loss", 2.0), ("bias", -10.0)]);
+        series.push(at(1, 3, 0.3), [("bias", -9.0)]);
+        let column = |name: &str| {
+            let column = series.column(name).unwrap();
+            (0..3).map(|row| column.get(row)).collect::<Vec<_>>()
+        };
+        assert_eq!(column("loss"), [Some(3.0), Some(2.0), None]);
+        assert_eq!(column("bias"), [None, Some(-10.0), Some(-9.0)]);
+        assert_eq!(
+            (series.latest("loss"), series.latest("t")),
+            (Some(2.0), None)
+        );
+        assert_eq!(series.names().collect::<Vec<_>>(), ["loss", "bias"]);
+    }
+
+    #[test]
+    fn a_rewind_takes_rows_back_and_time_goes_on_from_there() {
+        let mut series = Series::default();
+        (1..=4).for_each(|step| series.push(at(1, step, step as f64), [("loss", 0.0)]));
+        assert!(!series.rewind(4));
+        assert!(series.rewind(2));
+        series.push(at(2, 3, 0.5), [("loss", 1.0)]);
+        assert_eq!(series.steps(), [1, 2, 3]);
+        assert_eq!(series.seconds(), [1.0, 2.0, 2.5]);
+        assert_eq!(
+            (series.attempt(1), series.attempt(2), series.attempt(3)),
+            (Some(1), Some(2), None)
+        );
+        assert_eq!(series.column("loss").unwrap().values(), [0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn ranges_are_found_along_every_axis() {
+        let mut series = Series::default();
+        (1..=9).for_each(|step| series.push(at(1, step, 0.25 * step as f64), []));
+        assert_eq!(series.rows_between(Along::Steps, 3.0, 5.0), 2..4);
+        assert_eq!(series.rows_between(Along::Examples, 30.0, 50.0), 2..4);
+        assert_eq!(series.rows_between(Along::Seconds, 0.75, 1.25), 2..4);
+        assert_eq!(series.rows_between(Along::Steps, 5.0, 3.0), 4..4);
+    }
+}
