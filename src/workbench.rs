@@ -1,8 +1,12 @@
 //! The core that both faces use: open a workspace, put runs into it, say what is wanted of them, and turn the
 //! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
 
-pub mod background;
+mod background;
+mod launch;
+mod outlook;
 mod prospect;
+mod why;
+mod wish;
 
 use std::fs;
 use std::io;
@@ -11,18 +15,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::Signal;
 
 use crate::exec::{Executor, Slot, device};
-use crate::record::{Lease, RunDir, RunId, Want, Wish};
+use crate::record::{RunDir, RunId};
 use crate::sched::{SchedulerLock, holder};
 use crate::spec::RunSpec;
-use crate::store::{Delta, Hint, Run, RunState, Store, Watch, WorkspaceError};
+use crate::store::{Delta, Hint, Run, Store, Watch, WorkspaceError};
 use crate::util::{printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local};
 pub use crate::sched::{Notice, Scheduler, Standing, View, standing};
+pub use launch::Handover;
+pub use outlook::outlook;
 pub use prospect::{prospect, require_sources};
+pub use why::{blocked, why};
+pub use wish::Verb;
 
 /// A run that the user named and the workspace cannot give.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,53 +161,9 @@ impl Workbench {
         }
     }
 
-    /// Want a run no more: its worker saves and stops, and no scheduler starts it until it is retried. False when
-    /// it is over or was stopped before, and nothing changes.
-    pub fn stop(&self, run: &Run) -> anyhow::Result<bool> {
-        let want = Want::read(&run.dir)?;
-        let running = run.state == RunState::Running;
-        if run.state.is_over() || want.wish == Wish::Stop && !running {
-            return Ok(false);
-        }
-        Want {
-            wish: Wish::Stop,
-            ..want
-        }
-        .write(&run.dir)?;
-        // A scheduler obeys at its next tick; a worker that outlived its own is told here.
-        if running
-            && holder(&self.root)?.is_none()
-            && let Some(lease) = Lease::read(&run.dir)?
-        {
-            lease.process.signal_group(Signal::TERM)?;
-        }
-        Ok(true)
-    }
-
     /// Who schedules the workspace now, if anybody does.
     pub fn scheduler(&self) -> io::Result<Option<String>> {
         holder(&self.root)
-    }
-
-    /// Let a run that failed, diverged or was stopped go again. False when there is nothing to forgive.
-    pub fn retry(&self, run: &Run) -> anyhow::Result<bool> {
-        let want = Want::read(&run.dir)?;
-        let forgivable = match run.state {
-            RunState::Failed { .. } | RunState::Diverged { .. } | RunState::Interrupted { .. } => {
-                true
-            }
-            RunState::New | RunState::Stopped => want.wish != Wish::Run,
-            RunState::Running | RunState::Completed => false,
-        };
-        if forgivable {
-            Want {
-                wish: Wish::Run,
-                forgive: run.attempt,
-                ..want
-            }
-            .write(&run.dir)?;
-        }
-        Ok(forgivable)
     }
 
     /// A scheduler for the runs of `scope`, in their order, with workers on this machine. There is one a workspace.

@@ -12,7 +12,7 @@ use siglab::sched::{Notice, Scheduler, SchedulerLock};
 use siglab::spec::RunSpec;
 use siglab::store::{Run, RunState};
 use siglab::train::TrainConfig;
-use siglab::workbench::Workbench;
+use siglab::workbench::{Verb, Workbench};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -315,7 +315,7 @@ fn a_recycled_pid_gets_no_signal() {
     let workbench = Workbench::open(tmp.path()).unwrap();
     let run = workbench.store().get(&ids[0]).unwrap();
     assert_eq!(run.state, RunState::Running);
-    assert!(workbench.stop(run).unwrap());
+    assert!(workbench.wish(Verb::Stop, run).unwrap());
     std::thread::sleep(Duration::from_millis(50));
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
     stranger.kill().unwrap();

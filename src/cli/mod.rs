@@ -4,10 +4,9 @@
 mod check;
 mod completions;
 mod doctor;
-mod label;
 mod logs;
 mod ls;
-mod obstacle;
+mod open;
 mod plan;
 mod progress;
 mod run;
@@ -22,8 +21,9 @@ use clap::{Parser, Subcommand};
 
 use crate::analysis::UnknownMetric;
 use crate::spec::SpecError;
-use crate::store::WorkspaceError;
-use crate::workbench::{DeviceError, FindError};
+use crate::store::{QueryError, WorkspaceError};
+use crate::tui::PreferencesError;
+use crate::workbench::{DeviceError, FindError, Verb as Wish};
 
 /// Exit codes that verbs return.
 pub const DONE: u8 = 0;
@@ -33,7 +33,7 @@ pub const INTERRUPTED: u8 = 130;
 
 /// A terminal workbench for ablations of contrastive image-text pretraining.
 #[derive(Parser, Debug)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Directory of the runs.
     #[arg(
@@ -45,7 +45,9 @@ pub struct Cli {
     )]
     pub workspace: PathBuf,
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
+    #[command(flatten)]
+    pub open: open::Args,
 }
 
 #[derive(Subcommand, Debug)]
@@ -62,8 +64,14 @@ pub enum Verb {
     Logs(logs::Args),
     /// Stop runs at a checkpoint, and start them no more until they are retried.
     Stop(wish::Args),
+    /// Hold runs back at a checkpoint, so that their devices go to others, until they are resumed.
+    Pause(wish::Args),
+    /// Let runs that were paused or stopped go on, with the next `siglab run` or the one at work.
+    Resume(wish::Args),
     /// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
     Retry(wish::Args),
+    /// Let runs start before or after others: `siglab priority 5 RUN…`.
+    Priority(wish::PriorityArgs),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Hold this build's arithmetic against recorded values.
@@ -78,14 +86,22 @@ pub enum Verb {
 /// Do what the command line says; the number is the exit code.
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
     let workspace = cli.workspace.as_path();
-    match cli.verb {
+    let Some(verb) = cli.verb else {
+        return open::run(workspace, cli.open);
+    };
+    match verb {
         Verb::Run(args) => run::run(workspace, args),
         Verb::Plan(args) => plan::run(workspace, args),
         Verb::Table(args) => table::run(workspace, args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
-        Verb::Stop(args) => wish::stop(workspace, args),
-        Verb::Retry(args) => wish::retry(workspace, args),
+        Verb::Stop(args) => wish::run(workspace, Wish::Stop, args),
+        Verb::Pause(args) => wish::run(workspace, Wish::Pause, args),
+        Verb::Resume(args) => wish::run(workspace, Wish::Resume, args),
+        Verb::Retry(args) => wish::run(workspace, Wish::Retry, args),
+        Verb::Priority(priority) => {
+            wish::run(workspace, Wish::Priority(priority.priority), priority.args)
+        }
         Verb::Completions(args) => completions::run(args),
         Verb::Check(check) => check::run(check),
         Verb::Doctor(args) => doctor::run(workspace, args),
@@ -100,6 +116,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<FindError>()
         || error.is::<UnknownMetric>()
         || error.is::<WorkspaceError>()
+        || error.is::<QueryError>()
+        || error.is::<PreferencesError>()
+        || error.is::<open::NoFile>()
         || error.is::<check::Unusable>();
     if wrong_input { USAGE } else { FAILED }
 }

@@ -13,9 +13,9 @@ use super::{DONE, USAGE, print};
 use crate::export::align;
 use crate::record::RunId;
 use crate::spec::{Cell, CellKind, Experiment, Grid, RunSpec, path};
-use crate::store::{RunState, Store};
+use crate::store::Store;
 use crate::util::printable;
-use crate::workbench::{Standing, View, prospect, standing};
+use crate::workbench::{View, outlook, prospect};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -32,6 +32,17 @@ pub struct Args {
     /// a file, of its grid.
     #[arg(long, num_args = 2, value_names = ["RUN", "RUN"], conflicts_with = "json")]
     pub why: Option<Vec<String>>,
+}
+
+impl Args {
+    pub fn of_file(file: PathBuf, set: Vec<(String, String)>) -> Self {
+        Self {
+            file: Some(file),
+            set,
+            json: false,
+            why: None,
+        }
+    }
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
@@ -227,34 +238,10 @@ fn id(line: &Line) -> String {
         .map_or_else(|| "-".into(), RunId::to_string)
 }
 
-/// A run's state in the words of a plan, and what there is to say about it.
-fn outlook(view: &View, id: &RunId) -> (&'static str, Option<String>) {
-    if let Some(Standing::Blocked { by }) = standing(view, id) {
-        let what = view
-            .tasks
-            .get(&by)
-            .map_or("is in this workspace no run that can be read", |task| {
-                task.state.name()
-            });
-        return ("blocked", Some(format!("needs {by}, which {what}")));
-    }
-    let state = view
-        .tasks
-        .get(id)
-        .map_or(&RunState::New, |task| &task.state);
-    match state {
-        RunState::Completed => ("cached", None),
-        RunState::Interrupted { cause } => (state.name(), cause.clone()),
-        RunState::Diverged { reason, .. } | RunState::Failed { reason } => {
-            (state.name(), Some(reason.clone()))
-        }
-        RunState::New | RunState::Running | RunState::Stopped => (state.name(), None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RunState;
 
     const TEXT: &str = r#"
         question = "Which?"

@@ -30,6 +30,20 @@ pub struct Args {
     pub columns: Option<String>,
 }
 
+impl Args {
+    /// The reports of `file` as they are.
+    pub fn of_file(file: PathBuf, set: Vec<(String, String)>) -> Self {
+        Self {
+            file,
+            set,
+            format: Format::Text,
+            metric: None,
+            rows: None,
+            columns: None,
+        }
+    }
+}
+
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let experiment = Experiment::load(&args.file, &args.set)?;
     let reports = experiment.reports_with(

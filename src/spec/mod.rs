@@ -5,6 +5,7 @@ mod error;
 mod experiment;
 mod grid;
 mod identity;
+pub mod label;
 pub mod path;
 mod prerequisite;
 mod problem;

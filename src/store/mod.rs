@@ -2,6 +2,7 @@
 //! owns the store and asks it to catch up; a [`Watch`] says when that is worth while.
 
 mod fold;
+mod query;
 mod run;
 mod series;
 mod watch;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::record::{RunDir, RunId};
 use crate::spec::RunSpec;
 use fold::Fold;
+pub use query::{Query, QueryError};
 pub use run::{Evaluation, Run, RunState};
 pub use series::{Along, Column, Position, Series, Summary};
 pub use watch::{Hint, Watch};

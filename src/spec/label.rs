@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::spec::{Schema, path};
-use crate::store::Run;
+use super::{Schema, path};
+use crate::train::TrainConfig;
 use crate::util::printable;
 
 /// Last segments of a key that say less than the one before them.
@@ -35,9 +35,9 @@ pub fn brief<'a>(settings: impl IntoIterator<Item = (&'a str, &'a Value)>) -> St
     printable(&parts.collect::<Vec<_>>().join(" "))
 }
 
-/// What sets `run` apart from the defaults.
-pub fn of_run(schema: &Schema, run: &Run) -> String {
-    let changes = schema.changes(&run.spec.config);
+/// What sets a run apart from the defaults.
+pub fn of_run(schema: &Schema, config: &TrainConfig) -> String {
+    let changes = schema.changes(config);
     label(changes.iter().map(|(key, value)| (key.as_str(), value)))
 }
 

@@ -1,0 +1,447 @@
+//! The list of runs: filtered by a query, sorted, grouped by an axis, with verbs over those that are selected.
+
+mod column;
+mod order;
+
+use std::collections::BTreeSet;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use serde::{Deserialize, Serialize};
+
+use self::column::{Column, layout};
+use self::order::{Entry, SortBy};
+use crate::spec::path;
+use crate::store::{Delta, Query, Run, RunId};
+use crate::tui::action::{Action, View};
+use crate::tui::app::{Reply, Said};
+use crate::tui::asked::Asked;
+use crate::tui::desk::Desk;
+use crate::tui::effect::Effect;
+use crate::tui::layer::{Confirm, Layer, Note, Prompt};
+use crate::tui::theme::{Role, Theme};
+use crate::tui::widget::{frame, log, text};
+use crate::tui::world::World;
+use crate::workbench::Verb;
+
+/// Runs that a question names one by one.
+const NAMED: usize = 6;
+
+#[derive(Debug, Default)]
+pub struct Runs {
+    query: Query,
+    query_text: String,
+    sort: SortBy,
+    reversed: bool,
+    /// Key of the axis to group by.
+    group: Option<String>,
+    /// Runs of the experiment only; else of the whole workspace.
+    experiment_only: bool,
+    selected: BTreeSet<RunId>,
+    entries: Vec<Entry>,
+    /// `entries` may be out of date.
+    stale: bool,
+    cursor: usize,
+    top: usize,
+    log: bool,
+    list: Rect,
+}
+
+/// What is kept for the next time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunsMemory {
+    query: String,
+    sort: SortBy,
+    reversed: bool,
+    group: Option<String>,
+    experiment_only: bool,
+    log: bool,
+}
+
+impl Runs {
+    pub fn take_in(&mut self, deltas: &[Delta]) {
+        self.stale |= !deltas.is_empty();
+    }
+
+    /// The experiment is another: which runs are its own changes.
+    pub fn experiment_changed(&mut self) {
+        self.stale = true;
+    }
+
+    /// The run under the cursor.
+    pub fn under_cursor(&self) -> Option<&RunId> {
+        match self.entries.get(self.cursor)? {
+            Entry::Run(id) => Some(id),
+            Entry::Group { .. } => None,
+        }
+    }
+
+    /// The runs that a verb is about: those selected, else the one under the cursor, else its group.
+    pub fn chosen(&self) -> Vec<RunId> {
+        if !self.selected.is_empty() {
+            return self.selected.iter().cloned().collect();
+        }
+        match self.entries.get(self.cursor) {
+            Some(Entry::Run(id)) => vec![id.clone()],
+            Some(Entry::Group { .. }) => self.entries[self.cursor + 1..]
+                .iter()
+                .map_while(|entry| match entry {
+                    Entry::Run(id) => Some(id.clone()),
+                    Entry::Group { .. } => None,
+                })
+                .collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The run whose log is to be shown, if one is.
+    pub fn log_wanted(&self) -> Option<&RunId> {
+        self.under_cursor().filter(|_| self.log)
+    }
+
+    pub fn act(&mut self, action: Action, desk: &Desk, world: &World, reply: &mut Reply) {
+        self.arrange(desk, world);
+        let page = usize::from(self.list.height).max(1) as isize;
+        match action {
+            Action::Up => self.go(-1),
+            Action::Down => self.go(1),
+            Action::PageUp => self.go(-page),
+            Action::PageDown => self.go(page),
+            Action::Top => self.cursor = 0,
+            Action::Bottom => self.cursor = self.entries.len().saturating_sub(1),
+            Action::Open if self.chosen().is_empty() => reply.problem("no run to watch"),
+            Action::Open => {
+                let runs = self.chosen();
+                let runs: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+                reply.say(Said::new("").by(format!("siglab --view watch --runs {}", runs.join(","))));
+                reply.go = Some(View::Watch);
+            }
+            Action::Select => {
+                for id in self.under_cursor_or_group() {
+                    if !self.selected.remove(&id) {
+                        self.selected.insert(id);
+                    }
+                }
+                self.go(1);
+            }
+            Action::SelectAll => {
+                let shown: BTreeSet<RunId> = self.shown().cloned().collect();
+                self.selected = if self.selected == shown { BTreeSet::new() } else { shown };
+            }
+            Action::Back if !self.selected.is_empty() => self.selected.clear(),
+            Action::Back if !self.query.is_all() => self.filter("", reply),
+            Action::Filter => {
+                let hint = "FIELD=VALUE with = != < <= > >= ~, words, -TERM; fields are settings, metrics, state, progress";
+                let mut prompt = Prompt::new(Asked::RunsFilter, "Show runs that fit", hint, &self.query_text);
+                prompt.notes = self.query_notes(&self.query_text, world);
+                reply.ask(Layer::Prompt(prompt));
+            }
+            Action::Sort => {
+                self.sort = self.sort.next();
+                self.stale = true;
+                reply.say(Said::new(format!("sorted by {}", self.sort.name())));
+            }
+            Action::SortBack => {
+                self.reversed = !self.reversed;
+                self.stale = true;
+            }
+            Action::Group => self.group_by_next(desk, reply),
+            Action::Scope => {
+                self.experiment_only = !self.experiment_only;
+                self.stale = true;
+                let said = if self.experiment_only {
+                    Said::new("runs of the experiment").by(format!("siglab ls {}", desk.quoted_path()))
+                } else {
+                    Said::new("all runs of the workspace").by("siglab ls")
+                };
+                reply.say(said);
+            }
+            Action::Log => self.log = !self.log,
+            Action::Pause => self.wish(Verb::Pause, world, reply),
+            Action::Resume => self.wish(Verb::Resume, world, reply),
+            Action::Stop => self.wish(Verb::Stop, world, reply),
+            Action::Retry => self.wish(Verb::Retry, world, reply),
+            Action::Raise | Action::Lower => {
+                let by = if action == Action::Raise { 1 } else { -1 };
+                let runs = self.runs_chosen(world);
+                let priority = runs.iter().map(|run| run.want.priority).max().unwrap_or(0);
+                self.wish(Verb::Priority(priority.saturating_add(by)), world, reply);
+            }
+            _ => {}
+        }
+    }
+
+    fn under_cursor_or_group(&self) -> Vec<RunId> {
+        match self.under_cursor() {
+            Some(id) => vec![id.clone()],
+            None => Self { selected: BTreeSet::new(), entries: self.entries.clone(), cursor: self.cursor, ..Self::default() }.chosen(),
+        }
+    }
+
+    fn go(&mut self, by: isize) {
+        let last = self.entries.len().saturating_sub(1);
+        self.cursor = self.cursor.saturating_add_signed(by).min(last);
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &RunId> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Run(id) => Some(id),
+            Entry::Group { .. } => None,
+        })
+    }
+
+    fn runs_chosen<'w>(&self, world: &'w World) -> Vec<&'w Run> {
+        self.chosen().iter().filter_map(|id| world.run(id)).collect()
+    }
+
+    fn group_by_next(&mut self, desk: &Desk, reply: &mut Reply) {
+        let mut keys: Vec<String> = desk.axis_keys();
+        keys.push("seed".into());
+        let next = match &self.group {
+            None => keys.first().cloned(),
+            Some(key) => {
+                let at = keys.iter().position(|known| known == key);
+                at.and_then(|at| keys.get(at + 1).cloned())
+            }
+        };
+        let words = next.as_ref().map_or("not grouped".into(), |key| format!("grouped by {key}"));
+        reply.say(Said::new(words));
+        self.group = next;
+        self.stale = true;
+    }
+
+    /// Say `verb` of the chosen runs that it changes; what holds runs up is asked about first.
+    fn wish(&mut self, verb: Verb, world: &World, reply: &mut Reply) {
+        let runs = self.runs_chosen(world);
+        let touched: Vec<&Run> = runs
+            .iter()
+            .copied()
+            .filter(|run| verb.applied(run, run.want).is_some())
+            .collect();
+        if touched.is_empty() {
+            let words = match runs[..] {
+                [] => format!("no run to {}", verb.name()),
+                [run] => format!("{} is {}: nothing to {}", run.id(), run.state.name(), verb.name()),
+                _ => format!("nothing to {} among {} runs", verb.name(), runs.len()),
+            };
+            return reply.problem(words);
+        }
+        let ids: Vec<RunId> = touched.iter().map(|run| run.id().clone()).collect();
+        let names: Vec<&str> = ids.iter().map(RunId::as_str).collect();
+        let argument = if let Verb::Priority(priority) = verb { format!("{priority} ") } else { String::new() };
+        let command = format!("siglab {} {argument}{}", verb.name(), names.join(" "));
+        let effects = vec![Effect::Wish { verb, runs: ids }];
+        if !matches!(verb, Verb::Stop | Verb::Pause) {
+            reply.effects.extend(effects);
+            return reply.say(Said::new("").by(command));
+        }
+        let plural = if touched.len() == 1 { "run" } else { "runs" };
+        let name = |run: &&Run| format!("{}  {}, {}", run.id(), run.state.name(), world.label(run.id()));
+        let mut lines: Vec<String> = touched.iter().take(NAMED).map(name).collect();
+        if touched.len() > NAMED {
+            lines.push(format!("and {} more", touched.len() - NAMED));
+        }
+        lines.push(String::new());
+        lines.push(match verb {
+            Verb::Stop => "Their workers save a checkpoint and go; `retry` or `resume` takes them up again.".into(),
+            _ => "Their workers save a checkpoint and go, and others take their place; `resume` lets them go on.".into(),
+        });
+        reply.ask(Layer::Confirm(Confirm {
+            title: format!("{} {} {plural}?", capital(verb.name()), touched.len()),
+            lines,
+            yes: verb.name().into(),
+            effects,
+            command: Some(command),
+            default: false,
+        }));
+    }
+
+    /// Show the runs that fit `text` from now on.
+    pub fn filter(&mut self, text: &str, reply: &mut Reply) {
+        match text.parse() {
+            Ok(query) => {
+                self.query = query;
+                self.query_text = text.to_owned();
+                self.stale = true;
+                let command = if text.is_empty() {
+                    "siglab ls".to_owned()
+                } else {
+                    format!("siglab ls --where {}", crate::tui::effect::quoted(text))
+                };
+                reply.say(Said::new("").by(command));
+            }
+            Err(e) => reply.problem(format!("{e}")),
+        }
+    }
+
+    /// How many runs fit a query, or what is wrong with it.
+    pub fn query_notes(&self, text: &str, world: &World) -> Vec<Note> {
+        let query: Query = match text.trim().parse() {
+            Ok(query) => query,
+            Err(e) => return vec![(format!("{e}"), Role::Bad)],
+        };
+        if let Err(e) = query.require_fields(world.store().runs()) {
+            return vec![(format!("{e}"), Role::Warn)];
+        }
+        let fits = |run: &&Run| query.fits(run, world.label(run.id()));
+        let (count, all) = (world.store().runs().filter(fits).count(), world.store().runs().count());
+        vec![(format!("{count} of {all} runs of the workspace fit"), Role::Good)]
+    }
+
+    /// Bring the list up to date with the store, keeping the cursor on its run.
+    fn arrange(&mut self, desk: &Desk, world: &World) {
+        if !self.stale && !self.entries.is_empty() {
+            return;
+        }
+        self.stale = false;
+        let under = self.under_cursor().cloned();
+        let wanted = self.experiment_only.then(|| desk.run_ids());
+        let fits = |run: &&Run| {
+            wanted.as_ref().is_none_or(|wanted| wanted.contains(run.id()))
+                && (self.query.is_all() || self.query.fits(run, world.label(run.id())))
+        };
+        let mut runs: Vec<&Run> = world.store().runs().filter(fits).collect();
+        self.sort.order(&mut runs, world, self.reversed);
+        self.entries = match &self.group {
+            None => runs.iter().map(|run| Entry::Run(run.id().clone())).collect(),
+            Some(key) => order::grouped(&runs, |run| {
+                let config = serde_json::to_value(&run.spec.config).unwrap_or_default();
+                let value = path::get(&config, key).map_or("-".into(), path::label);
+                format!("{key} = {value}")
+            }),
+        };
+        if let Some(at) = under.and_then(|id| self.entries.iter().position(|e| matches!(e, Entry::Run(other) if *other == id))) {
+            self.cursor = at;
+        }
+        self.go(0);
+        let known: BTreeSet<RunId> = world.store().runs().map(|run| run.id().clone()).collect();
+        self.selected.retain(|id| known.contains(id));
+    }
+
+    pub fn click(&mut self, at: Position) {
+        if self.list.contains(at) {
+            self.cursor = self.top + usize::from(at.y - self.list.y);
+            self.go(0);
+        }
+    }
+
+    pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, desk: &Desk, world: &World, theme: Theme) {
+        self.arrange(desk, world);
+        let log_height = if self.log { (area.height / 3).max(3) } else { 0 };
+        let upper = Rect { height: area.height - log_height, ..area };
+        self.heading(Rect { height: 1, ..upper }, buffer, desk, theme);
+        let table = Rect { y: upper.y + 1, height: upper.height.saturating_sub(1), ..upper };
+        if self.entries.is_empty() {
+            self.nothing(table, buffer, world, theme);
+        } else {
+            self.table(table, buffer, world, theme);
+        }
+        if self.log {
+            let place = Rect { y: upper.bottom(), height: log_height, ..area };
+            log::draw(place, buffer, self.under_cursor(), world, theme);
+        }
+    }
+
+    /// What is shown: scope, query, order, selection.
+    fn heading(&self, place: Rect, buffer: &mut Buffer, desk: &Desk, theme: Theme) {
+        let shown = self.shown().count();
+        let scope = if self.experiment_only { format!("of {}", desk.name()) } else { "of the workspace".into() };
+        let direction = if self.reversed { theme.sign("↑", "^") } else { theme.sign("↓", "v") };
+        let plural = if shown == 1 { "run" } else { "runs" };
+        let mut pieces = vec![(format!(" {shown} {plural} {scope}"), Role::Plain)];
+        pieces.push((format!("  by {} {direction}", self.sort.name()), Role::Dim));
+        if let Some(group) = &self.group {
+            pieces.push((format!("  grouped by {group}"), Role::Dim));
+        }
+        // A filter that is on stays in sight.
+        if !self.query.is_all() {
+            pieces.push((format!("  / {}", self.query_text), Role::Accent));
+        }
+        if !self.selected.is_empty() {
+            pieces.push((format!("  {} selected", self.selected.len()), Role::Warn));
+        }
+        let pieces: Vec<_> = pieces.iter().map(|(words, role)| (words.as_str(), theme.style(*role))).collect();
+        text::put_all(buffer, place, pieces);
+    }
+
+    fn nothing(&self, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {
+        let words = if !self.query.is_all() {
+            "No run fits the filter; Esc takes it away."
+        } else if self.experiment_only && world.store().runs().next().is_some() {
+            "None of the runs of this experiment is in the workspace yet: 1 shows the grid, L launches it; w shows all runs."
+        } else {
+            "No runs yet: 1 shows the grid, L launches it."
+        };
+        let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
+        for (y, line) in (inner.top() + 1..inner.bottom()).zip(text::wrap(words, inner.width.into())) {
+            text::put(buffer, inner.x, y, inner.width, &line, theme.style(Role::Dim));
+        }
+    }
+
+    fn table(&mut self, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {
+        let columns = layout(area.width);
+        let mut x = area.x;
+        for (column, width) in &columns {
+            let sorted = self.sort.column() == Some(*column);
+            let role = if sorted { Role::Accent } else { Role::Dim };
+            column.put(buffer, Rect::new(x, area.y, *width, 1), column.heading(), theme.style(role));
+            x += width + 1;
+        }
+        let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        self.list = list;
+        let height = usize::from(list.height);
+        self.top = self.top.min(self.cursor).max((self.cursor + 1).saturating_sub(height));
+        let visible = self.entries.iter().enumerate().skip(self.top);
+        for (y, (place, entry)) in (list.top()..list.bottom()).zip(visible) {
+            let line = Rect { y, height: 1, ..list };
+            match entry {
+                Entry::Group { label, runs } => {
+                    let plural = if *runs == 1 { "run" } else { "runs" };
+                    let words = format!("{} {label}  {runs} {plural}", theme.sign("▾", "v"));
+                    text::put(buffer, line.x + 1, y, line.width, &words, theme.style(Role::Title));
+                }
+                Entry::Run(id) => {
+                    if let Some(run) = world.run(id) {
+                        column::draw_run(line, buffer, &columns, run, world, theme);
+                    }
+                    if self.selected.contains(id) {
+                        text::put(buffer, line.x, y, 1, theme.sign("┃", "*"), theme.style(Role::Warn));
+                    }
+                }
+            }
+            if place == self.cursor {
+                buffer.set_style(line, theme.style(Role::Cursor));
+            }
+        }
+    }
+
+    pub fn remember(&self) -> RunsMemory {
+        RunsMemory {
+            query: self.query_text.clone(),
+            sort: self.sort,
+            reversed: self.reversed,
+            group: self.group.clone(),
+            experiment_only: self.experiment_only,
+            log: self.log,
+        }
+    }
+
+    pub fn recall(&mut self, memory: RunsMemory) {
+        // A query of another version that no longer reads is no reason to complain.
+        if let Ok(query) = memory.query.parse() {
+            (self.query, self.query_text) = (query, memory.query);
+        }
+        self.sort = memory.sort;
+        self.reversed = memory.reversed;
+        self.group = memory.group;
+        self.experiment_only = memory.experiment_only;
+        self.log = memory.log;
+        self.stale = true;
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}

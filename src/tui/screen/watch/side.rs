@@ -1,0 +1,181 @@
+//! What stands beside the curves: the lines with their values, the spikes with what came before them, and the readout.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::lines::letter;
+use super::{ALONG, Focus, TIE, WEIGHTS, Watch};
+use crate::analysis::spikes::Spike;
+use crate::store::{Along, Run};
+use crate::tui::theme::{Role, Theme};
+use crate::tui::widget::{frame, text};
+use crate::tui::world::World;
+use crate::util::{human_count, human_duration};
+
+/// A spike in a sentence: how high, how long, and what came before.
+pub(super) fn sentence(line: usize, spike: &Spike) -> String {
+    let steps = |n: u64| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
+    let recovered = match spike.recovery_step {
+        Some(_) => format!("back after {}", steps(spike.duration_steps)),
+        None => "not back".to_owned(),
+    };
+    let mut words = format!("{} at step {}: loss x{:.2}, {recovered}", letter(line), spike.onset.step, spike.height);
+    if let Some(before) = &spike.gradient {
+        words += &format!("; gradient x{:.1} {}", before.ratio, ahead(before.lead));
+    }
+    if let Some(before) = &spike.update {
+        words += &format!("; update x{:.1} {}", before.ratio, ahead(before.lead));
+    }
+    if let Some(stale) = &spike.stale {
+        words += &format!("; second moment stale in {} ({:.1}) {}", stale.layer, stale.value, ahead(stale.lead));
+    }
+    words
+}
+
+fn ahead(lead: u64) -> String {
+    match lead {
+        0 => "at once".into(),
+        1 => "1 step before".into(),
+        n => format!("{n} steps before"),
+    }
+}
+
+/// The raw value of `metric` at the row nearest to `x`, or the newest one.
+fn value(run: &Run, metric: &str, along: Along, x: Option<f64>) -> Option<f64> {
+    if let Some(column) = run.series.column(metric) {
+        let Some(x) = x else { return run.latest(metric) };
+        let last = run.series.len().checked_sub(1)?;
+        let after = run.series.first_at(along, x).min(last);
+        let before = after.saturating_sub(1);
+        let nearer = if (run.series.x(along, after) - x).abs() < (x - run.series.x(along, before)).abs() { after } else { before };
+        // Rows that lack the metric are passed over, towards the start.
+        return (0..=nearer).rev().take(1000).find_map(|row| column.get(row));
+    }
+    let evaluations = run.evaluations.iter().rev();
+    let place = |evaluation: &&crate::store::Evaluation| match (along, x) {
+        (_, None) | (Along::Seconds, _) => true,
+        (Along::Examples, Some(x)) => evaluation.examples as f64 <= x,
+        (Along::Steps, Some(x)) => evaluation.step as f64 <= x,
+    };
+    evaluations.filter(place).find_map(|evaluation| evaluation.metrics.get(metric).copied())
+}
+
+/// The lines and the spikes.
+pub(super) fn draw(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {
+    let spikes = watch.spikes(world);
+    let below = if spikes.is_empty() { 3 } else { (area.height / 2).max(4) }.min(area.height);
+    let upper = Rect {
+        height: (area.height - below).min(watch.lines.len() as u16 * 2 + 2).max(area.height - below),
+        ..area
+    };
+    let lower = Rect {
+        y: upper.bottom(),
+        height: area.bottom().saturating_sub(upper.bottom()),
+        ..area
+    };
+    draw_lines(watch, upper, buffer, world, theme);
+    let inner = frame::rule(buffer, lower, &format!("{} spikes", spikes.len()), watch.focus == Focus::Spikes, theme);
+    if spikes.is_empty() {
+        text::put(buffer, inner.x + 1, inner.y, inner.width, "none in what is drawn", theme.style(Role::Dim));
+        return;
+    }
+    let first = watch.spike.saturating_sub(usize::from(inner.height) / 4);
+    let mut y = inner.y;
+    for (n, (line, _, spike)) in spikes.iter().enumerate().skip(first) {
+        let words = text::wrap(&sentence(*line, spike), inner.width.saturating_sub(2).max(1).into());
+        for (i, words) in words.iter().enumerate() {
+            if y >= inner.bottom() {
+                return;
+            }
+            let role = if i == 0 { Role::Plain } else { Role::Dim };
+            text::put(buffer, inner.x + 1 + u16::from(i > 0), y, inner.width.saturating_sub(1), words, theme.style(role));
+            if n == watch.spike && watch.focus == Focus::Spikes {
+                buffer.set_style(Rect { y, height: 1, ..inner }, theme.style(Role::Cursor));
+            }
+            y += 1;
+        }
+    }
+}
+
+fn draw_lines(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {
+    let metric = watch.panels.get(watch.panel).map_or("", |name| name.split(TIE).next().unwrap_or(name));
+    let when = if watch.cursor.is_some() { "at the cursor" } else { "newest" };
+    let title = format!("{metric} {when}");
+    let inner = frame::rule(buffer, area, &title, watch.focus == Focus::Lines, theme);
+    let fits = usize::from(inner.height);
+    let first = (watch.line + 1).saturating_sub(fits);
+    for (y, (n, line)) in (inner.top()..inner.bottom()).zip(watch.lines.iter().enumerate().skip(first)) {
+        let run = line.runs.first().and_then(|id| world.run(id));
+        let sign = run.map_or(" ", |run| theme.state(&run.state).0);
+        let head = format!("{} {sign} ", letter(n));
+        let style = if line.hidden { theme.style(Role::Dim) } else { theme.curve(n) };
+        let x = text::put(buffer, inner.x + 1, y, inner.width, &head, style);
+        let value = match line.runs.len() {
+            1 => run.and_then(|run| value(run, metric, watch.along, watch.cursor)).map(|value| value.to_string()),
+            _ => None,
+        };
+        let value = value.unwrap_or_default();
+        let width = text::width(&value).min(inner.width / 2);
+        text::put_right(buffer, inner.right().saturating_sub(width), y, width, &value, theme.style(Role::Plain));
+        let room = inner.right().saturating_sub(x + width + 1);
+        let role = if line.hidden { Role::Dim } else { Role::Plain };
+        text::put(buffer, x, y, room, &line.label, theme.style(role));
+        if n == watch.line && watch.focus == Focus::Lines {
+            buffer.set_style(Rect { y, height: 1, ..inner }, theme.style(Role::Cursor));
+        }
+    }
+}
+
+/// An x in its unit.
+fn place(along: Along, x: f64) -> String {
+    match along {
+        Along::Examples => format!("{} examples", human_count(x)),
+        Along::Steps => format!("step {x:.0}"),
+        Along::Seconds => human_duration(std::time::Duration::try_from_secs_f64(x.max(0.0)).unwrap_or_default()),
+    }
+}
+
+/// Below the curves: where the cursor is and what the lines are there; else the lines and how they are drawn.
+pub(super) fn below(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme, more: bool) {
+    if area.height == 0 {
+        return;
+    }
+    let metric = watch.panels.get(watch.panel).map_or("", String::as_str);
+    let first = metric.split(TIE).next().unwrap_or(metric);
+    let mut pieces: Vec<(String, ratatui::style::Style)> = Vec::new();
+    if let Some(x) = watch.cursor {
+        pieces.push((format!(" {} {first}: ", place(watch.along, x)), theme.style(Role::Title)));
+    } else {
+        pieces.push((" ".into(), theme.style(Role::Plain)));
+    }
+    for (n, line) in watch.drawn() {
+        let run = line.runs.first().and_then(|id| world.run(id)).filter(|_| line.runs.len() == 1);
+        let value = watch.cursor.and_then(|x| value(run?, first, watch.along, Some(x)));
+        let words = match (value, watch.cursor) {
+            (Some(value), _) => value.to_string(),
+            (None, Some(_)) => "-".into(),
+            (None, None) => line.label.clone(),
+        };
+        pieces.push((format!("{} ", letter(n)), theme.curve(n)));
+        pieces.push((format!("{words}  "), theme.style(Role::Plain)));
+    }
+    text::put_all(buffer, Rect { height: 1, ..area }, pieces.iter().map(|(words, style)| (words.as_str(), *style)));
+    if area.height < 2 {
+        return;
+    }
+    let along = ALONG.iter().find(|(along, _)| *along == watch.along).map_or("", |(_, name)| name);
+    let mut words = format!(" over {along}; {}", watch.grouping.name());
+    if WEIGHTS[watch.smoothing] > 0.0 {
+        words += &format!("; moving average {}", WEIGHTS[watch.smoothing]);
+    }
+    if !watch.query.is_empty() {
+        words += &format!("; / {}", watch.query);
+    }
+    if watch.view.is_some() {
+        words += "; zoomed, 0 shows all";
+    }
+    if more {
+        words += "; j and k show more panels";
+    }
+    text::put(buffer, area.x, area.y + 1, area.width, &words, theme.style(Role::Dim));
+}
