@@ -285,3 +285,17 @@ fn runs_are_compared_without_a_file() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no run begins with `aa`"), "{said}");
 }
+
+#[test]
+fn settings_are_found_by_what_is_said_of_them() {
+    let desk = Desk::new();
+    let found = text(&desk.siglab(&["keys", "second", "moment", "survives"]));
+    assert!(found.starts_with("optim.beta2 = 0.95\n"), "{found}");
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&desk.siglab(&["keys", "bias.init", "--json"]))).unwrap();
+    assert_eq!(json[0]["key"], "loss.bias.init");
+    assert_eq!(json[0]["only_with"], "loss.kind = \"sigmoid\"");
+    assert_eq!(json[0]["defaults"][0]["value"], -10.0);
+    let nothing = desk.siglab(&["keys", "no such words"]);
+    assert_eq!(nothing.status.code(), Some(1));
+}

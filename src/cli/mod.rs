@@ -4,6 +4,8 @@
 mod check;
 mod completions;
 mod doctor;
+mod keys;
+mod label;
 mod logs;
 mod ls;
 mod open;
@@ -58,6 +60,8 @@ pub enum Verb {
     Plan(plan::Args),
     /// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
     Table(table::Args),
+    /// List or search the settings that an experiment can vary: what they mean, what they can be, their defaults.
+    Keys(keys::Args),
     /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
     /// Show a run's log.
@@ -93,6 +97,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Run(args) => run::run(workspace, args),
         Verb::Plan(args) => plan::run(workspace, args),
         Verb::Table(args) => table::run(workspace, args),
+        Verb::Keys(args) => keys::run(args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
         Verb::Stop(args) => wish::run(workspace, Wish::Stop, args),

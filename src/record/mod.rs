@@ -14,6 +14,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Line, Outcome, Row};
@@ -27,7 +28,7 @@ pub use writer::{EventLog, MetricLog, read_events};
 pub const FORMAT: u32 = 1;
 
 /// The name of a run: ten hexadecimal digits, a hash of what its settings change from the defaults.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 

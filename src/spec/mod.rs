@@ -1,6 +1,7 @@
 //! From an experiment file to runs. This layer reads settings and makes ids; it starts nothing and knows no
 //! process, screen or tensor.
 
+mod catalogue;
 mod error;
 mod experiment;
 mod grid;
@@ -24,6 +25,7 @@ use crate::record::{FORMAT, RunDir, RunId};
 use crate::train::TrainConfig;
 use crate::util::{printable, write_atomic};
 
+pub use catalogue::{Choice, KindDefault, KnownKey, catalogue};
 pub use error::SpecError;
 pub use experiment::{Axis, Exclude, Experiment, Point, Report, Setting};
 pub use grid::{Cell, CellKind, Grid};

@@ -27,7 +27,7 @@ pub struct Schema {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Variant {
     pub kinds: Kinds,
-    default: Value,
+    pub default: Value,
 }
 
 impl Schema {

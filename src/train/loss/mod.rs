@@ -9,6 +9,7 @@ mod sigmoid;
 mod softmax;
 pub mod tile;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
@@ -19,7 +20,7 @@ pub use softmax::{SoftmaxConfig, softmax};
 use tile::{Extent, Real};
 
 /// Which loss, with its settings; `kind` is its name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LossConfig {
     /// SigLIP: every pair of the batch is a binary decision.

@@ -8,6 +8,7 @@
 //! A tile's share depends on the tile alone, so nothing is saved and memory is one tile. Images stay with their
 //! rank; each chunk of texts travels round the ring with the buffer of its gradient and comes home after `size` hops.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ring::{Chunk, trip};
@@ -15,7 +16,7 @@ use super::tile::{Extent, Real, Rows, softplus_and_sigmoid};
 use super::{LossOutput, Pairs};
 use crate::train::mesh::{Mesh, RankLost};
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigmoidConfig {
     /// t' = ln t, the log of the logit scale.
@@ -25,7 +26,7 @@ pub struct SigmoidConfig {
 }
 
 /// t' = ln t, the log of the logit scale.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
     /// Where it starts.
@@ -44,7 +45,7 @@ impl Default for LogT {
 }
 
 /// b, added to every logit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BiasConfig {
     /// Where it starts.
@@ -62,7 +63,7 @@ impl Default for BiasConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasMode {
     Learned,

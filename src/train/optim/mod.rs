@@ -4,6 +4,7 @@
 pub mod adamw;
 mod schedule;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
@@ -12,7 +13,7 @@ use super::model::params::{Group, Part};
 pub use schedule::{Decay, ScheduleConfig};
 
 /// AdamW and its schedule, see [`adamw`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimConfig {
     /// Peak learning rate.
@@ -52,7 +53,7 @@ impl Default for OptimConfig {
 }
 
 /// One tower's part of the optimiser.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
     /// Multiplies the learning rate; 0 keeps the tower as it starts.
