@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::exec::{Executor, Slot, device};
-use crate::record::{RunDir, RunId};
+use crate::record::{RunDir, RunId, end_of_log};
 use crate::sched::{SchedulerLock, holder};
 use crate::spec::RunSpec;
 use crate::store::{Delta, Hint, Run, Store, Watch, WorkspaceError};
@@ -205,6 +205,14 @@ impl Workbench {
         let (more, notices) = scheduler.tick(&mut self.store);
         deltas.extend(more);
         Ok(Turn { deltas, notices })
+    }
+}
+
+/// The last lines of a run's log, safe to print; why it cannot be read, where that is so.
+pub fn log_of(run: &Run, lines: usize) -> Vec<String> {
+    match end_of_log(&run.dir, lines) {
+        Ok(lines) => lines.iter().map(|line| printable(line)).collect(),
+        Err(e) => vec![printable(&format!("no log: {e}"))],
     }
 }
 

@@ -57,7 +57,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let view = View::at_rest(store);
     let is_wanted = |id: &RunId| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
     let query = args.query.unwrap_or_default();
-    query.require_fields(store.runs())?;
+    query.require_fields(&store.runs().collect::<Vec<_>>())?;
     let fits = |run: &&Run| {
         is_wanted(run.id()) && query.fits(run, &label::of_run(&schema, &run.spec.config))
     };

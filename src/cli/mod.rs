@@ -5,7 +5,6 @@ mod check;
 mod completions;
 mod doctor;
 mod keys;
-mod label;
 mod logs;
 mod ls;
 mod open;

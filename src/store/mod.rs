@@ -1,6 +1,7 @@
 //! Every run's logs folded into memory. Nothing here writes: what is not in the logs did not happen. One thread
 //! owns the store and asks it to catch up; a [`Watch`] says when that is worth while.
 
+mod file;
 mod fold;
 mod query;
 mod run;
@@ -13,8 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::record::{RunDir, RunId};
+use crate::record::RunDir;
+pub use crate::record::RunId;
 use crate::spec::RunSpec;
+pub use file::FileWatch;
 use fold::Fold;
 pub use query::{Query, QueryError};
 pub use run::{Evaluation, Run, RunState};

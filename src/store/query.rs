@@ -133,16 +133,13 @@ impl Query {
     }
 
     /// Refuse a field that none of `runs` has, if there are runs: a misspelt name must not read like no match.
-    pub fn require_fields<'r>(
-        &self,
-        runs: impl Iterator<Item = &'r Run> + Clone,
-    ) -> Result<(), QueryError> {
+    pub fn require_fields(&self, runs: &[&Run]) -> Result<(), QueryError> {
         for term in &self.terms {
             let Test::Field { field, .. } = &term.test else {
                 continue;
             };
-            let unknown = runs.clone().all(|run| facts(run, field).is_empty());
-            if unknown && runs.clone().next().is_some() && !FIELDS.contains(&field.as_str()) {
+            let unknown = runs.iter().all(|run| facts(run, field).is_empty());
+            if unknown && !runs.is_empty() && !FIELDS.contains(&field.as_str()) {
                 return Err(QueryError::Field {
                     field: printable(field),
                 });
@@ -270,8 +267,8 @@ mod tests {
         let run = run();
         assert!(matches!("state=".parse::<Query>(), Err(QueryError::Value { .. })));
         let query: Query = "lrr=1".parse().unwrap();
-        let error = query.require_fields([&run].into_iter()).unwrap_err();
+        let error = query.require_fields(&[&run]).unwrap_err();
         assert!(error.to_string().contains("`lrr`"), "{error}");
-        assert_eq!(query.require_fields([].into_iter()), Ok(()));
+        assert_eq!(query.require_fields(&[]), Ok(()));
     }
 }

@@ -87,7 +87,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         if let Some(view) = options.view {
             app.view = view;
         }
-        world.bench.watch_with(waker.clone());
+        world.bench.wake(waker.clone());
         let mut session = Self {
             app,
             world,
@@ -121,7 +121,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
     pub fn turn(&mut self) -> anyhow::Result<bool> {
         self.world.now = wall_clock_ms();
         let due = self.polled.elapsed() >= POLL;
-        let deltas = self.world.bench.catch_up(BITE)?;
+        let deltas = self.world.bench.refresh_within(BITE)?;
         let mut changed = !deltas.is_empty();
         if changed {
             self.world.take_in(&deltas, self.app.desk.specs());
@@ -129,7 +129,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         }
         let looking = self.world.look_for_spikes();
         changed |= looking;
-        self.busy = self.world.bench.unread() > 0 || looking;
+        self.busy = self.world.unread() > 0 || looking;
         if due {
             self.polled = Instant::now();
             changed |= self.world.ask_for_scheduler()? || self.app.has_clocks(&self.world);

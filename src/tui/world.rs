@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::analysis::Forecast;
-use crate::analysis::spikes::{Detector, Spike, SpikeConfig};
-use crate::spec::{RunSpec, Schema, label};
-use crate::store::{Change, Delta, Run, RunId, Store};
-use crate::workbench::{View, Workbench, prospect, why};
+use crate::analysis::spikes::{Spike, SpikeConfig, Spikes};
+use crate::spec::{KnownKey, RunSpec, Schema, label};
+use crate::store::{Change, Delta, Run, RunId, RunState, Store};
+use crate::workbench::{View, Workbench, log_of, prospect, why};
 
-/// Rows that spikes are looked for in at one go, so that a key is never kept waiting.
-const ROWS_AT_ONCE: usize = 200_000;
+/// Looking for spikes may hold up a key for this long.
+const LOOK: Duration = Duration::from_millis(8);
 
 #[derive(Debug)]
 pub struct World {
@@ -25,8 +25,12 @@ pub struct World {
     /// Milliseconds since 1970.
     pub now: u64,
     pub forecast: Forecast,
+    /// Every setting, to pick from.
+    pub catalogue: Vec<KnownKey>,
+    /// The end of the log that is looked at.
+    pub log: Option<(RunId, Vec<String>)>,
     labels: BTreeMap<RunId, String>,
-    spikes: BTreeMap<RunId, Detector>,
+    spikes: BTreeMap<RunId, Spikes>,
     spike_config: SpikeConfig,
     /// Runs with rows that spikes were not looked for in.
     unseen: BTreeSet<RunId>,
@@ -34,9 +38,12 @@ pub struct World {
 
 impl World {
     pub fn new(bench: Workbench, spike_config: SpikeConfig) -> Self {
+        let schema = Schema::learn();
         Self {
             bench,
-            schema: Schema::learn(),
+            catalogue: schema.catalogue(),
+            schema,
+            log: None,
             scheduler: None,
             view: View::default(),
             now: 0,
@@ -63,7 +70,7 @@ impl World {
 
     /// Spikes of a run as far as they were looked for.
     pub fn spikes(&self, id: &RunId) -> &[Spike] {
-        self.spikes.get(id).map_or(&[], Detector::spikes)
+        self.spikes.get(id).map_or(&[], Spikes::found)
     }
 
     /// Why a run stands where it stands, if its state alone does not say.
@@ -120,27 +127,39 @@ impl World {
 
     /// Look for spikes in new rows, some at a time. True while there are more.
     pub fn look_for_spikes(&mut self) -> bool {
-        let mut left = ROWS_AT_ONCE;
-        while let Some(id) = self.unseen.first().cloned() {
-            let Some(run) = self.bench.store().get(&id) else {
-                self.unseen.remove(&id);
-                continue;
-            };
-            let config = &self.spike_config;
-            let detector = self.spikes.entry(id.clone()).or_insert_with(|| Detector::new(config.clone()));
-            let before = detector.rows();
-            detector.catch_up(&run.series, left);
-            left = left.saturating_sub(detector.rows() - before);
-            if detector.rows() < run.series.len() {
-                return true;
+        let began = Instant::now();
+        while let Some(id) = self.unseen.pop_first() {
+            if let Some(run) = self.bench.store().get(&id) {
+                let new = || Spikes::new(self.spike_config.clone());
+                self.spikes.entry(id).or_insert_with(new).follow(&run.series);
             }
-            self.unseen.remove(&id);
+            if began.elapsed() > LOOK {
+                break;
+            }
         }
-        false
+        !self.unseen.is_empty()
     }
 
-    /// Time since a wall-clock moment, none when that is unknown or to come.
-    pub fn since(&self, at: u64) -> Option<Duration> {
-        self.now.checked_sub(at).map(Duration::from_millis)
+    /// Keep the end of the log of `wanted` at hand. True when it reads otherwise than before.
+    pub fn read_log(&mut self, wanted: Option<RunId>, lines: usize, again: bool) -> bool {
+        let known = self.log.as_ref().map(|(id, _)| id);
+        if known == wanted.as_ref() && !again {
+            return false;
+        }
+        let run = wanted.and_then(|id| self.bench.store().get(&id));
+        let log = run.map(|run| (run.id().clone(), log_of(run, lines)));
+        let changed = log != self.log;
+        self.log = log;
+        changed
+    }
+
+    /// Runs that are not read to the end yet.
+    pub fn unread(&self) -> usize {
+        let reading = self.store().reading();
+        reading.of - reading.read
+    }
+
+    pub fn any_running(&self) -> bool {
+        self.store().runs().any(|run| run.state == RunState::Running)
     }
 }

@@ -4,9 +4,9 @@
 use rustix::process::Signal;
 
 use super::Workbench;
-use crate::record::{Lease, Want, Wish};
+use crate::record::{Lease, RunId, Want, Wish};
 use crate::sched::holder;
-use crate::store::{Run, RunState};
+use crate::store::{Delta, Run, RunState};
 
 /// A verb over runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,11 @@ impl Verb {
 }
 
 impl Workbench {
+    /// Read what is on record of these runs now.
+    pub fn look_at(&mut self, runs: &[RunId]) -> Vec<Delta> {
+        self.store.refresh_runs(runs)
+    }
+
     /// Say `verb` of `run`. False when it changes nothing.
     pub fn wish(&self, verb: Verb, run: &Run) -> anyhow::Result<bool> {
         let Some(want) = verb.applied(run, Want::read(&run.dir)?) else {

@@ -70,9 +70,8 @@ fn doing(world: &World) -> String {
     let words = ["running", "done", "without result"];
     let counted = counts.iter().zip(words).filter(|(n, _)| **n > 0);
     let mut words: Vec<String> = counted.map(|(n, word)| format!("{n} {word}")).collect();
-    let unread = world.bench.unread();
-    if unread > 0 {
-        words.insert(0, format!("reading, {unread} to go"));
+    if world.unread() > 0 {
+        words.insert(0, format!("reading, {} to go", world.unread()));
     }
     if world.scheduler.is_some() {
         words.push("scheduler at work".into());

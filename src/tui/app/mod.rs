@@ -18,7 +18,7 @@ use super::memory::Memory;
 use super::screen::{Design, Results, Runs, Watch};
 use super::theme::{Role, Theme};
 use super::world::World;
-use crate::store::Delta;
+use crate::store::{Delta, RunId};
 
 /// What happened.
 #[derive(Debug)]
@@ -250,9 +250,7 @@ impl App {
 
     fn act(&mut self, action: Action, world: &World, reply: &mut Reply) {
         match action {
-            Action::Quit if self.desk.is_unsaved() && !self.desk.may_be_lost() => {
-                reply.ask(self.desk.before_leaving());
-            }
+            Action::Quit if self.desk.is_touched() => reply.ask(self.desk.before_leaving()),
             Action::Quit => reply.effects.push(Effect::Quit),
             Action::Help => reply.ask(Layer::Page(palette::help(self.view))),
             Action::Palette => reply.ask(Layer::Picker(palette::picker(self.view))),
@@ -309,6 +307,15 @@ impl App {
             _ => return,
         };
         self.act(action, world, reply);
+    }
+
+    /// The run whose log is to be shown, if one is.
+    pub fn log_wanted(&self) -> Option<&RunId> {
+        match self.view {
+            View::Runs => self.runs.log_wanted(),
+            View::Watch => self.watch.log_wanted(),
+            View::Design | View::Results => None,
+        }
     }
 
     /// Whether the last picture may be wrong though nothing happened: clocks and rates of running workers.

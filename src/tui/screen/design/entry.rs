@@ -94,7 +94,7 @@ fn edit_of(asked: &Asked, text: &str) -> Result<Edit, String> {
             key: key.clone(),
             values: values()?,
         },
-        Asked::AxisEdit { key } => Edit::SetValues {
+        Asked::AxisEdit { key } => Edit::SetAxis {
             key: key.clone(),
             values: values()?,
         },
@@ -123,7 +123,7 @@ pub(super) fn notes(asked: &Asked, text: &str, desk: &mut Desk, world: &World) -
         }
     };
     let mut notes = Vec::new();
-    if let Edit::AddAxis { key, values } | Edit::SetValues { key, values } = &edit {
+    if let Edit::AddAxis { key, values } | Edit::SetAxis { key, values } = &edit {
         let shown: Vec<String> = values.iter().map(path::label).collect();
         notes.push((format!("{} values: {}", values.len(), shown.join("  ")), Role::Plain));
         let problem = values.iter().find_map(|value| world.schema.problem_with(key, value));
@@ -171,7 +171,7 @@ pub(super) fn answer(asked: Asked, answer: &str, desk: &mut Desk, world: &World,
             reply.ask(Layer::Prompt(Prompt::new(asked, format!("{answer} for all cells"), doc, &shown)));
         }
         Asked::AxisRename { key } => {
-            apply(Edit::RenameAxis { from: key, to: answer.to_owned() }, desk, reply);
+            apply(Edit::RenameAxis { key, to: answer.to_owned() }, desk, reply);
         }
         Asked::Preset => {
             if desk.is_touched() {

@@ -129,8 +129,8 @@ impl Design {
             },
             Action::MoveUp | Action::MoveDown => match self.item(desk) {
                 Item::Axis { key, .. } => {
-                    let up = action == Action::MoveUp;
-                    if self.edit(Edit::MoveAxis { key: key.clone(), up }, desk, reply) {
+                    let later = action == Action::MoveDown;
+                    if self.edit(Edit::MoveAxis { key: key.clone(), later }, desk, reply) {
                         self.follow(&key, desk);
                     }
                 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::{Table, tables};
 use crate::export::{self, Format};
-use crate::spec::{Experiment, Grid, Report};
+use crate::spec::{Experiment, Report};
 use crate::store::{Delta, RunId};
 use crate::tui::action::{Action, View};
 use crate::tui::app::{Reply, Said};

@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use serde::{Deserialize, Serialize};
 
-use self::column::{Column, layout};
+use self::column::layout;
 use self::order::{Entry, SortBy};
 use crate::spec::path;
 use crate::store::{Delta, Query, Run, RunId};
@@ -20,7 +20,7 @@ use crate::tui::desk::Desk;
 use crate::tui::effect::Effect;
 use crate::tui::layer::{Confirm, Layer, Note, Prompt};
 use crate::tui::theme::{Role, Theme};
-use crate::tui::widget::{frame, log, text};
+use crate::tui::widget::{log, text};
 use crate::tui::world::World;
 use crate::workbench::Verb;
 
@@ -82,6 +82,10 @@ impl Runs {
         if !self.selected.is_empty() {
             return self.selected.iter().cloned().collect();
         }
+        self.under_cursor_or_group()
+    }
+
+    fn under_cursor_or_group(&self) -> Vec<RunId> {
         match self.entries.get(self.cursor) {
             Some(Entry::Run(id)) => vec![id.clone()],
             Some(Entry::Group { .. }) => self.entries[self.cursor + 1..]
@@ -169,13 +173,6 @@ impl Runs {
                 self.wish(Verb::Priority(priority.saturating_add(by)), world, reply);
             }
             _ => {}
-        }
-    }
-
-    fn under_cursor_or_group(&self) -> Vec<RunId> {
-        match self.under_cursor() {
-            Some(id) => vec![id.clone()],
-            None => Self { selected: BTreeSet::new(), entries: self.entries.clone(), cursor: self.cursor, ..Self::default() }.chosen(),
         }
     }
 
@@ -281,12 +278,12 @@ impl Runs {
             Ok(query) => query,
             Err(e) => return vec![(format!("{e}"), Role::Bad)],
         };
-        if let Err(e) = query.require_fields(world.store().runs()) {
+        let all: Vec<&Run> = world.store().runs().collect();
+        if let Err(e) = query.require_fields(&all) {
             return vec![(format!("{e}"), Role::Warn)];
         }
-        let fits = |run: &&Run| query.fits(run, world.label(run.id()));
-        let (count, all) = (world.store().runs().filter(fits).count(), world.store().runs().count());
-        vec![(format!("{count} of {all} runs of the workspace fit"), Role::Good)]
+        let count = all.iter().filter(|run| query.fits(run, world.label(run.id()))).count();
+        vec![(format!("{count} of {} runs of the workspace fit", all.len()), Role::Good)]
     }
 
     /// Bring the list up to date with the store, keeping the cursor on its run.

@@ -11,7 +11,7 @@ use super::{TIE, WEIGHTS, Watch, side};
 use crate::analysis::{BandPoint, band};
 use crate::store::{Along, Column, Run, RunState, Series};
 use crate::tui::theme::{Colours, Role, Theme};
-use crate::tui::widget::chart::{self, Chart, ChartCache, Data, Line, Marker, Scale, Sign, Smooth, Stroke, Vertical};
+use crate::tui::widget::chart::{self, Chart, ChartCache, Data, Line, Marker, Scale, Sign, Smooth, Stroke, Vertical, View};
 use crate::tui::widget::text;
 use crate::tui::world::World;
 
@@ -79,7 +79,31 @@ pub(super) fn draw(watch: &mut Watch, area: Rect, buffer: &mut Buffer, world: &W
         watch.first_panel.min(watch.panel).max((watch.panel + 1).saturating_sub(shown)).min(count.saturating_sub(shown))
     };
     extend_smoothing(watch, world, shown);
+    let mut caches = std::mem::take(&mut watch.caches);
     let names: Vec<String> = watch.panels.iter().skip(watch.first_panel).take(shown).cloned().collect();
+    watch.plots = draw_charts(watch, charts, buffer, world, theme, (view, &names), &mut caches);
+    // Panels that are not shown keep nothing.
+    caches.retain(|name, _| names.contains(name));
+    watch.caches = caches;
+    let lower = Rect {
+        y: charts.bottom(),
+        height: below,
+        ..area
+    };
+    side::below(watch, lower, buffer, world, theme, shown < count);
+}
+
+/// The panels `names`, one under another. Returns where their plots are.
+fn draw_charts(
+    watch: &Watch,
+    charts: Rect,
+    buffer: &mut Buffer,
+    world: &World,
+    theme: Theme,
+    (view, names): (View, &[String]),
+    caches: &mut BTreeMap<String, ChartCache>,
+) -> Vec<(Rect, usize)> {
+    let shown = names.len();
     let edges = chart::grid(view, theme.glyphs, charts.width.saturating_sub(8));
     let made: Vec<BTreeMap<(usize, usize), Made>> = names.iter().map(|name| make(watch, name, world, &edges)).collect();
     let spikes = watch.spikes(world);
@@ -131,7 +155,6 @@ pub(super) fn draw(watch: &mut Watch, area: Rect, buffer: &mut Buffer, world: &W
         .collect();
     let gutter = charts_of.iter().zip(&heights).map(|(chart, height)| chart.gutter_needed(*height)).max().unwrap_or(0);
     let mut plots = Vec::new();
-    let mut caches = std::mem::take(&mut watch.caches);
     let mut y = charts.y;
     for (n, (chart, height)) in charts_of.iter().zip(&heights).enumerate() {
         let place = Rect { y, height: *height, ..charts };
@@ -148,17 +171,7 @@ pub(super) fn draw(watch: &mut Watch, area: Rect, buffer: &mut Buffer, world: &W
         }
         y += height;
     }
-    drop((charts_of, all_lines, parts, markers, bare, spikes));
-    // Panels that are not shown keep nothing.
-    caches.retain(|name, _| names.contains(name));
-    watch.caches = caches;
-    watch.plots = plots;
-    let lower = Rect {
-        y: charts.bottom(),
-        height: below,
-        ..area
-    };
-    side::below(watch, lower, buffer, world, theme, shown < count);
+    plots
 }
 
 /// Heights of `n` panels; the last has the x-axis and two rows more.

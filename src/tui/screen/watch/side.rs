@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::lines::letter;
 use super::{ALONG, Focus, TIE, WEIGHTS, Watch};
-use crate::analysis::spikes::Spike;
+use crate::analysis::spikes::{End, Spike};
 use crate::store::{Along, Run};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::{frame, text};
@@ -14,30 +14,18 @@ use crate::util::{human_count, human_duration};
 
 /// A spike in a sentence: how high, how long, and what came before.
 pub(super) fn sentence(line: usize, spike: &Spike) -> String {
-    let steps = |n: u64| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
-    let recovered = match spike.recovery_step {
-        Some(_) => format!("back after {}", steps(spike.duration_steps)),
-        None => "not back".to_owned(),
+    let steps = match spike.steps() {
+        1 => "1 step".to_owned(),
+        n => format!("{n} steps"),
     };
-    let mut words = format!("{} at step {}: loss x{:.2}, {recovered}", letter(line), spike.onset.step, spike.height);
-    if let Some(before) = &spike.gradient {
-        words += &format!("; gradient x{:.1} {}", before.ratio, ahead(before.lead));
-    }
-    if let Some(before) = &spike.update {
-        words += &format!("; update x{:.1} {}", before.ratio, ahead(before.lead));
-    }
-    if let Some(stale) = &spike.stale {
-        words += &format!("; second moment stale in {} ({:.1}) {}", stale.layer, stale.value, ahead(stale.lead));
-    }
-    words
-}
-
-fn ahead(lead: u64) -> String {
-    match lead {
-        0 => "at once".into(),
-        1 => "1 step before".into(),
-        n => format!("{n} steps before"),
-    }
+    let end = match spike.end {
+        End::Recovered => format!("back after {steps}"),
+        End::Open => format!("not back after {steps}"),
+        End::NewLevel => format!("a new level after {steps}"),
+    };
+    let words = format!("{} step {}: loss x{:.2}, {end}", letter(line), spike.onset.step, spike.height);
+    let before = spike.preceding.to_string();
+    if before.is_empty() { words } else { format!("{words}; {before}") }
 }
 
 /// The raw value of `metric` at the row nearest to `x`, or the newest one.
