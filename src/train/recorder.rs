@@ -109,11 +109,16 @@ impl Recorder {
                 values.extend(names.into_iter().zip([mean, extent.min, extent.max]));
             }
         }
-        let values = values
+        let mut values: BTreeMap<String, f64> = values
             .into_iter()
-            .filter(|(_, v)| v.is_finite())
-            .map(|(k, v)| (k.to_owned(), v))
+            .map(|(key, value)| (key.to_owned(), value))
             .collect();
+        if let Some(details) = &update.details {
+            values.insert("param_norm".into(), details.param_norm);
+            let layers = details.staleness.iter();
+            values.extend(layers.map(|(layer, value)| (format!("staleness/{layer}"), *value)));
+        }
+        values.retain(|_, value| value.is_finite());
         let seconds = self.started.elapsed().as_secs_f64();
         Ok(self.metrics.append(&Row {
             attempt: self.events.attempt(),

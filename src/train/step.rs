@@ -2,6 +2,7 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::Module;
@@ -18,6 +19,7 @@ use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
 use super::optim::Rates;
 use super::optim::adamw::{self, Moments, Norms};
+use super::optim::staleness::staleness;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -26,6 +28,8 @@ pub struct State {
     pub layout: Layout,
     /// The layout's groups with what each gets of an update.
     groups: Vec<(Range<usize>, Rates)>,
+    /// The layout's layers, for what is measured of each.
+    layers: BTreeMap<String, Vec<Range<usize>>>,
     /// All parameters, `[layout.length()]`, without autodiff; `model` holds the same values.
     pub flat: Tensor<1>,
     pub moments: Moments,
@@ -41,6 +45,17 @@ pub struct Update {
     pub bias: Option<f64>,
     pub positive: Extent,
     pub negative: Extent,
+    /// What only the steps that are logged pay for.
+    pub details: Option<Details>,
+}
+
+/// A closer look at an update; nothing that is trained depends on whether it is taken.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// Global L2 norm of the parameters after the update.
+    pub param_norm: f64,
+    /// Of each layer, see [`staleness`](super::optim::staleness).
+    pub staleness: BTreeMap<String, f64>,
 }
 
 impl Update {
@@ -68,6 +83,7 @@ impl State {
             device: device.clone(),
             model,
             groups: groups.collect(),
+            layers: layout.layers(),
             layout,
             flat,
             moments,
@@ -80,13 +96,14 @@ impl State {
         self.model = self.layout.assign(self.model.clone(), &self.flat);
     }
 
-    /// Make update number `step`, counted from 1.
+    /// Make update number `step`, counted from 1; `look` asks for its [`Details`].
     pub fn update(
         &mut self,
         config: &TrainConfig,
         mesh: &Mesh,
         source: &Source,
         step: u64,
+        look: bool,
     ) -> Result<Update, RankLost> {
         let global = config.train.batch_size as u64;
         let seen = (step - 1) * global;
@@ -126,6 +143,7 @@ impl State {
                 .optim
                 .schedule
                 .factor(seen, global, config.train.examples);
+        let looked_at = look.then(|| gradient.clone());
         let mut flat = self.flat.clone();
         let norms = adamw::update(
             &config.optim,
@@ -139,6 +157,17 @@ impl State {
         if loss.is_finite() {
             self.set(flat);
         }
+        let details = looked_at.map(|gradient| Details {
+            param_norm: f64::from(self.flat.clone().square().sum().into_scalar::<f32>()).sqrt(),
+            staleness: staleness(
+                &config.optim,
+                &self.layers,
+                step,
+                gradient,
+                norms.gradient,
+                &self.moments.v,
+            ),
+        });
         Ok(Update {
             loss,
             norms,
@@ -147,6 +176,7 @@ impl State {
             bias,
             positive,
             negative,
+            details,
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::record::checkpoint;
 use crate::record::{Event, EventLog, Row, RunDir, Tail, read_events};
-use loss::{LossConfig, SoftmaxConfig};
+use loss::{LossConfig, SigmoidConfig, SoftmaxConfig};
 
 fn tiny() -> TrainConfig {
     let mut config = TrainConfig::default();
@@ -167,6 +167,73 @@ fn a_stopped_run_resumes_to_the_same_bits() {
             .iter()
             .any(|line| matches!(line.event, Event::Resumed { .. }))
     );
+}
+
+#[test]
+fn looking_closer_changes_no_bit() {
+    let mut config = tiny();
+    let mut end = |log_every| {
+        config.train.log_every = log_every;
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        run(&config, &dir, &AtomicBool::new(false));
+        let looks = rows(&dir).len();
+        (
+            looks,
+            checkpoint::latest(&dir).unwrap().0.unwrap().manifest.files,
+        )
+    };
+    let (often, seldom) = (end(1), end(1_000));
+    assert_eq!((often.0, seldom.0), (8, 1));
+    assert_eq!(often.1, seldom.1, "hashes of model and optimiser");
+}
+
+#[test]
+fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
+    let mut config = tiny();
+    let mut loss = SigmoidConfig::default();
+    loss.log_t.learned = false;
+    config.loss = LossConfig::Sigmoid(loss);
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(tmp.path());
+    run(&config, &dir, &AtomicBool::new(false));
+    let rows = rows(&dir);
+    let layers = |row: &Row| -> Vec<String> {
+        let keys = row.values.keys();
+        keys.filter_map(|key| Some(key.strip_prefix("staleness/")?.to_owned()))
+            .collect()
+    };
+    for row in &rows {
+        assert_eq!(
+            layers(row),
+            [
+                "bias",
+                "image.block.0",
+                "image.embed",
+                "image.head",
+                "text.block.0",
+                "text.embed",
+                "text.head"
+            ]
+        );
+    }
+    let first = |layer: &str| rows[0].values[&format!("staleness/{layer}")];
+    assert!(
+        (first("bias") - 1.0).abs() < 1e-5,
+        "the moment is the square"
+    );
+    // Of the words, those of no caption have no gradient; of the keys, a bias moves no attention.
+    assert!(first("text.embed") < first("image.block.0") && first("image.block.0") < 1.0);
+
+    let end = checkpoint::latest(&dir).unwrap().0.unwrap();
+    let source = Source::new(&config.data, config.model.text.context);
+    let mut state = State::new(&config, &source, &Device::flex());
+    snapshot::restore(&mut state, &end).unwrap();
+    let squares = device::host(state.flat)
+        .into_iter()
+        .map(|x| f64::from(x).powi(2));
+    let norm = squares.sum::<f64>().sqrt();
+    assert!((rows[7].values["param_norm"] / norm - 1.0).abs() < 1e-5);
 }
 
 #[test]
