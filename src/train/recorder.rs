@@ -87,6 +87,11 @@ impl Recorder {
             values.extend([("log_t", log_t), ("logit_scale", log_t.exp())]);
         }
         values.extend(update.bias.map(|b| ("bias", b)));
+        values.extend(
+            update
+                .negatives_kept
+                .map(|count| ("negatives_kept", count as f64)),
+        );
         for (extent, names) in [
             (
                 &update.positive,

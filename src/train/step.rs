@@ -13,7 +13,7 @@ use super::data::{Batch, Source};
 use super::device::host;
 use super::eval;
 use super::loss::tile::Extent;
-use super::loss::{LossConfig, Pairs, Scalar, classify, contrastive};
+use super::loss::{Draw, LossConfig, Pairs, Scalar, classify, contrastive};
 use super::mesh::{Mesh, RankLost};
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
@@ -45,6 +45,8 @@ pub struct Update {
     pub bias: Option<f64>,
     pub positive: Extent,
     pub negative: Extent,
+    /// How many negatives counted, when the loss may leave some out.
+    pub negatives_kept: Option<u64>,
     /// What only the steps that are logged pay for.
     pub details: Option<Details>,
 }
@@ -116,14 +118,9 @@ impl State {
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {
             LossConfig::Classify(_) => self.supervised(config, source, &parts),
-            LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => self.contrastive(
-                config,
-                mesh,
-                source,
-                &parts,
-                log_t.unwrap_or(0.0),
-                bias.unwrap_or(0.0),
-            )?,
+            LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
+                self.contrastive(config, mesh, source, &parts, step)?
+            }
         };
         let mut gradient = part.gradient;
         if mesh.size() > 1 {
@@ -176,6 +173,7 @@ impl State {
             bias,
             positive,
             negative,
+            negatives_kept: config.loss.leaves_out_negatives().then_some(negative.count),
             details,
         })
     }
@@ -188,9 +186,9 @@ impl State {
         mesh: &Mesh,
         source: &Source,
         parts: &[Batch],
-        log_t: f64,
-        bias: f64,
+        step: u64,
     ) -> Result<Part, RankLost> {
+        let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
         let tape = self.device.clone().autodiff();
         let mut taped = match parts {
             [all] => Some(embed(&self.model, source, all, &tape)),
@@ -214,6 +212,10 @@ impl State {
             dim,
             batch: config.train.batch_size,
             tile: config.train.tile,
+            draw: Draw {
+                seed: config.seed,
+                step,
+            },
         };
         let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
 
