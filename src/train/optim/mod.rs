@@ -3,6 +3,7 @@
 
 pub mod adamw;
 mod schedule;
+pub mod staleness;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,15 @@ pub struct Rates {
 }
 
 impl OptimConfig {
+    /// What a gradient of the global `norm` is multiplied by.
+    pub fn clip_factor(&self, norm: f64) -> f64 {
+        if self.clip_norm > 0.0 && norm > self.clip_norm {
+            self.clip_norm / norm
+        } else {
+            1.0
+        }
+    }
+
     /// The share of `group`; scalars that `loss` does not learn get nothing.
     pub fn rates(&self, group: Group, loss: &LossConfig) -> Rates {
         let scalar = |learned: bool| GroupConfig {
