@@ -34,7 +34,7 @@ pub const INTERRUPTED: u8 = 130;
 
 /// A terminal workbench for ablations of contrastive image-text pretraining.
 #[derive(Parser, Debug)]
-#[command(version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(version, max_term_width = 100)]
 pub struct Cli {
     /// Directory of the runs.
     #[arg(
@@ -92,6 +92,10 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
     let Some(verb) = cli.verb else {
         return open::run(workspace, cli.open);
     };
+    if let Some(stray) = cli.open.stray() {
+        eprintln!("error: {stray} stands before the verb; flags of a verb follow it");
+        return Ok(USAGE);
+    }
     match verb {
         Verb::Run(args) => run::run(workspace, args),
         Verb::Plan(args) => plan::run(workspace, args),

@@ -51,6 +51,25 @@ pub struct Args {
     pub picture: Option<PathBuf>,
 }
 
+impl Args {
+    /// What was said of the screens, where a verb was given and they are not opened.
+    pub fn stray(&self) -> Option<&'static str> {
+        let said = [
+            (self.file.is_some(), "FILE"),
+            (!self.set.is_empty(), "--set"),
+            (self.view.is_some(), "--view"),
+            (!self.runs.is_empty(), "--runs"),
+            (self.device != ["cpu"], "--device"),
+            (self.jobs.is_some(), "--jobs"),
+            (self.ascii, "--ascii"),
+            (self.no_mouse, "--no-mouse"),
+            (!self.keys.is_empty(), "--keys"),
+            (self.print, "--print"),
+        ];
+        said.iter().find(|(said, _)| *said).map(|(_, name)| *name)
+    }
+}
+
 /// A FILE that is neither there nor called like one.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is neither a verb nor a file; `siglab help` lists the verbs, and a new experiment's name ends in .toml")]

@@ -29,7 +29,7 @@ pub mod picture;
 mod preferences;
 mod screen;
 mod session;
-mod terminal;
+pub mod terminal;
 pub mod theme;
 pub mod widget;
 mod world;

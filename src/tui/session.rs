@@ -113,8 +113,12 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
 
     /// Read all that the runs wrote, however long that takes.
     pub fn read_all(&mut self) -> anyhow::Result<()> {
-        while self.turn()? || self.busy {}
-        Ok(())
+        loop {
+            self.turn()?;
+            if !self.busy {
+                return Ok(());
+            }
+        }
     }
 
     /// Take in what happened since the last turn, some milliseconds' worth of it. True when the picture may have changed.

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ring::{Chunk, Square, trip};
@@ -19,7 +20,7 @@ use crate::train::mesh::{Mesh, RankLost};
 /// or the few hard ones (arXiv 2303.15343, section 4.8 and Fig. 6). The loss of the pairs that count is divided by the
 /// batch size all the same, and `negative_logit/*` of a run's rows is about them alone; `negatives_kept` says how many
 /// they were. For the paper's "matched pairs", raise `train.examples` as the ratio falls.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NegativesConfig {
     /// By what they are chosen.
@@ -30,7 +31,7 @@ pub struct NegativesConfig {
 }
 
 /// By what negatives are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// All of them count.
