@@ -41,6 +41,25 @@ pub fn of_run(schema: &Schema, config: &TrainConfig) -> String {
     label(changes.iter().map(|(key, value)| (key.as_str(), value)))
 }
 
+/// For each run the settings in which they differ, the seed last. What comes with the choice of a kind does not count,
+/// and a run whose kind lacks a setting says nothing of it.
+pub fn distinguish(schema: &Schema, configs: &[&TrainConfig]) -> Vec<Vec<(String, Value)>> {
+    let changes: Vec<path::Flat> = configs.iter().map(|config| schema.changes(config)).collect();
+    let mut keys: Vec<&String> = changes.iter().flat_map(path::Flat::keys).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| changes.windows(2).any(|pair| pair[0].get(*key) != pair[1].get(*key)));
+    // The seed tells runs apart last.
+    keys.sort_by_key(|key| *key == "seed");
+    let of = |config: &&TrainConfig| {
+        let all = path::flatten(&serde_json::to_value(config).unwrap_or_default());
+        keys.iter()
+            .filter_map(|key| Some(((*key).clone(), all.get(*key)?.clone())))
+            .collect()
+    };
+    configs.iter().map(of).collect()
+}
+
 fn short(key: &str) -> &str {
     let mut segments = key.rsplit('.');
     let last = segments.next().unwrap_or(key);
@@ -80,5 +99,20 @@ mod tests {
         );
         let text = brief(settings.iter().map(|(key, value)| (*key, value)));
         assert_eq!(text, "sigmoid -10 64 2 3 seed 1");
+    }
+
+    #[test]
+    fn only_what_differs_tells_runs_apart() {
+        let schema = Schema::learn();
+        let read = |document: Value| schema.read(&document).unwrap();
+        let (one, other) = (
+            read(json!({"optim": {"lr": 3e-3}, "train": {"batch_size": 64}})),
+            read(json!({"loss": {"kind": "softmax"}, "train": {"batch_size": 64}, "seed": 1})),
+        );
+        let labels: Vec<String> = distinguish(&schema, &[&one, &other])
+            .iter()
+            .map(|told| label(told.iter().map(|(key, value)| (key.as_str(), value))))
+            .collect();
+        assert_eq!(labels, ["loss=sigmoid lr=0.003 seed=0", "loss=softmax lr=0.001 seed=1"]);
     }
 }

@@ -22,7 +22,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{FORMAT, RunDir, RunId};
-use crate::train::TrainConfig;
+pub use crate::train::TrainConfig;
 use crate::util::{printable, write_atomic};
 
 pub use catalogue::{Choice, KindDefault, KnownKey, catalogue};

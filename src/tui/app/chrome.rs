@@ -124,12 +124,15 @@ fn said(app: &App, buffer: &mut Buffer, place: Rect, world: &World) {
         }
         None => {
             let unreadable = world.store().unreadable().iter().next();
-            let trouble = match (unreadable, world.bench.watch_notice()) {
-                (Some((id, why)), _) => format!("run {id} cannot be read: {why}"),
-                (None, Some(notice)) => notice.to_owned(),
-                (None, None) => return,
+            let (words, role) = match (unreadable, world.bench.watch_notice()) {
+                (Some((id, why)), _) => (format!("run {id} cannot be read: {why}"), Role::Warn),
+                (None, Some(notice)) => (notice.to_owned(), Role::Warn),
+                (None, None) => match app.about(world) {
+                    Some(words) => (words, Role::Dim),
+                    None => return,
+                },
             };
-            text::put(buffer, place.x, place.y, place.width, &trouble, theme.style(Role::Warn));
+            text::put(buffer, place.x, place.y, place.width, &words, theme.style(role));
         }
     }
 }

@@ -318,6 +318,11 @@ impl App {
         }
     }
 
+    /// What there is to say about the thing under the cursor while nothing else is to be said.
+    fn about(&self, world: &World) -> Option<String> {
+        (self.view == View::Runs).then(|| self.runs.about(world)).flatten()
+    }
+
     /// Whether the last picture may be wrong though nothing happened: clocks and rates of running workers.
     pub fn has_clocks(&self, world: &World) -> bool {
         matches!(self.view, View::Design | View::Runs) && world.any_running()

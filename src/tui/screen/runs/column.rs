@@ -97,17 +97,17 @@ impl Column {
 }
 
 /// One run in its columns.
-pub(super) fn draw_run(line: Rect, buffer: &mut Buffer, columns: &[(Column, u16)], run: &Run, world: &World, theme: Theme) {
+pub(super) fn draw_run(line: Rect, buffer: &mut Buffer, columns: &[(Column, u16)], (run, label): (&Run, &str), world: &World, theme: Theme) {
     let mut x = line.x;
     for (column, width) in columns {
         let place = Rect::new(x, line.y, *width, 1).intersection(line);
-        let (words, role) = cell(*column, run, world, theme, *width);
+        let (words, role) = cell(*column, (run, label), world, theme, *width);
         column.put(buffer, place, &words, theme.style(role));
         x += width + 1;
     }
 }
 
-fn cell(column: Column, run: &Run, world: &World, theme: Theme, width: u16) -> (String, Role) {
+fn cell(column: Column, (run, label): (&Run, &str), world: &World, theme: Theme, width: u16) -> (String, Role) {
     let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(String::new, show);
     let plain = |words: String| (words, Role::Plain);
     match column {
@@ -123,7 +123,7 @@ fn cell(column: Column, run: &Run, world: &World, theme: Theme, width: u16) -> (
             (format!(" {sign} {}", run.state.name()), role)
         }
         Column::Id => (run.id().to_string(), Role::Dim),
-        Column::Settings => plain(world.label(run.id()).to_owned()),
+        Column::Settings => plain(if label.is_empty() { world.label(run.id()).to_owned() } else { label.to_owned() }),
         Column::Progress => plain(progress(run.progress(), width, theme)),
         Column::Rate => {
             let rate = run.speed().filter(|_| run.state == RunState::Running);
@@ -138,7 +138,7 @@ fn cell(column: Column, run: &Run, world: &World, theme: Theme, width: u16) -> (
             let curve = run.series.column("loss");
             plain(curve.map_or_else(String::new, |column| spark(&run.series, column, Along::Examples, width, theme.glyphs)))
         }
-        Column::Loss => plain(number(run.latest("loss"), |loss| format!("{loss:.4}"))),
+        Column::Loss => plain(number(run.latest("loss"), seven)),
         Column::Top1 => plain(number(run.evaluated("zeroshot/top1"), |top1| format!("{:.1}%", 100.0 * top1))),
         Column::Spikes => match world.spikes(run.id()).len() {
             0 => plain(String::new()),
@@ -149,8 +149,18 @@ fn cell(column: Column, run: &Run, world: &World, theme: Theme, width: u16) -> (
     }
 }
 
+/// A number in seven columns.
+fn seven(x: f64) -> String {
+    match x.abs() {
+        1000.0.. => format!("{x:.1e}"),
+        100.0.. => format!("{x:.2}"),
+        10.0.. => format!("{x:.3}"),
+        _ => format!("{x:.4}"),
+    }
+}
+
 /// Why it is where it is, else what there is to say about a run at work.
-fn why(run: &Run, world: &World) -> String {
+pub(super) fn why(run: &Run, world: &World) -> String {
     let waits = || {
         let waiting = !run.state.is_over() && run.state != RunState::Running;
         let scheduled = if world.scheduler.is_some() { "waits for a device" } else { "no scheduler; L launches" };

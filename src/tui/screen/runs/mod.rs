@@ -3,7 +3,7 @@
 mod column;
 mod order;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use self::column::layout;
 use self::order::{Entry, SortBy};
-use crate::spec::path;
+use crate::spec::{TrainConfig, label, path};
 use crate::store::{Delta, Query, Run, RunId};
 use crate::tui::action::{Action, View};
 use crate::tui::app::{Reply, Said};
@@ -41,6 +41,8 @@ pub struct Runs {
     entries: Vec<Entry>,
     /// `entries` may be out of date.
     stale: bool,
+    /// What tells the listed runs from each other.
+    labels: BTreeMap<RunId, String>,
     cursor: usize,
     top: usize,
     log: bool,
@@ -97,6 +99,14 @@ impl Runs {
                 .collect(),
             None => Vec::new(),
         }
+    }
+
+    /// All that there is to say about the run under the cursor, for where a column is too narrow.
+    pub fn about(&self, world: &World) -> Option<String> {
+        let run = world.run(self.under_cursor()?)?;
+        let label = self.labels.get(run.id()).filter(|label| !label.is_empty());
+        let words = [Some(run.id().to_string()), label.cloned(), Some(column::why(run, world)).filter(|why| !why.is_empty())];
+        Some(words.into_iter().flatten().collect::<Vec<_>>().join("  "))
     }
 
     /// The run whose log is to be shown, if one is.
@@ -300,6 +310,10 @@ impl Runs {
         };
         let mut runs: Vec<&Run> = world.store().runs().filter(fits).collect();
         self.sort.order(&mut runs, world, self.reversed);
+        let configs: Vec<&TrainConfig> = runs.iter().map(|run| &run.spec.config).collect();
+        let told = label::distinguish(&world.schema, &configs);
+        let words = told.iter().map(|told| label::label(told.iter().map(|(key, value)| (key.as_str(), value))));
+        self.labels = runs.iter().map(|run| run.id().clone()).zip(words).collect();
         self.entries = match &self.group {
             None => runs.iter().map(|run| Entry::Run(run.id().clone())).collect(),
             Some(key) => order::grouped(&runs, |run| {
@@ -400,7 +414,8 @@ impl Runs {
                 }
                 Entry::Run(id) => {
                     if let Some(run) = world.run(id) {
-                        column::draw_run(line, buffer, &columns, run, world, theme);
+                        let label = self.labels.get(id).map_or("", String::as_str);
+                        column::draw_run(line, buffer, &columns, (run, label), world, theme);
                     }
                     if self.selected.contains(id) {
                         text::put(buffer, line.x, y, 1, theme.sign("┃", "*"), theme.style(Role::Warn));

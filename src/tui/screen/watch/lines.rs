@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::spec::{label, path};
+use crate::spec::{TrainConfig, label, path};
 use crate::store::{Run, RunId};
 use crate::tui::world::World;
 
@@ -57,36 +57,28 @@ pub(super) fn letter(n: usize) -> char {
 /// The lines of these runs.
 pub(super) fn lines(ids: &[RunId], grouping: &Grouping, world: &World) -> Vec<Line> {
     let runs: Vec<&Run> = ids.iter().filter_map(|id| world.run(id)).collect();
-    let settings: Vec<path::Flat> = runs
-        .iter()
-        .map(|run| path::flatten(&serde_json::to_value(&run.spec.config).unwrap_or_default()))
-        .collect();
-    // What all share tells nobody apart.
-    let differs = |key: &String| settings.windows(2).any(|pair| pair[0].get(key) != pair[1].get(key));
-    let keys: Vec<&String> = settings.iter().flat_map(path::Flat::keys).collect();
-    let mut keys: Vec<&String> = keys.into_iter().filter(|key| differs(key)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let words = |flat: &path::Flat, with_seed: bool| {
-        let kept = keys.iter().filter(|key| with_seed || key.as_str() != "seed");
-        let told: Vec<(&str, Value)> = kept.filter_map(|key| Some((key.as_str(), flat.get(*key)?.clone()))).collect();
-        label::label(told.iter().map(|(key, value)| (*key, value)))
+    let configs: Vec<&TrainConfig> = runs.iter().map(|run| &run.spec.config).collect();
+    let settings = label::distinguish(&world.schema, &configs);
+    let words = |told: &[(String, Value)], with_seed: bool| {
+        let kept = told.iter().filter(|(key, _)| with_seed || key != "seed");
+        label::label(kept.map(|(key, value)| (key.as_str(), value)))
     };
-    let named = |run: &Run, flat: &path::Flat| match grouping {
+    let named = |run: &Run, told: &[(String, Value)]| match grouping {
         Grouping::Runs => {
-            let words = words(flat, true);
+            let words = words(told, true);
             if words.is_empty() { run.id().to_string() } else { words }
         }
-        Grouping::Seeds => words(flat, false),
+        Grouping::Seeds => words(told, false),
         Grouping::Axis(key) => {
-            let value = flat.get(key).cloned().unwrap_or(json!("-"));
-            format!("{key} = {}", path::label(&value))
+            let config = serde_json::to_value(&run.spec.config).unwrap_or_default();
+            let value = path::get(&config, key).map_or("-".into(), path::label);
+            format!("{key} = {value}")
         }
     };
     let mut order: Vec<Line> = Vec::new();
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
-    for (run, flat) in runs.iter().zip(&settings) {
-        let label = named(run, flat);
+    for (run, told) in runs.iter().zip(&settings) {
+        let label = named(run, told);
         // Two runs by themselves may read alike; they are two lines all the same.
         let key = if *grouping == Grouping::Runs { run.id().to_string() } else { label.clone() };
         let at = *place.entry(key).or_insert_with(|| {

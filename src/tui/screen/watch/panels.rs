@@ -15,6 +15,9 @@ use crate::tui::widget::chart::{self, Chart, ChartCache, Data, Line, Marker, Sca
 use crate::tui::widget::text;
 use crate::tui::world::World;
 
+/// More intervals than this hide each other.
+pub(super) const MOST_BANDS: usize = 3;
+
 /// What a line is drawn from, made for one picture.
 enum Made {
     Points(Vec<(f64, f64)>),
@@ -130,7 +133,9 @@ fn draw_charts(
     let all_lines: Vec<Vec<Line>> = names.iter().zip(&made).map(|(name, made)| lines_of(watch, name, made, world, theme)).collect();
     let build = |n: usize| {
         let name = &names[n];
+        let focused = shown > 1 && watch.first_panel + n == watch.panel && watch.focus == super::Focus::Panels;
         let (title, latest) = title(watch, name, world);
+        let title = if focused { format!("{} {title}", theme.sign("▸", ">")) } else { format!("  {title}") };
         let scale = if watch.logarithmic.contains(name) { Scale::Log } else { Scale::Linear };
         (title, latest, scale, n + 1 == shown, if n == 0 { &markers } else { &bare })
     };
@@ -164,10 +169,6 @@ fn draw_charts(
         if all_lines[n].is_empty() {
             let words = "no run that is drawn logs this yet";
             text::put(buffer, panel.plot.x + 2, panel.plot.y, panel.plot.width.saturating_sub(2), words, theme.style(Role::Dim));
-        }
-        let focused = watch.first_panel + n == watch.panel && watch.focus == super::Focus::Panels;
-        if focused && shown > 1 {
-            text::put(buffer, place.x, place.y, 1, theme.sign("▸", ">"), theme.style(Role::Accent));
         }
         y += height;
     }
@@ -226,17 +227,26 @@ fn make(watch: &Watch, name: &str, world: &World, edges: &[f64]) -> BTreeMap<(us
             let value = match (watch.grouping == super::Grouping::Runs, logged.is_empty()) {
                 (true, false) => continue,
                 (true, true) => Made::Points(runs.first().map_or_else(Vec::new, |run| points(run, metric, watch.along))),
-                (false, false) => Made::Band(band(&logged, watch.along, edges)),
+                (false, false) => Made::Band(only_means(watch, n, band(&logged, watch.along, edges))),
                 (false, true) => {
                     let sparse: Vec<(Series, Column)> = runs.iter().map(|run| sparse(run, metric)).filter(|(series, _)| !series.is_empty()).collect();
                     let borrowed: Vec<(&Series, &Column)> = sparse.iter().map(|(series, column)| (series, column)).collect();
-                    Made::Band(band(&borrowed, watch.along, edges))
+                    Made::Band(only_means(watch, n, band(&borrowed, watch.along, edges)))
                 }
             };
             made.insert((n, m), value);
         }
     }
     made
+}
+
+/// Intervals of many lines hide each other: then only the line under the legend's cursor has one.
+fn only_means(watch: &Watch, n: usize, points: Vec<BandPoint>) -> Vec<BandPoint> {
+    if n == watch.line || watch.drawn().count() <= MOST_BANDS {
+        return points;
+    }
+    let mean = |point: BandPoint| BandPoint { half_width: None, ..point };
+    points.into_iter().map(mean).collect()
 }
 
 /// The lines of a panel: raw ones first where they are smoothed, so that the average lies over them.

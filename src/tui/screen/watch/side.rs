@@ -153,6 +153,9 @@ pub(super) fn below(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &Worl
     }
     let along = ALONG.iter().find(|(along, _)| *along == watch.along).map_or("", |(_, name)| name);
     let mut words = format!(" over {along}; {}", watch.grouping.name());
+    if watch.grouping != super::Grouping::Runs && watch.drawn().count() > super::panels::MOST_BANDS {
+        words += &format!(", the interval of {} (Tab, j and k choose)", letter(watch.line));
+    }
     if WEIGHTS[watch.smoothing] > 0.0 {
         words += &format!("; moving average {}", WEIGHTS[watch.smoothing]);
     }
