@@ -1,5 +1,7 @@
 //! A short name for a run from the settings that set it apart: `loss=sigmoid batch_size=64 seed=1`.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{Schema, path};
@@ -41,23 +43,18 @@ pub fn of_run(schema: &Schema, config: &TrainConfig) -> String {
     label(changes.iter().map(|(key, value)| (key.as_str(), value)))
 }
 
-/// For each run the settings in which they differ, the seed last. What comes with the choice of a kind does not count,
-/// and a run whose kind lacks a setting says nothing of it.
-pub fn distinguish(schema: &Schema, configs: &[&TrainConfig]) -> Vec<Vec<(String, Value)>> {
-    let changes: Vec<path::Flat> = configs.iter().map(|config| schema.changes(config)).collect();
-    let mut keys: Vec<&String> = changes.iter().flat_map(path::Flat::keys).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys.retain(|key| changes.windows(2).any(|pair| pair[0].get(*key) != pair[1].get(*key)));
-    // The seed tells runs apart last.
+/// For each run, told by its changes from the defaults, the settings in which they differ, the seed last. What comes
+/// with the choice of a kind does not count, and a run whose kind lacks a setting says nothing of it.
+pub fn distinguish(schema: &Schema, runs: &[&path::Flat]) -> Vec<Vec<(String, Value)>> {
+    let keys: BTreeSet<&String> = runs.iter().flat_map(|changes| changes.keys()).collect();
+    let differs = |key: &&String| runs.windows(2).any(|pair| pair[0].get(*key) != pair[1].get(*key));
+    let mut keys: Vec<&String> = keys.into_iter().filter(differs).collect();
     keys.sort_by_key(|key| *key == "seed");
-    let of = |config: &&TrainConfig| {
-        let all = path::flatten(&serde_json::to_value(config).unwrap_or_default());
-        keys.iter()
-            .filter_map(|key| Some(((*key).clone(), all.get(*key)?.clone())))
-            .collect()
+    let told = |changes: &&path::Flat| {
+        let value = |key: &&String| Some(((*key).clone(), schema.setting(changes, key)?.clone()));
+        keys.iter().filter_map(value).collect()
     };
-    configs.iter().map(of).collect()
+    runs.iter().map(told).collect()
 }
 
 fn short(key: &str) -> &str {
@@ -104,7 +101,7 @@ mod tests {
     #[test]
     fn only_what_differs_tells_runs_apart() {
         let schema = Schema::learn();
-        let read = |document: Value| schema.read(&document).unwrap();
+        let read = |document: Value| schema.changes(&schema.read(&document).unwrap());
         let (one, other) = (
             read(json!({"optim": {"lr": 3e-3}, "train": {"batch_size": 64}})),
             read(json!({"loss": {"kind": "softmax"}, "train": {"batch_size": 64}, "seed": 1})),

@@ -107,6 +107,18 @@ impl Schema {
         flat
     }
 
+    /// The value of `key` in a run with these changes; none when its kinds have no such setting.
+    pub fn setting<'s>(&'s self, changes: &'s Flat, key: &str) -> Option<&'s Value> {
+        let mut kinds = Kinds::new();
+        for (tag, _) in &self.tags {
+            let said = changes.get(tag).or_else(|| self.default(tag, &kinds));
+            if let Some(kind) = said.and_then(Value::as_str) {
+                kinds.insert(tag.clone(), kind.to_owned());
+            }
+        }
+        changes.get(key).or_else(|| self.default(key, &kinds))
+    }
+
     /// The settings that `document` describes.
     pub fn read(&self, document: &Value) -> Result<TrainConfig, Problem> {
         let mut complete = document.clone();

@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::effect::{Effect, Launch, quoted};
 use super::layer::{Confirm, Layer};
 use super::memory::{Draft, Memory};
-use crate::spec::edit::{self, Contradiction, Edit, EditError, Merge};
+use crate::spec::edit::{self, Clash, Edit, EditError, Merge};
 use crate::spec::{Experiment, Grid, RunSpec, SpecError, preset};
 use crate::store::RunId;
 
@@ -57,7 +57,7 @@ struct Version {
 pub struct Conflict {
     /// The file as it is now.
     pub theirs: String,
-    pub items: Vec<Contradiction>,
+    pub items: Vec<Clash>,
 }
 
 #[derive(Debug)]
@@ -327,7 +327,18 @@ impl Desk {
             self.replace(theirs, Vec::new());
             return Change::Taken;
         }
-        match edit::merge(self.base(), &self.now.text, &self.now.edits, &theirs) {
+        let remade = self.now.edits.iter().try_fold(self.base().to_owned(), |text, edit| edit::apply(&text, edit));
+        let merged = if remade.is_ok_and(|text| text == self.now.text) {
+            edit::merge(self.base(), &self.now.edits, &theirs)
+        } else {
+            // A draft or a preset is more than edits of the file: there is nothing to make again.
+            Merge::Conflict(vec![Clash {
+                what: "the whole file".into(),
+                mine: "another text".into(),
+                theirs: "changed".into(),
+            }])
+        };
+        match merged {
             Merge::Merged(text) => {
                 let edits = self.now.edits.clone();
                 self.base = Some(theirs);

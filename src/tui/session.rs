@@ -116,6 +116,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         loop {
             self.turn()?;
             if !self.busy {
+                self.world.review(self.app.desk.specs());
                 return Ok(());
             }
         }
@@ -136,6 +137,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         self.busy = self.world.unread() > 0 || looking;
         if due {
             self.polled = Instant::now();
+            self.world.review(self.app.desk.specs());
             changed |= self.world.ask_for_scheduler()? || self.app.has_clocks(&self.world);
         }
         if self.file.changed() {

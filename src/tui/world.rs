@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::analysis::Forecast;
 use crate::analysis::spikes::{Spike, SpikeConfig, Spikes};
+use crate::spec::path::Flat;
 use crate::spec::{KnownKey, RunSpec, Schema, label};
 use crate::store::{Change, Delta, Run, RunId, RunState, Store};
 use crate::workbench::{View, Workbench, log_of, prospect, why};
@@ -29,11 +30,14 @@ pub struct World {
     pub catalogue: Vec<KnownKey>,
     /// The end of the log that is looked at.
     pub log: Option<(RunId, Vec<String>)>,
-    labels: BTreeMap<RunId, String>,
+    /// What each run changes from the defaults.
+    changes: BTreeMap<RunId, Flat>,
     spikes: BTreeMap<RunId, Spikes>,
     spike_config: SpikeConfig,
     /// Runs with rows that spikes were not looked for in.
     unseen: BTreeSet<RunId>,
+    /// Runs have ended that the forecast has not learnt from.
+    learn: bool,
 }
 
 impl World {
@@ -48,10 +52,11 @@ impl World {
             view: View::default(),
             now: 0,
             forecast: Forecast::default(),
-            labels: BTreeMap::new(),
+            changes: BTreeMap::new(),
             spikes: BTreeMap::new(),
             spike_config,
             unseen: BTreeSet::new(),
+            learn: true,
         }
     }
 
@@ -64,8 +69,14 @@ impl World {
     }
 
     /// What sets a run apart from the defaults, in words.
-    pub fn label(&self, id: &RunId) -> &str {
-        self.labels.get(id).map_or("", String::as_str)
+    pub fn label(&self, id: &RunId) -> String {
+        label::label(self.changes(id).iter().map(|(key, value)| (key.as_str(), value)))
+    }
+
+    /// What a run changes from the defaults.
+    pub fn changes(&self, id: &RunId) -> &Flat {
+        static NONE: Flat = Flat::new();
+        self.changes.get(id).unwrap_or(&NONE)
     }
 
     /// Spikes of a run as far as they were looked for.
@@ -88,17 +99,19 @@ impl World {
 
     /// Work out what `deltas` changed; `grid` are the runs of the experiment.
     pub fn take_in(&mut self, deltas: &[Delta], grid: &[RunSpec]) {
-        let mut finished = false;
+        let (mut finished, mut stands) = (false, false);
         for Delta { id, change } in deltas {
             match change {
                 Change::Appeared => {
+                    stands = true;
                     if let Some(run) = self.bench.store().get(id) {
-                        let label = label::of_run(&self.schema, &run.spec.config);
-                        self.labels.insert(id.clone(), label);
+                        let changes = self.schema.changes(&run.spec.config);
+                        self.changes.insert(id.clone(), changes);
                     }
                 }
                 Change::Vanished => {
-                    self.labels.remove(id);
+                    stands = true;
+                    self.changes.remove(id);
                     self.spikes.remove(id);
                     self.unseen.remove(id);
                 }
@@ -110,14 +123,23 @@ impl World {
                 Change::Rows { .. } => {
                     self.unseen.insert(id.clone());
                 }
-                Change::State { .. } => finished = true,
+                Change::State { .. } => (finished, stands) = (true, true),
                 Change::Evaluated { .. } | Change::Warned { .. } => {}
             }
         }
-        if finished || !deltas.is_empty() && self.view.tasks.is_empty() {
+        if stands {
+            self.stand(grid);
+        }
+        self.learn |= finished || stands;
+    }
+
+    /// What is due once a second: how runs stand, since a wish of another face is no news of its own, and what is to be
+    /// learnt of those that ended.
+    pub fn review(&mut self, grid: &[RunSpec]) {
+        self.stand(grid);
+        if std::mem::take(&mut self.learn) {
             self.forecast = Forecast::learn(self.bench.store().runs());
         }
-        self.stand(grid);
     }
 
     /// How the runs of the workspace and of `grid` stand.

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::matrix;
+use crate::spec::edit::Clash;
 use crate::spec::{CellKind, Experiment, Grid, RunSpec, path};
 use crate::tui::app::Reply;
 use crate::tui::asked::Asked;
@@ -210,7 +211,7 @@ pub(super) fn launch(desk: &Desk, world: &World, reply: &mut Reply) {
 /// Ask which of two changes holds, showing both.
 pub(super) fn conflict(desk: &Desk) -> Layer {
     let doc = desk.conflict().map_or_else(String::new, |conflict| {
-        let item = |item: &crate::spec::edit::Contradiction| item.to_string();
+        let item = |clash: &Clash| format!("{}: {} here, {} there", clash.what, clash.mine, clash.theirs);
         conflict.items.iter().map(item).collect::<Vec<_>>().join("\n")
     });
     let item = |label: &str| layer::Item {

@@ -123,7 +123,7 @@ fn cell(column: Column, (run, label): (&Run, &str), world: &World, theme: Theme,
             (format!(" {sign} {}", run.state.name()), role)
         }
         Column::Id => (run.id().to_string(), Role::Dim),
-        Column::Settings => plain(if label.is_empty() { world.label(run.id()).to_owned() } else { label.to_owned() }),
+        Column::Settings => plain(if label.is_empty() { world.label(run.id()) } else { label.to_owned() }),
         Column::Progress => plain(progress(run.progress(), width, theme)),
         Column::Rate => {
             let rate = run.speed().filter(|_| run.state == RunState::Running);

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use self::column::layout;
 use self::order::{Entry, SortBy};
-use crate::spec::{TrainConfig, label, path};
-use crate::store::{Delta, Query, Run, RunId};
+use crate::spec::{label, path};
+use crate::store::{Change, Delta, Query, Run, RunId};
 use crate::tui::action::{Action, View};
 use crate::tui::app::{Reply, Said};
 use crate::tui::asked::Asked;
@@ -27,6 +27,20 @@ use crate::workbench::Verb;
 /// Runs that a question names one by one.
 const NAMED: usize = 6;
 
+/// Milliseconds between two orders of the list that nothing but new rows asks for.
+const REORDER: u64 = 1_000;
+
+/// What of the list may be out of date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stale {
+    Nothing,
+    /// Values that it is ordered or chosen by.
+    Rows,
+    /// Which runs there are, or how they are to be listed.
+    #[default]
+    Runs,
+}
+
 #[derive(Debug, Default)]
 pub struct Runs {
     query: Query,
@@ -39,8 +53,9 @@ pub struct Runs {
     experiment_only: bool,
     selected: BTreeSet<RunId>,
     entries: Vec<Entry>,
-    /// `entries` may be out of date.
-    stale: bool,
+    stale: Stale,
+    /// When the list was brought up to date, by the world's clock.
+    arranged: u64,
     /// What tells the listed runs from each other.
     labels: BTreeMap<RunId, String>,
     cursor: usize,
@@ -63,12 +78,18 @@ pub struct RunsMemory {
 
 impl Runs {
     pub fn take_in(&mut self, deltas: &[Delta]) {
-        self.stale |= !deltas.is_empty();
+        for Delta { change, .. } in deltas {
+            let stale = match change {
+                Change::Appeared | Change::Vanished | Change::State { .. } => Stale::Runs,
+                Change::Rewound | Change::Rows { .. } | Change::Evaluated { .. } | Change::Warned { .. } => Stale::Rows,
+            };
+            self.stale = self.stale.max(stale);
+        }
     }
 
     /// The experiment is another: which runs are its own changes.
     pub fn experiment_changed(&mut self) {
-        self.stale = true;
+        self.stale = Stale::Runs;
     }
 
     /// The run under the cursor.
@@ -153,17 +174,17 @@ impl Runs {
             }
             Action::Sort => {
                 self.sort = self.sort.next();
-                self.stale = true;
+                self.stale = Stale::Runs;
                 reply.say(Said::new(format!("sorted by {}", self.sort.name())));
             }
             Action::SortBack => {
                 self.reversed = !self.reversed;
-                self.stale = true;
+                self.stale = Stale::Runs;
             }
             Action::Group => self.group_by_next(desk, reply),
             Action::Scope => {
                 self.experiment_only = !self.experiment_only;
-                self.stale = true;
+                self.stale = Stale::Runs;
                 let said = if self.experiment_only {
                     Said::new("runs of the experiment").by(format!("siglab ls {}", desk.quoted_path()))
                 } else {
@@ -215,7 +236,7 @@ impl Runs {
         let words = next.as_ref().map_or("not grouped".into(), |key| format!("grouped by {key}"));
         reply.say(Said::new(words));
         self.group = next;
-        self.stale = true;
+        self.stale = Stale::Runs;
     }
 
     /// Say `verb` of the chosen runs that it changes; what holds runs up is asked about first.
@@ -270,7 +291,7 @@ impl Runs {
             Ok(query) => {
                 self.query = query;
                 self.query_text = text.to_owned();
-                self.stale = true;
+                self.stale = Stale::Runs;
                 let command = if text.is_empty() {
                     "siglab ls".to_owned()
                 } else {
@@ -292,33 +313,41 @@ impl Runs {
         if let Err(e) = query.require_fields(&all) {
             return vec![(format!("{e}"), Role::Warn)];
         }
-        let count = all.iter().filter(|run| query.fits(run, world.label(run.id()))).count();
+        let count = all.iter().filter(|run| query.fits(run, &world.label(run.id()))).count();
         vec![(format!("{count} of {} runs of the workspace fit", all.len()), Role::Good)]
     }
 
-    /// Bring the list up to date with the store, keeping the cursor on its run.
+    /// Bring the list up to date with the store, keeping the cursor on its run. New rows alone are worth it once a
+    /// second: they come all the time.
     fn arrange(&mut self, desk: &Desk, world: &World) {
-        if !self.stale && !self.entries.is_empty() {
+        let due = match self.stale {
+            Stale::Nothing => false,
+            Stale::Rows => world.now.saturating_sub(self.arranged) >= REORDER,
+            Stale::Runs => true,
+        };
+        if !due && !self.entries.is_empty() {
             return;
         }
-        self.stale = false;
+        self.arranged = world.now;
         let under = self.under_cursor().cloned();
         let wanted = self.experiment_only.then(|| desk.run_ids());
         let fits = |run: &&Run| {
             wanted.as_ref().is_none_or(|wanted| wanted.contains(run.id()))
-                && (self.query.is_all() || self.query.fits(run, world.label(run.id())))
+                && (self.query.is_all() || self.query.fits(run, &world.label(run.id())))
         };
         let mut runs: Vec<&Run> = world.store().runs().filter(fits).collect();
-        self.sort.order(&mut runs, world, self.reversed);
-        let configs: Vec<&TrainConfig> = runs.iter().map(|run| &run.spec.config).collect();
-        let told = label::distinguish(&world.schema, &configs);
-        let words = told.iter().map(|told| label::label(told.iter().map(|(key, value)| (key.as_str(), value))));
-        self.labels = runs.iter().map(|run| run.id().clone()).zip(words).collect();
+        if self.stale == Stale::Runs || self.labels.len() != runs.len() {
+            let changes: Vec<&path::Flat> = runs.iter().map(|run| world.changes(run.id())).collect();
+            let told = label::distinguish(&world.schema, &changes);
+            let words = told.iter().map(|told| label::label(told.iter().map(|(key, value)| (key.as_str(), value))));
+            self.labels = runs.iter().map(|run| run.id().clone()).zip(words).collect();
+        }
+        self.stale = Stale::Nothing;
+        self.sort.order(&mut runs, &self.labels, world, self.reversed);
         self.entries = match &self.group {
             None => runs.iter().map(|run| Entry::Run(run.id().clone())).collect(),
             Some(key) => order::grouped(&runs, |run| {
-                let config = serde_json::to_value(&run.spec.config).unwrap_or_default();
-                let value = path::get(&config, key).map_or("-".into(), path::label);
+                let value = world.schema.setting(world.changes(run.id()), key).map_or("-".into(), path::label);
                 format!("{key} = {value}")
             }),
         };
@@ -326,8 +355,7 @@ impl Runs {
             self.cursor = at;
         }
         self.go(0);
-        let known: BTreeSet<RunId> = world.store().runs().map(|run| run.id().clone()).collect();
-        self.selected.retain(|id| known.contains(id));
+        self.selected.retain(|id| world.run(id).is_some());
     }
 
     pub fn click(&mut self, at: Position) {
@@ -449,7 +477,7 @@ impl Runs {
         self.group = memory.group;
         self.experiment_only = memory.experiment_only;
         self.log = memory.log;
-        self.stale = true;
+        self.stale = Stale::Runs;
     }
 }
 

@@ -1,6 +1,7 @@
 //! In which order runs are listed, and in which groups.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +72,7 @@ impl SortBy {
     }
 
     /// Put `runs` in order: the most telling first; equals by their settings; runs without the value last.
-    pub(super) fn order(self, runs: &mut [&Run], world: &World, reversed: bool) {
+    pub(super) fn order(self, runs: &mut [&Run], labels: &BTreeMap<RunId, String>, world: &World, reversed: bool) {
         let key = |run: &Run| -> Option<f64> {
             match self {
                 Self::State => Some(urgency(&run.state)),
@@ -90,7 +91,8 @@ impl SortBy {
                 (Some(left), Some(right)) => left.total_cmp(right),
                 (left, right) => right.is_some().cmp(&left.is_some()),
             };
-            let labels = || natural(world.label(a.id()), world.label(b.id()));
+            let label = |run: &Run| labels.get(run.id()).map_or("", String::as_str);
+            let labels = || natural(label(a), label(b));
             let labels = || if reversed && self == Self::Settings { labels().reverse() } else { labels() };
             order.then_with(labels).then_with(|| a.id().cmp(b.id()))
         });

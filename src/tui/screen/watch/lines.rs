@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::spec::{TrainConfig, label, path};
+use crate::spec::{label, path};
 use crate::store::{Run, RunId};
 use crate::tui::world::World;
 
@@ -57,8 +57,8 @@ pub(super) fn letter(n: usize) -> char {
 /// The lines of these runs.
 pub(super) fn lines(ids: &[RunId], grouping: &Grouping, world: &World) -> Vec<Line> {
     let runs: Vec<&Run> = ids.iter().filter_map(|id| world.run(id)).collect();
-    let configs: Vec<&TrainConfig> = runs.iter().map(|run| &run.spec.config).collect();
-    let settings = label::distinguish(&world.schema, &configs);
+    let changes: Vec<&path::Flat> = runs.iter().map(|run| world.changes(run.id())).collect();
+    let settings = label::distinguish(&world.schema, &changes);
     let words = |told: &[(String, Value)], with_seed: bool| {
         let kept = told.iter().filter(|(key, _)| with_seed || key != "seed");
         label::label(kept.map(|(key, value)| (key.as_str(), value)))
@@ -70,8 +70,7 @@ pub(super) fn lines(ids: &[RunId], grouping: &Grouping, world: &World) -> Vec<Li
         }
         Grouping::Seeds => words(told, false),
         Grouping::Axis(key) => {
-            let config = serde_json::to_value(&run.spec.config).unwrap_or_default();
-            let value = path::get(&config, key).map_or("-".into(), path::label);
+            let value = world.schema.setting(world.changes(run.id()), key).map_or("-".into(), path::label);
             format!("{key} = {value}")
         }
     };

@@ -167,7 +167,7 @@ impl Watch {
             Ok(query) => query,
             Err(e) => return reply.problem(format!("{e}")),
         };
-        let fits = |run: &&Run| query.fits(run, world.label(run.id()));
+        let fits = |run: &&Run| query.fits(run, &world.label(run.id()));
         let runs: Vec<RunId> = world.store().runs().filter(fits).map(|run| run.id().clone()).collect();
         if runs.is_empty() {
             return reply.problem(format!("no run fits {text}"));
