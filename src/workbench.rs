@@ -12,7 +12,7 @@ use std::fs;
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -20,7 +20,7 @@ use crate::exec::{Executor, Slot, device};
 use crate::record::{RunDir, RunId, end_of_log};
 use crate::sched::{SchedulerLock, holder};
 use crate::spec::RunSpec;
-use crate::store::{Delta, Hint, Run, Store, Watch, WorkspaceError};
+use crate::store::{Delta, Hint, REFRESH, Run, Store, Watch, WorkspaceError};
 use crate::util::{printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local};
@@ -67,6 +67,21 @@ impl Workbench {
             store: Store::open(root)?,
             watch: None,
         })
+    }
+
+    /// The workspace before its runs are read, for a face that shows something at once and calls
+    /// [`Workbench::refresh_within`] from then on.
+    pub fn begin(root: &Path) -> Result<Self, WorkspaceError> {
+        Ok(Self {
+            root: root.to_owned(),
+            store: Store::begin(root)?,
+            watch: None,
+        })
+    }
+
+    /// Have `waker` called, from another thread, when the runs have written something to refresh for.
+    pub fn wake(&mut self, waker: impl Fn() + Send + 'static) {
+        self.watch = Some(Watch::with_waker(&self.root, waker));
     }
 
     pub fn root(&self) -> &Path {
@@ -180,14 +195,35 @@ impl Workbench {
 
     /// Wait for `patience` and read what the runs wrote meanwhile.
     pub fn wait(&mut self, patience: Duration) -> anyhow::Result<Vec<Delta>> {
-        let watch = self.watch.get_or_insert_with(|| Watch::new(&self.root));
-        match watch.wait(patience) {
-            Hint::Runs(ids) => Ok(self.store.refresh_runs(&ids)),
-            Hint::Everything => self
+        let hint = self.watch().wait(patience);
+        self.follow(&hint, REFRESH)
+    }
+
+    /// Read what the runs wrote, and go on with what is still unread, for about `budget` and without waiting. To be
+    /// called when the waker says so, and once a second at least.
+    pub fn refresh_within(&mut self, budget: Duration) -> anyhow::Result<Vec<Delta>> {
+        let hint = self.watch().take();
+        self.follow(&hint, budget)
+    }
+
+    fn watch(&mut self) -> &mut Watch {
+        self.watch.get_or_insert_with(|| Watch::new(&self.root))
+    }
+
+    fn follow(&mut self, hint: &Hint, budget: Duration) -> anyhow::Result<Vec<Delta>> {
+        let began = Instant::now();
+        let mut deltas = self.store.refresh_runs(&hint.runs);
+        let left = budget.saturating_sub(began.elapsed());
+        if hint.all {
+            let more = self
                 .store
-                .refresh()
-                .with_context(|| format!("cannot read the workspace {}", self.root.display())),
+                .refresh_within(left)
+                .with_context(|| format!("cannot read the workspace {}", self.root.display()))?;
+            deltas.extend(more);
+        } else {
+            deltas.extend(self.store.go_on(left));
         }
+        Ok(deltas)
     }
 
     /// Why changes are seen late, if they are.

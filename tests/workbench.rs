@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use siglab::exec::{Local, Slot};
@@ -194,6 +195,26 @@ fn a_failing_worker_stops_no_other_and_leaves_its_last_words() {
         (again.run(1).state.clone(), again.run(1).attempt),
         (RunState::Completed, 2)
     );
+}
+
+#[test]
+fn a_face_that_begins_with_nothing_read_is_woken_for_what_comes() {
+    let (tmp, ids) = workspace(&["", ""]);
+    let mut workbench = Workbench::begin(tmp.path()).unwrap();
+    let (bell, rings) = channel();
+    workbench.wake(move || {
+        // Nobody listens any more when the test is over.
+        let _ = bell.send(());
+    });
+    workbench.refresh_within(Duration::ZERO).unwrap();
+    assert_eq!(workbench.store().runs().count(), ids.len());
+    let dir = RunDir::new(tmp.path().join(ids[1].as_str()));
+    let row = r#"{"attempt":1,"step":1,"examples":64,"seconds":0.5,"loss":2.5}"#;
+    fs::write(dir.metrics(), format!("{row}\n")).unwrap();
+    while workbench.store().get(&ids[1]).unwrap().latest("loss") != Some(2.5) {
+        rings.recv_timeout(PATIENCE).expect("woken");
+        workbench.refresh_within(Duration::from_millis(5)).unwrap();
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod event;
 mod lease;
 mod log;
+mod row;
 mod tail;
 mod want;
 mod writer;
@@ -17,10 +18,11 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use event::{Event, Line, Outcome, Row};
+pub use event::{Event, Line, Outcome};
 pub use lease::{Lease, Process, WorkerLock};
 pub use log::end_of_log;
-pub use tail::{Bite, Tail};
+pub use row::{Row, RowReader};
+pub use tail::{Bite, Block, Tail};
 pub use want::{Want, Wish};
 pub use writer::{EventLog, MetricLog, read_events};
 

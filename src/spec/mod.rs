@@ -59,7 +59,7 @@ impl RunSpec {
         }
     }
 
-    /// The spec on disk. A newer format is refused before its settings are looked at.
+    /// The spec on disk. A newer format is refused as such, whatever its settings.
     pub fn read(dir: &RunDir) -> io::Result<Self> {
         #[derive(Deserialize)]
         struct Version {
@@ -74,18 +74,21 @@ impl RunSpec {
                 format!("{}: {}", path.display(), printable(&problem)),
             )
         };
+        let no_run = |e: serde_json::Error| unfit(format!("not the description of a run: {e}"));
         let bytes = fs::read(&path)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        let version: Version = serde_json::from_slice(&bytes)
-            .map_err(|e| unfit(format!("not the description of a run: {e}")))?;
+        let read = match serde_json::from_slice::<Self>(&bytes) {
+            Ok(spec) if spec.format <= FORMAT => return Ok(spec),
+            read => read,
+        };
+        let version: Version = serde_json::from_slice(&bytes).map_err(no_run)?;
         if version.format > FORMAT {
             return Err(unfit(format!(
                 "written by siglab {} in format {}; this siglab reads up to {FORMAT}: use the newer one",
                 version.siglab, version.format
             )));
         }
-        serde_json::from_slice(&bytes)
-            .map_err(|e| unfit(format!("not the description of a run: {e}")))
+        read.map_err(no_run)
     }
 
     /// Make the run's directory and put the spec into it, whole or not at all.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::record::checkpoint;
-use crate::record::{Event, EventLog, Row, RunDir, Tail, read_events};
+use crate::record::{Event, EventLog, Row, RunDir, read_events};
 use loss::{Keep, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
 
 fn tiny() -> TrainConfig {
@@ -59,9 +59,8 @@ fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
 }
 
 fn rows(dir: &RunDir) -> Vec<Row> {
-    let lines = Tail::new(dir.metrics()).read(usize::MAX).unwrap().lines;
-    lines
-        .iter()
+    let text = std::fs::read_to_string(dir.metrics()).unwrap();
+    text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
