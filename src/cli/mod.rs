@@ -11,6 +11,7 @@ mod obstacle;
 mod plan;
 mod progress;
 mod run;
+mod spikes;
 mod table;
 mod wish;
 mod worker;
@@ -58,6 +59,8 @@ pub enum Verb {
     Table(table::Args),
     /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
+    /// List the loss spikes of runs, and what preceded each.
+    Spikes(spikes::Args),
     /// Show a run's log.
     Logs(logs::Args),
     /// Stop runs at a checkpoint, and start them no more until they are retried.
@@ -83,6 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Plan(args) => plan::run(workspace, args),
         Verb::Table(args) => table::run(workspace, args),
         Verb::Ls(args) => ls::run(workspace, args),
+        Verb::Spikes(args) => spikes::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
         Verb::Stop(args) => wish::stop(workspace, args),
         Verb::Retry(args) => wish::retry(workspace, args),
