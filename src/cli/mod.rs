@@ -11,6 +11,7 @@ mod open;
 mod plan;
 mod progress;
 mod run;
+mod spikes;
 mod table;
 mod wish;
 mod worker;
@@ -63,6 +64,8 @@ pub enum Verb {
     Keys(keys::Args),
     /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
+    /// List the loss spikes of runs, and what preceded each.
+    Spikes(spikes::Args),
     /// Show a run's log.
     Logs(logs::Args),
     /// Stop runs at a checkpoint, and start them no more until they are retried.
@@ -102,6 +105,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Table(args) => table::run(workspace, args),
         Verb::Keys(args) => keys::run(args),
         Verb::Ls(args) => ls::run(workspace, args),
+        Verb::Spikes(args) => spikes::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
         Verb::Stop(args) => wish::run(workspace, Wish::Stop, args),
         Verb::Pause(args) => wish::run(workspace, Wish::Pause, args),
