@@ -11,6 +11,7 @@ use crate::export::align;
 use crate::record::RunId;
 use crate::spec::Experiment;
 use crate::store::{Run, RunState};
+use crate::tui::{Preferences, PreferencesError};
 use crate::util::{human_count, printable};
 use crate::workbench::Workbench;
 
@@ -33,7 +34,7 @@ pub struct Args {
     pub thresholds: Thresholds,
 }
 
-/// Over the defaults of [`SpikeConfig`].
+/// Over those of the user's preferences, and the defaults of [`SpikeConfig`].
 #[derive(clap::Args, Debug)]
 pub struct Thresholds {
     /// Score of the loss that is a spike whatever the gradient does: deviations above the level before [default: 25].
@@ -54,22 +55,23 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    fn config(&self) -> SpikeConfig {
-        let default = SpikeConfig::default();
-        SpikeConfig {
+    /// These, over what the user's preferences say.
+    fn config(&self) -> Result<SpikeConfig, PreferencesError> {
+        let default = Preferences::load()?.spikes;
+        Ok(SpikeConfig {
             alone: self.z.unwrap_or(default.alone),
             with_gradient: self.z_with_gradient.unwrap_or(default.with_gradient),
             gradient: self.gradient_z.unwrap_or(default.gradient),
             window: self.window.unwrap_or(default.window),
             warm_up: self.warm_up.unwrap_or(default.warm_up),
             ..default
-        }
+        })
     }
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let workbench = Workbench::open(workspace)?;
-    let config = args.thresholds.config();
+    let config = args.thresholds.config()?;
     let found: Vec<(&Run, Spikes)> = runs(&workbench, &args)?
         .into_iter()
         .map(|run| (run, Spikes::of(&run.series, config.clone())))

@@ -154,22 +154,22 @@ pub(super) fn about(table: &Table, (row, column): (usize, usize), runs: &[RunId]
     let heading = [table.rows.get(row), table.columns.get(column)];
     let heading: Vec<&str> = heading.into_iter().flatten().map(String::as_str).collect();
     lines.push((format!("{}: {}", heading.join(" / "), export::cell(table, cell)), Role::Title));
-    let by_seed: Vec<String> = cell.values.iter().map(|(seed, value)| format!("seed {seed} {value:.6}")).collect();
+    let by_seed: Vec<String> = cell.samples.iter().map(|sample| format!("seed {} {:.6}", sample.seed, sample.value)).collect();
     if !by_seed.is_empty() {
         lines.push((by_seed.join("   "), Role::Plain));
     }
-    let compared = match (cell.mark, cell.p) {
+    let compared = match (cell.mark, &cell.against_best) {
         (Mark::Best, _) => "the best of the table".to_owned(),
-        (Mark::Tied, Some(p)) => format!("not distinguishable from the best: p = {p:.3} after Holm's correction"),
-        (Mark::Worse, Some(p)) => format!("worse than the best: p = {p:.3} after Holm's correction"),
+        (Mark::Tied, Some(found)) => format!("not distinguishable from the best: p = {:.3} after Holm's correction", found.adjusted),
+        (Mark::Worse, Some(found)) => format!("not as good as the best: p = {:.3} after Holm's correction", found.adjusted),
         (Mark::Untested, _) => "too few seeds to compare it with the best".to_owned(),
         _ => String::new(),
     };
     if !compared.is_empty() {
         lines.push((compared, Role::Plain));
     }
-    for reported in &cell.reported {
-        lines.push((format!("reported: {} ({})", export::number(table, reported.value), reported.source), Role::Accent));
+    if let Some(reported) = &cell.reported {
+        lines.push((format!("reported: {} ({})", export::number(&table.metric, reported.value), reported.source), Role::Accent));
     }
     let without: Vec<String> = runs
         .iter()
