@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::Words;
 use crate::store::{Along, Run, RunState};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::chart::spark;
@@ -97,17 +98,17 @@ impl Column {
 }
 
 /// One run in its columns.
-pub(super) fn draw_run(line: Rect, buffer: &mut Buffer, columns: &[(Column, u16)], (run, label): (&Run, &str), world: &World, theme: Theme) {
+pub(super) fn draw_run(line: Rect, buffer: &mut Buffer, columns: &[(Column, u16)], (run, words): (&Run, &Words), world: &World, theme: Theme) {
     let mut x = line.x;
     for (column, width) in columns {
         let place = Rect::new(x, line.y, *width, 1).intersection(line);
-        let (words, role) = cell(*column, (run, label), world, theme, *width);
-        column.put(buffer, place, &words, theme.style(role));
+        let (shown, role) = cell(*column, (run, words), world, theme, *width);
+        column.put(buffer, place, &shown, theme.style(role));
         x += width + 1;
     }
 }
 
-fn cell(column: Column, (run, label): (&Run, &str), world: &World, theme: Theme, width: u16) -> (String, Role) {
+fn cell(column: Column, (run, words): (&Run, &Words), world: &World, theme: Theme, width: u16) -> (String, Role) {
     let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(String::new, show);
     let plain = |words: String| (words, Role::Plain);
     match column {
@@ -123,7 +124,9 @@ fn cell(column: Column, (run, label): (&Run, &str), world: &World, theme: Theme,
             (format!(" {sign} {}", run.state.name()), role)
         }
         Column::Id => (run.id().to_string(), Role::Dim),
-        Column::Settings => plain(if label.is_empty() { world.label(run.id()) } else { label.to_owned() }),
+        Column::Settings if words.label.is_empty() => plain(world.label(run.id())),
+        Column::Settings if text::width(&words.label) > width => plain(words.brief.clone()),
+        Column::Settings => plain(words.label.clone()),
         Column::Progress => plain(progress(run.progress(), width, theme)),
         Column::Rate => {
             let rate = run.speed().filter(|_| run.state == RunState::Running);

@@ -27,6 +27,14 @@ use crate::workbench::Verb;
 /// Runs that a question names one by one.
 const NAMED: usize = 6;
 
+/// What tells a run from the others that are listed.
+#[derive(Clone, Debug, Default)]
+struct Words {
+    label: String,
+    /// Values alone, for a narrow column.
+    brief: String,
+}
+
 /// Milliseconds between two orders of the list that nothing but new rows asks for.
 const REORDER: u64 = 1_000;
 
@@ -57,7 +65,7 @@ pub struct Runs {
     /// When the list was brought up to date, by the world's clock.
     arranged: u64,
     /// What tells the listed runs from each other.
-    labels: BTreeMap<RunId, String>,
+    labels: BTreeMap<RunId, Words>,
     cursor: usize,
     top: usize,
     log: bool,
@@ -125,8 +133,8 @@ impl Runs {
     /// All that there is to say about the run under the cursor, for where a column is too narrow.
     pub fn about(&self, world: &World) -> Option<String> {
         let run = world.run(self.under_cursor()?)?;
-        let label = self.labels.get(run.id()).filter(|label| !label.is_empty());
-        let words = [Some(run.id().to_string()), label.cloned(), Some(column::why(run, world)).filter(|why| !why.is_empty())];
+        let label = self.labels.get(run.id()).map(|words| words.label.clone()).filter(|label| !label.is_empty());
+        let words = [Some(run.id().to_string()), label, Some(column::why(run, world)).filter(|why| !why.is_empty())];
         Some(words.into_iter().flatten().collect::<Vec<_>>().join("  "))
     }
 
@@ -339,7 +347,13 @@ impl Runs {
         if self.stale == Stale::Runs || self.labels.len() != runs.len() {
             let changes: Vec<&path::Flat> = runs.iter().map(|run| world.changes(run.id())).collect();
             let told = label::distinguish(&world.schema, &changes);
-            let words = told.iter().map(|told| label::label(told.iter().map(|(key, value)| (key.as_str(), value))));
+            let words = told.iter().map(|told| {
+                let told = || told.iter().map(|(key, value)| (key.as_str(), value));
+                Words {
+                    label: label::label(told()),
+                    brief: label::brief(told()),
+                }
+            });
             self.labels = runs.iter().map(|run| run.id().clone()).zip(words).collect();
         }
         self.stale = Stale::Nothing;
@@ -442,8 +456,8 @@ impl Runs {
                 }
                 Entry::Run(id) => {
                     if let Some(run) = world.run(id) {
-                        let label = self.labels.get(id).map_or("", String::as_str);
-                        column::draw_run(line, buffer, &columns, (run, label), world, theme);
+                        let words = self.labels.get(id).cloned().unwrap_or_default();
+                        column::draw_run(line, buffer, &columns, (run, &words), world, theme);
                     }
                     if self.selected.contains(id) {
                         text::put(buffer, line.x, y, 1, theme.sign("┃", "*"), theme.style(Role::Warn));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Words;
 use super::column::Column;
 use crate::store::{Run, RunId, RunState};
 use crate::tui::world::World;
@@ -72,7 +73,7 @@ impl SortBy {
     }
 
     /// Put `runs` in order: the most telling first; equals by their settings; runs without the value last.
-    pub(super) fn order(self, runs: &mut [&Run], labels: &BTreeMap<RunId, String>, world: &World, reversed: bool) {
+    pub(super) fn order(self, runs: &mut [&Run], labels: &BTreeMap<RunId, Words>, world: &World, reversed: bool) {
         let key = |run: &Run| -> Option<f64> {
             match self {
                 Self::State => Some(urgency(&run.state)),
@@ -91,7 +92,7 @@ impl SortBy {
                 (Some(left), Some(right)) => left.total_cmp(right),
                 (left, right) => right.is_some().cmp(&left.is_some()),
             };
-            let label = |run: &Run| labels.get(run.id()).map_or("", String::as_str);
+            let label = |run: &Run| labels.get(run.id()).map_or("", |words| words.label.as_str());
             let labels = || natural(label(a), label(b));
             let labels = || if reversed && self == Self::Settings { labels().reverse() } else { labels() };
             order.then_with(labels).then_with(|| a.id().cmp(b.id()))
