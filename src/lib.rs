@@ -38,6 +38,7 @@
 //! | [`export`] | tables → bytes |
 //! | [`workbench`] | the core that faces use |
 //! | [`worker`] | `siglab worker DIR` |
+//! | [`tui`] | the screens |
 //! | [`cli`] | the verbs |
 
 pub mod analysis;
@@ -49,6 +50,7 @@ pub mod sched;
 pub mod spec;
 pub mod store;
 pub mod train;
+pub mod tui;
 pub mod util;
 pub mod workbench;
 pub mod worker;
