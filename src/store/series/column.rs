@@ -158,6 +158,46 @@ impl Column {
         join(left, right)
     }
 
+    /// The last row before `row` that has a value.
+    pub fn last_before(&self, row: usize) -> Option<usize> {
+        let (mut end, mut width) = (row.min(self.len()), 1);
+        while end > 0 {
+            let mut start = end.saturating_sub(width);
+            if self.summary(start..end).is_some() {
+                while end - start > 1 {
+                    let middle = start + (end - start) / 2;
+                    match self.summary(middle..end) {
+                        Some(_) => start = middle,
+                        None => end = middle,
+                    }
+                }
+                return Some(start);
+            }
+            (end, width) = (start, 2 * width);
+        }
+        None
+    }
+
+    /// The first row from `row` on that has a value.
+    pub fn first_from(&self, row: usize) -> Option<usize> {
+        let (mut start, mut width) = (row, 1);
+        while start < self.len() {
+            let mut end = (start + width).min(self.len());
+            if self.summary(start..end).is_some() {
+                while end - start > 1 {
+                    let middle = start + (end - start) / 2;
+                    match self.summary(start..middle) {
+                        Some(_) => end = middle,
+                        None => start = middle,
+                    }
+                }
+                return Some(start);
+            }
+            (start, width) = (end, 2 * width);
+        }
+        None
+    }
+
     /// Node `i` of the level above `level - 1`; the values themselves are level 0.
     fn item(&self, level: usize, i: usize) -> Option<Summary> {
         match level.checked_sub(1) {
@@ -223,6 +263,19 @@ mod tests {
             let (a, b) = (at(from, values.len() + 1), at(to, values.len() + 1));
             let range = a.min(b)..a.max(b);
             prop_assert!(same(found.summary(range.clone()), scan(&values[range])));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_nearest_rows_with_a_value_are_those_of_a_scan(
+            values in prop::collection::vec(prop_oneof![1 => Just(1.0), 9 => Just(f64::NAN)], 0..300),
+            row in 0..320usize,
+        ) {
+            let column = column(&values);
+            let there = |i: &usize| !values[*i].is_nan();
+            prop_assert_eq!(column.last_before(row), (0..row.min(values.len())).rev().find(there));
+            prop_assert_eq!(column.first_from(row), (row..values.len()).find(there));
         }
     }
 

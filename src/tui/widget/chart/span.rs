@@ -1,0 +1,254 @@
+//! What each dot column holds of a line: the extremes of all raw values whose x falls into it, and where the line
+//! enters and leaves. Rows are summarised by the column's pyramid; none is skipped.
+
+use std::ops::Range;
+
+use super::scale::Columns;
+use crate::store::{Along, Column, Series, Summary};
+
+/// Rows up to which a scan beats the pyramid.
+const SHORT: usize = 32;
+/// Rows to one node of the pyramid: a range that starts and ends on a node needs no leaf.
+const NODE: usize = 16;
+
+/// The values of one dot column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// NaN when the column holds no value.
+    pub min: f64,
+    pub max: f64,
+    pub first: f64,
+    pub last: f64,
+}
+
+impl Span {
+    pub const NONE: Self = Self {
+        min: f64::NAN,
+        max: f64::NAN,
+        first: f64::NAN,
+        last: f64::NAN,
+    };
+
+    pub fn is_none(&self) -> bool {
+        self.min.is_nan()
+    }
+
+    /// Take in a value after all others.
+    pub fn push(&mut self, value: f64) {
+        // `min` and `max` leave out a NaN, so an empty span needs no case of its own.
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        if self.first.is_nan() {
+            self.first = value;
+        }
+        if !value.is_nan() {
+            self.last = value;
+        }
+    }
+
+    fn join(&mut self, next: &Summary) {
+        self.min = self.min.min(next.min);
+        self.max = self.max.max(next.max);
+        if self.first.is_nan() {
+            self.first = next.first;
+        }
+        self.last = next.last;
+    }
+}
+
+/// A point of a line by the dot column that it falls into, which may lie outside the view, and its value.
+pub type Outside = Option<(i64, f64)>;
+
+/// The rows of a series that a column has.
+pub fn rows(series: &Series, column: &Column) -> usize {
+    series.len().min(column.len())
+}
+
+/// Fill `spans[from..]` with the rows of `column`.
+pub fn of_series(
+    series: &Series,
+    column: &Column,
+    along: Along,
+    columns: &Columns,
+    from: usize,
+    spans: &mut [Span],
+) {
+    let rows = rows(series, column);
+    match along {
+        Along::Examples => fill(
+            &series.examples()[..rows],
+            |x| x as f64,
+            column,
+            columns,
+            from,
+            spans,
+        ),
+        Along::Steps => fill(
+            &series.steps()[..rows],
+            |x| x as f64,
+            column,
+            columns,
+            from,
+            spans,
+        ),
+        Along::Seconds => fill(
+            &series.seconds()[..rows],
+            |x| x,
+            column,
+            columns,
+            from,
+            spans,
+        ),
+    }
+}
+
+/// The last value before the view.
+pub fn before(series: &Series, column: &Column, along: Along, columns: &Columns) -> Outside {
+    let first = series.first_at(along, columns.edges()[0]);
+    let row = column.last_before(first.min(rows(series, column)))?;
+    Some((columns.reaching(series.x(along, row))?, column.get(row)?))
+}
+
+/// The first value after the view.
+pub fn after(series: &Series, column: &Column, along: Along, columns: &Columns) -> Outside {
+    let end = series.first_at(along, columns.edges()[columns.len()]);
+    let row = column.first_from(end).filter(|row| *row < series.len())?;
+    Some((columns.reaching(series.x(along, row))?, column.get(row)?))
+}
+
+/// Spans of points that are sorted by x, and the points before and after the view. Values that are not finite are
+/// left out.
+pub fn of_points(
+    points: impl Iterator<Item = (f64, f64)>,
+    columns: &Columns,
+    spans: &mut [Span],
+) -> (Outside, Outside) {
+    let (mut before, mut after) = (None, None);
+    for (x, y) in points.filter(|(_, y)| y.is_finite()) {
+        match columns.reaching(x) {
+            Some(c) if c < 0 => before = Some((c, y)),
+            Some(c) if c >= spans.len() as i64 => {
+                after = Some((c, y));
+                break;
+            }
+            Some(c) => spans[c as usize].push(y),
+            None => {}
+        }
+    }
+    (before, after)
+}
+
+fn fill<X: Copy>(
+    xs: &[X],
+    place: impl Fn(X) -> f64 + Copy,
+    column: &Column,
+    columns: &Columns,
+    from: usize,
+    spans: &mut [Span],
+) {
+    let edges = columns.edges();
+    let mut start = xs.partition_point(|&x| place(x) < edges[from]);
+    let mut guess = 0;
+    for (c, span) in spans.iter_mut().enumerate().skip(from) {
+        let end = advance(xs, place, start, guess, edges[c + 1]);
+        *span = summarise(column, start..end);
+        guess = end - start;
+        start = end;
+    }
+}
+
+/// The first row from `from` on that lies at `edge` or after it, likely `guess` rows on: rows come at an even pace, so
+/// that looking from there takes two or three steps where bisection takes seventeen.
+fn advance<X: Copy>(
+    xs: &[X],
+    place: impl Fn(X) -> f64,
+    from: usize,
+    guess: usize,
+    edge: f64,
+) -> usize {
+    let before = |row: usize| place(xs[row]) < edge;
+    // Rows below `low` lie before the edge, rows from `high` on do not.
+    let (mut low, mut high) = (from, xs.len());
+    let mut probe = from + guess;
+    let mut stride = 1;
+    if probe < high && before(probe) {
+        low = probe + 1;
+        while low < high {
+            probe = (low + stride - 1).min(high - 1);
+            if !before(probe) {
+                high = probe;
+                break;
+            }
+            low = probe + 1;
+            stride *= 2;
+        }
+    } else {
+        high = probe.min(high);
+        while low < high {
+            probe = high.saturating_sub(stride).max(low);
+            if before(probe) {
+                low = probe + 1;
+                break;
+            }
+            high = probe;
+            stride *= 2;
+        }
+    }
+    low + xs[low..high].partition_point(|&x| place(x) < edge)
+}
+
+fn summarise(column: &Column, rows: Range<usize>) -> Span {
+    let values = column.values();
+    let mut span = Span::NONE;
+    if rows.len() <= SHORT {
+        values[rows].iter().for_each(|&x| span.push(x));
+        return span;
+    }
+    let (first, last) = (rows.start.next_multiple_of(NODE), rows.end / NODE * NODE);
+    values[rows.start..first].iter().for_each(|&x| span.push(x));
+    if let Some(summary) = column.summary(first..last) {
+        span.join(&summary);
+    }
+    values[last..rows.end].iter().for_each(|&x| span.push(x));
+    span
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_next_edge_is_found_from_any_guess(
+            gaps in prop::collection::vec(0..9u64, 0..200), from in 0.0..1.0f64, guess in 0..300usize, edge in 0..900u64,
+        ) {
+            let xs: Vec<u64> = gaps.iter().scan(0, |x, gap| { *x += gap; Some(*x) }).collect();
+            let from = (from * xs.len() as f64) as usize;
+            let edge = edge as f64;
+            let expected = (from..xs.len()).find(|&row| xs[row] as f64 >= edge).unwrap_or(xs.len());
+            prop_assert_eq!(advance(&xs, |x| x as f64, from, guess, edge), expected);
+        }
+
+        #[test]
+        fn a_span_is_what_a_scan_finds(
+            values in prop::collection::vec(prop_oneof![3 => -9.0..9.0f64, 1 => Just(f64::NAN)], 1..900),
+            ends in (0.0..1.0f64, 0.0..1.0f64),
+        ) {
+            let mut column = Column::default();
+            values.iter().for_each(|&x| column.push(x));
+            let at = |share: f64| (share * values.len() as f64) as usize;
+            let rows = at(ends.0.min(ends.1))..at(ends.0.max(ends.1));
+            let there: Vec<f64> = values[rows.clone()].iter().copied().filter(|x| !x.is_nan()).collect();
+            let found = summarise(&column, rows);
+            let expected = there.first().map(|first| (
+                there.iter().copied().fold(f64::INFINITY, f64::min),
+                there.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                *first,
+                there[there.len() - 1],
+            ));
+            prop_assert_eq!((!found.is_none()).then_some((found.min, found.max, found.first, found.last)), expected);
+        }
+    }
+}
