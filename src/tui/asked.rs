@@ -11,6 +11,8 @@ pub enum Asked {
     AxisValues { key: String },
     /// New values for a key of an axis.
     AxisEdit { key: String },
+    /// New values for all keys of a zip.
+    ZipEdit,
     /// Another setting for the axis that has `key`.
     AxisRename { key: String },
     /// A setting that all cells share, and then its value.

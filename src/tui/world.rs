@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::analysis::Forecast;
+use crate::analysis::forecast::Forecast;
 use crate::analysis::spikes::{Spike, SpikeConfig, Spikes};
 use crate::spec::path::Flat;
 use crate::spec::{KnownKey, RunSpec, Schema, label};

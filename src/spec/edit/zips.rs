@@ -156,7 +156,7 @@ fn whole(text: &str, bytes: &Range<usize>) -> String {
 }
 
 /// `text` with rows that a zip has twice there once.
-fn rows_once(text: &str, zip: usize) -> Result<String, EditError> {
+pub fn rows_once(text: &str, zip: usize) -> Result<String, EditError> {
     let layout = Layout::read(text)?;
     let columns = &Axes::of(&layout).zips[zip];
     let lists: Vec<Vec<Value>> = columns

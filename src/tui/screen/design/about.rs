@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::matrix;
+use crate::analysis::forecast::Remaining;
 use crate::spec::edit::Clash;
 use crate::spec::{CellKind, Experiment, Grid, RunSpec, path};
 use crate::tui::app::Reply;
@@ -65,14 +66,17 @@ pub(super) fn summary(
 }
 
 /// The runs that a launch would start or go on with, and the part of each that is left.
-fn remaining<'d>(desk: &'d Desk, world: &World) -> Vec<(&'d RunSpec, f64)> {
+fn remaining<'d>(desk: &'d Desk, world: &World) -> Vec<Remaining<'d>> {
     let starts = |spec: &&RunSpec| {
         matches!(
             standing(&world.view, &spec.id),
             Some(Standing::Ready | Standing::Waiting { .. } | Standing::Running)
         )
     };
-    let left = |spec: &'d RunSpec| (spec, 1.0 - world.run(&spec.id).map_or(0.0, |run| run.progress()));
+    let left = |spec: &'d RunSpec| Remaining {
+        spec,
+        left: 1.0 - world.run(&spec.id).map_or(0.0, |run| run.progress()),
+    };
     desk.specs().iter().filter(starts).map(left).collect()
 }
 
@@ -142,8 +146,8 @@ pub(super) fn cell(experiment: &Experiment, grid: &Grid, cells: &[usize], world:
         lines.push((format!("seed {}", cell.seed), (format!("{state}  {id}"), Role::Title)));
         lines.extend(why.map(|why| (String::new(), (why, Role::Warn))));
         if let CellKind::Run(spec) = &cell.kind {
-            if let Some(estimate) = world.forecast.run(&spec.config) {
-                lines.push((String::new(), (format!("takes about {estimate}"), Role::Dim)));
+            if let Some(estimate) = world.forecast.run(spec) {
+                lines.push((String::new(), (format!("takes about {}, by {} finished runs", estimate.span, estimate.from), Role::Dim)));
             }
             if n == 0 {
                 let changes = world.schema.changes(&spec.config);

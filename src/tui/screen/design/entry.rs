@@ -26,6 +26,15 @@ pub(super) fn open(item: &Item, desk: &Desk, reply: &mut Reply) {
         return reply.problem("the file is no experiment yet: e edits it");
     };
     let prompt = match item {
+        Item::Axis { key, first: true } if experiment.axis_of(key).is_some_and(|axis| experiment.axes[axis].keys.len() > 1) => {
+            let axis = &experiment.axes[experiment.axis_of(key).unwrap_or(0)];
+            let columns = axis.keys.iter().enumerate().map(|(n, key)| {
+                let column: Vec<Value> = axis.points.iter().map(|point| point.values[n].clone()).collect();
+                format!("{key} {}", values::show(&column))
+            });
+            let shown = columns.collect::<Vec<_>>().join("; ");
+            Prompt::new(Asked::ZipEdit, "Keys that move together", "KEY VALUES; KEY VALUES, lists of one length.", &shown)
+        }
         Item::Axis { key, .. } => {
             let axis = experiment.axis_of(key).map(|axis| &experiment.axes[axis]);
             let place = axis.and_then(|axis| axis.keys.iter().position(|known| known == key));
@@ -105,6 +114,9 @@ fn edit_of(asked: &Asked, text: &str) -> Result<Edit, String> {
             },
             several => return Err(format!("{} values; all cells share one, an axis has several", several.len())),
         },
+        Asked::ZipEdit => format!("zip set {text}").parse().map_err(|e| format!("{e}"))?,
+        // A list needs no brackets where a person types it.
+        Asked::Seeds if text.contains(',') && !text.starts_with('[') => format!("seeds [{text}]").parse().map_err(|e| format!("{e}"))?,
         Asked::Seeds => format!("seeds {text}").parse().map_err(|e| format!("{e}"))?,
         Asked::Design => format!("design {text}").parse().map_err(|e| format!("{e}"))?,
         Asked::Question => Edit::Question(text.to_owned()),

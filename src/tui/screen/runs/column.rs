@@ -188,7 +188,7 @@ fn left(run: &Run, world: &World) -> Option<(Duration, bool)> {
         let left = Duration::try_from_secs_f64(examples as f64 / speed).ok()?;
         return Some((left, true));
     }
-    let whole = world.forecast.run(&run.spec.config)?.seconds;
+    let whole = world.forecast.run(&run.spec)?.span.seconds;
     let part = examples as f64 / run.spec.config.train.examples.max(1) as f64;
     Some((Duration::try_from_secs_f64(whole * part).ok()?, false))
 }
