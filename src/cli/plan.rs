@@ -1,5 +1,7 @@
-//! `siglab plan FILE`: every cell of a grid and what a `run` would do about it. It starts and writes nothing.
+//! `siglab plan FILE`: every cell of a grid, what a `run` would do about it and how long that will take. It starts and
+//! writes nothing.
 
+mod time;
 mod why;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use crate::spec::{Cell, CellKind, Experiment, Grid, RunSpec, path};
 use crate::store::Store;
 use crate::util::printable;
 use crate::workbench::{View, outlook, prospect};
+use time::Time;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -28,6 +31,9 @@ pub struct Args {
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+    /// Runs at a time to reckon with [default: as many as `siglab run` takes].
+    #[arg(long, value_name = "N", requires = "file")]
+    pub jobs: Option<usize>,
     /// Show the settings on which two runs differ, each given by the beginning of its id: of the workspace or, with
     /// a file, of its grid.
     #[arg(long, num_args = 2, value_names = ["RUN", "RUN"], conflicts_with = "json")]
@@ -71,7 +77,8 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     }
     let view = prospect(&store, of_grid);
     let (experiment, grid) = asked.context("a plan needs an experiment file")?;
-    let plan = Plan::new(&experiment, &grid, &view);
+    let mut plan = Plan::new(&experiment, &grid, &view);
+    plan.time = time::of(&store, &view, &grid, args.jobs)?;
     let text = if args.json {
         serde_json::to_string_pretty(&plan)? + "\n"
     } else {
@@ -94,6 +101,8 @@ struct Plan {
     question: String,
     /// Cells by state.
     counts: BTreeMap<&'static str, usize>,
+    /// None where nothing is left to do.
+    time: Option<Time>,
     prerequisites: Vec<Line>,
     cells: Vec<Line>,
 }
@@ -151,6 +160,7 @@ impl Plan {
             file: experiment.path.display().to_string(),
             question: experiment.question.clone(),
             counts,
+            time: None,
             prerequisites: grid.prerequisites.iter().map(prerequisite).collect(),
             cells,
         }
@@ -168,7 +178,11 @@ impl Plan {
         }
         let cells = self.cells.len();
         let noun = if cells == 1 { "cell" } else { "cells" };
-        text += &format!("\n{cells} {noun}: {}\n\n", counts.join(", "));
+        text += &format!("\n{cells} {noun}: {}\n", counts.join(", "));
+        if let Some(time) = &self.time {
+            text += &format!("{time}\n");
+        }
+        text.push('\n');
         if !self.prerequisites.is_empty() {
             let named = self.prerequisites.iter().map(|line| {
                 vec![
