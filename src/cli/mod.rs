@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod doctor;
+mod edit;
 mod keys;
 mod label;
 mod logs;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::analysis::UnknownMetric;
-use crate::spec::SpecError;
+use crate::spec::{EditError, EditWordsError, SpecError};
 use crate::store::WorkspaceError;
 use crate::workbench::{DeviceError, FindError};
 
@@ -55,6 +56,8 @@ pub enum Verb {
     Run(run::Args),
     /// Show each cell of an experiment: new, cached, running, excluded or invalid, and why.
     Plan(plan::Args),
+    /// Change an experiment file: its axes, zips, excludes, base, seeds; what is not spoken of stays as it is.
+    Edit(edit::Args),
     /// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
     Table(table::Args),
     /// List or search the settings that an experiment can vary: what they mean, what they can be, their defaults.
@@ -84,6 +87,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.verb {
         Verb::Run(args) => run::run(workspace, args),
         Verb::Plan(args) => plan::run(workspace, args),
+        Verb::Edit(args) => edit::run(args),
         Verb::Table(args) => table::run(workspace, args),
         Verb::Keys(args) => keys::run(args),
         Verb::Ls(args) => ls::run(workspace, args),
@@ -100,6 +104,8 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
 /// What an error means to a script: wrong input is 2, everything else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let wrong_input = error.is::<SpecError>()
+        || error.is::<EditError>()
+        || error.is::<EditWordsError>()
         || error.is::<DeviceError>()
         || error.is::<FindError>()
         || error.is::<UnknownMetric>()

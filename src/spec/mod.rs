@@ -2,6 +2,7 @@
 //! process, screen or tensor.
 
 mod catalogue;
+pub mod edit;
 mod error;
 mod experiment;
 mod grid;
@@ -15,6 +16,7 @@ mod sections;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod values;
 
 use std::{fs, io};
 
@@ -25,12 +27,13 @@ use crate::train::TrainConfig;
 use crate::util::{printable, write_atomic};
 
 pub use catalogue::{Choice, KindDefault, KnownKey, catalogue};
+pub use edit::{Edit, EditError, EditWordsError, Seeds};
 pub use error::SpecError;
 pub use experiment::{Axis, Exclude, Experiment, Point, Report, Setting};
 pub use grid::{Cell, CellKind, Grid};
 pub use identity::run_id;
 pub use schema::Schema;
-pub use source::Place;
+pub use source::{Place, read_text};
 
 /// What one run is: the content of `spec.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,244 @@
+//! What else in a file speaks of an axis: conditions and reports. A change of the axes takes these along or is refused.
+
+use serde_json::Value;
+
+use super::axes::{Axes, Place};
+use super::flat;
+use super::layout::{Layout, replace};
+use super::{EditError, list};
+use crate::spec::path::{self, Flat};
+use crate::spec::values::{quoted, show_one, to_toml};
+use crate::util::printable;
+
+/// A condition: keys of axes, or keys inside of their values, and what these must be.
+pub type Conditions = Vec<(String, Value)>;
+
+/// The conditions of each `[[exclude]]`.
+pub fn excludes(text: &str) -> Result<Vec<Conditions>, EditError> {
+    let axes = Axes::of(&Layout::read(&flat::array(text, "zip")?)?);
+    let elements = flat::elements(text, "exclude")?;
+    Ok(elements
+        .iter()
+        .map(|element| conditions(&axes, element))
+        .collect())
+}
+
+/// The conditions that `element` says in `when`, down to the keys of axes.
+fn conditions(axes: &Axes, element: &Value) -> Conditions {
+    fn collect(axes: &Axes, key: &str, value: &Value, conditions: &mut Conditions) {
+        match value.as_object() {
+            Some(table) if !table.is_empty() && axes.find(key).is_none() => {
+                for (name, value) in table {
+                    collect(axes, &path::join(key, name), value, conditions);
+                }
+            }
+            _ => conditions.push((key.to_owned(), value.clone())),
+        }
+    }
+    let mut all = Vec::new();
+    if let Some(when) = element.get("when") {
+        collect(axes, "", when, &mut all);
+    }
+    all
+}
+
+/// A condition as its leaves: two that mean one thing are equal.
+pub fn leaves(conditions: &Conditions) -> Flat {
+    let mut leaves = Flat::new();
+    for (key, value) in conditions {
+        path::flatten_under(key, value, &mut leaves);
+    }
+    leaves
+}
+
+/// A condition in words.
+pub fn label(conditions: &Conditions) -> String {
+    let parts = conditions
+        .iter()
+        .map(|(key, value)| format!("{key} = {}", show_one(value)));
+    printable(&parts.collect::<Vec<_>>().join(" and "))
+}
+
+/// `{ "loss.kind" = "softmax" }`
+pub fn when(conditions: &Conditions) -> String {
+    let parts = conditions
+        .iter()
+        .map(|(key, value)| format!("{} = {}", quoted(key), to_toml(value)));
+    format!("{{ {} }}", parts.collect::<Vec<_>>().join(", "))
+}
+
+fn speaks_of(conditions: &Conditions, key: &str) -> bool {
+    conditions
+        .iter()
+        .any(|(other, _)| other == key || path::is_inside(other, key))
+}
+
+/// Refuse while an exclude speaks of `key`: without it, it would leave out more.
+pub fn free(text: &str, key: &str) -> Result<(), EditError> {
+    match excludes(text)?.iter().find(|all| speaks_of(all, key)) {
+        Some(all) => Err(EditError::InUse {
+            key: printable(key),
+            condition: label(all),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// `text` with `to` where it spoke of the axis `key`, which has been renamed.
+pub fn rename(text: &str, key: &str, to: &str) -> Result<String, EditError> {
+    let renamed = |other: &str| {
+        let inside = other == key || path::is_inside(other, key);
+        inside.then(|| format!("{to}{}", &other[key.len()..]))
+    };
+    let mut text = text.to_owned();
+    if excludes(&text)?.iter().any(|all| speaks_of(all, key)) {
+        text = flat::array(&text, "exclude")?;
+        for (index, mut all) in excludes(&text)?.into_iter().enumerate() {
+            if speaks_of(&all, key) {
+                for (other, _) in &mut all {
+                    *other = renamed(other).unwrap_or_else(|| other.clone());
+                }
+                text = with_condition(&text, index, &all)?;
+            }
+        }
+    }
+    replace_reports(&text, |axis| (axis == key).then(|| to.to_owned()))
+}
+
+/// `text` without what spoke of the axis `key`, which has been removed.
+pub fn forget(text: &str, key: &str) -> Result<String, EditError> {
+    let text = flat::array(text, "report")?;
+    let layout = Layout::read(&text)?;
+    let lines = report_axes(&layout).into_iter();
+    let gone = lines.filter(|(_, _, axis, _)| axis == key);
+    let bytes = gone.map(|(.., statement)| layout.statements[statement].block.clone());
+    prune(&layout.without(bytes.collect()))
+}
+
+/// `text` without columns of reports whose rows have become the same axis.
+pub fn mend(text: &str) -> Result<String, EditError> {
+    let text = flat::array(text, "report")?;
+    let layout = Layout::read(&text)?;
+    let axes = Axes::of(&layout);
+    let axis = |key: &str| match axes.find(key)? {
+        Place::Zip(zip, _) => Some(Place::Zip(zip, 0)),
+        plain => Some(plain),
+    };
+    let all = report_axes(&layout);
+    let of = |report: usize, name: &str| {
+        let mut lines = all.iter();
+        lines.find(|(index, other, ..)| *index == report && other == name)
+    };
+    let mut gone = Vec::new();
+    for (report, name, key, statement) in &all {
+        let rows = of(*report, "rows").filter(|_| name == "columns");
+        if rows.is_some_and(|(_, _, rows, _)| axis(rows) == axis(key)) {
+            gone.push(layout.statements[*statement].block.clone());
+        }
+    }
+    Ok(layout.without(gone))
+}
+
+/// `text` without reported values that no cell has any more.
+pub fn prune(text: &str) -> Result<String, EditError> {
+    if flat::elements(text, "reported")?.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let text = flat::array(&flat::array(text, "zip")?, "reported")?;
+    let layout = Layout::read(&text)?;
+    let axes = Axes::of(&layout);
+    let holds = |(key, wanted): &(String, Value)| {
+        let axis = axes
+            .keys()
+            .find(|axis| *axis == key || path::is_inside(key, axis));
+        let Some(place) = axis.and_then(|axis| axes.find(axis)) else {
+            return false;
+        };
+        let leaf = axes.leaf(place);
+        let rest = key[leaf.key.len()..].trim_start_matches('.');
+        let values = layout.list(&leaf.value).unwrap_or_default();
+        values.iter().any(|value| {
+            let inside = if rest.is_empty() {
+                Some(value)
+            } else {
+                path::get(value, rest)
+            };
+            inside == Some(wanted)
+        })
+    };
+    let mut changes = Vec::new();
+    for (index, leaves) in layout.elements("reported").iter().enumerate() {
+        let Some(leaf) = leaves.iter().find(|leaf| leaf.key == "values") else {
+            continue;
+        };
+        let values = layout.list(&leaf.value).unwrap_or_default();
+        let kept: Vec<Value> = values
+            .iter()
+            .filter(|value| conditions(&axes, value).iter().all(&holds))
+            .cloned()
+            .collect();
+        if kept.is_empty() {
+            changes.extend(
+                layout
+                    .element_bytes("reported", index)
+                    .map(|bytes| (bytes, String::new())),
+            );
+        } else if kept != values {
+            let list = list::with_values(&text[leaf.value.clone()], &kept);
+            changes.push((leaf.value.clone(), list));
+        }
+    }
+    Ok(replace(&text, changes))
+}
+
+/// `text` with another condition for the exclude at `index`, all excludes being flat.
+fn with_condition(text: &str, index: usize, all: &Conditions) -> Result<String, EditError> {
+    let layout = Layout::read(text)?;
+    let mut entries = layout
+        .of_element("exclude", index)
+        .filter(|s| s.entry.is_some());
+    let only = entries.next().filter(|s| s.path.len() == 2);
+    if let (Some(entry), None) = (only.and_then(|s| s.entry.as_ref()), entries.next()) {
+        return Ok(replace(text, vec![(entry.value.clone(), when(all))]));
+    }
+    // One line for the several of a dotted condition.
+    let lines: Vec<_> = layout
+        .of_element("exclude", index)
+        .filter(|s| s.entry.is_some())
+        .map(|s| s.lines.clone())
+        .collect();
+    let mut changes: Vec<_> = lines
+        .into_iter()
+        .map(|line| (line, String::new()))
+        .collect();
+    if let Some((_, first)) = changes.first_mut() {
+        *first = format!("when = {}\n", when(all));
+    }
+    Ok(replace(text, changes))
+}
+
+/// Which report, `rows` or `columns`, the axis, and the statement that says so; all reports being flat.
+fn report_axes(layout: &Layout) -> Vec<(usize, String, String, usize)> {
+    let statements = layout.statements.iter().enumerate();
+    let lines = statements.filter_map(|(index, statement)| {
+        let [section, name] = statement.path.as_slice() else {
+            return None;
+        };
+        let entry = statement.entry.as_ref()?;
+        let key = layout.value(&entry.value).as_str()?.to_owned();
+        let axis = section == "report" && (name == "rows" || name == "columns");
+        axis.then(|| Some((statement.element?, name.clone(), key, index)))?
+    });
+    lines.collect()
+}
+
+fn replace_reports(text: &str, to: impl Fn(&str) -> Option<String>) -> Result<String, EditError> {
+    let text = flat::array(text, "report")?;
+    let layout = Layout::read(&text)?;
+    let lines = report_axes(&layout).into_iter();
+    let changes = lines.filter_map(|(_, _, axis, statement)| {
+        let entry = layout.statements[statement].entry.as_ref()?;
+        Some((entry.value.clone(), quoted(&to(&axis)?)))
+    });
+    Ok(replace(&text, changes.collect()))
+}
