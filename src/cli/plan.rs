@@ -47,6 +47,7 @@ impl Args {
             set,
             json: false,
             why: None,
+            jobs: None,
         }
     }
 }

@@ -44,6 +44,7 @@ impl Args {
             metric: None,
             rows: None,
             columns: None,
+            effects: false,
         }
     }
 }

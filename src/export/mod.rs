@@ -48,6 +48,16 @@ pub fn write(tables: &[Table], format: Format) -> anyhow::Result<String> {
     }
 }
 
+/// A cell of `table` as people read it.
+pub fn cell(table: &Table, cell: &Cell) -> String {
+    show(cell, Scale::of(&table.metric))
+}
+
+/// A value of `metric` by itself, as people read it.
+pub fn number(metric: &str, value: f64) -> String {
+    Scale::of(metric).estimate(value, None)
+}
+
 /// A cell for people: `52.3 ± 1.2`, `51.0 (1/3, 2 diverged)`, `missing (0/3)`,
 /// `none (0/3, 3 failed)`, `excluded`.
 fn show(cell: &Cell, scale: Scale) -> String {

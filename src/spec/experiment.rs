@@ -122,6 +122,11 @@ impl Experiment {
         Ok(experiment)
     }
 
+    /// The names of `[runs.NAME]`.
+    pub fn prerequisite_names(&self) -> impl Iterator<Item = &str> {
+        self.prerequisites.iter().map(|run| run.name.as_str())
+    }
+
     /// The axis that has `key`.
     pub fn axis_of(&self, key: &str) -> Option<usize> {
         self.axes

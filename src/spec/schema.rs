@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::path::{self, Flat};
+use super::prerequisite::stand_in;
 use super::problem::Problem;
 use super::reader::{self, Misfit};
 use crate::train::TrainConfig;
@@ -154,6 +155,16 @@ impl Schema {
         }
         path::set(&mut document, key, value.clone());
         self.read(&document).map(drop)
+    }
+
+    /// Why `value` cannot stand at `key` in any run, in words; none when it can.
+    pub fn problem_with(&self, key: &str, value: &Value) -> Option<String> {
+        let Problem { problem, expected, .. } = self.check(key, &stand_in(key, value)).err()?;
+        let label = path::label(value);
+        Some(match expected.is_empty() {
+            true => format!("{key} = {label}: {problem}"),
+            false => format!("{key} = {label}: {problem}; expected {expected}"),
+        })
     }
 
     /// The kinds that `document` chooses, defaults where it is silent.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -70,7 +71,7 @@ impl Pty {
             master: Some(master),
             slave,
             bytes,
-            screen: vt100::Parser::new(rows, columns, 0),
+            screen: vt100::Parser::new(some(rows), some(columns), 0),
             raw: Vec::new(),
         }
     }
@@ -87,7 +88,7 @@ impl Pty {
             ws_ypixel: 0,
         };
         tcsetwinsize(self.master.as_ref().unwrap().as_fd(), size).unwrap();
-        self.screen.screen_mut().set_size(rows, columns);
+        self.screen.screen_mut().set_size(some(rows), some(columns));
     }
 
     /// Take in what is written within `patience`; how many bytes that was.
@@ -142,6 +143,10 @@ impl Pty {
     pub fn hang_up(&mut self) {
         self.master = None;
     }
+}
+
+fn some(n: u16) -> NonZero<u16> {
+    NonZero::new(n).unwrap()
 }
 
 impl Drop for Pty {

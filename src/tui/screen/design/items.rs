@@ -82,10 +82,9 @@ pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
     if experiment.base.is_empty() {
         lines.push(line(Item::Other, "", "the defaults: b changes one"));
     }
-    let runs = experiment.prerequisite_names();
-    if !runs.is_empty() {
+    if experiment.prerequisite_names().next().is_some() {
         lines.push(heading("Trained first"));
-        lines.extend(runs.iter().map(|name| line(Item::Other, *name, "see the file: t")));
+        lines.extend(experiment.prerequisite_names().map(|name| line(Item::Other, name, "see the file: t")));
     }
     lines.push(heading("Reports"));
     for report in experiment.reports() {
