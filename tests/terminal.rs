@@ -120,6 +120,31 @@ fn ctrl_z_goes_to_the_shell_and_comes_back() {
 }
 
 #[test]
+fn a_closed_terminal_stops_no_run() {
+    let tmp = tempfile::tempdir().unwrap();
+    // Enough to be at it while the terminal goes away.
+    fs::write(tmp.path().join("grid.toml"), GRID.replace("train.examples = 64", "train.examples = 40_000")).unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.type_("L");
+    pty.await_text("Launch 2 runs?");
+    pty.type_("y");
+    pty.await_text("schedules in the background");
+    pty.hang_up();
+    signal(&pty, Signal::HUP);
+    pty.wait();
+    let deadline = Instant::now() + 3 * PATIENCE;
+    loop {
+        let mut ls = Command::new(env!("CARGO_BIN_EXE_siglab"));
+        let output = ls.current_dir(tmp.path()).args(["ls", "--where", "state=completed", "--json"]).output().unwrap();
+        if String::from_utf8(output.stdout).unwrap().lines().count() == 2 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the runs do not complete");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
 fn another_size_is_another_picture_and_a_tiny_one_says_so() {
     let tmp = tempfile::tempdir().unwrap();
     let mut pty = open(tmp.path(), &[]);

@@ -14,7 +14,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    pub(super) fn of(values: &[f64]) -> Self {
+    /// Of these values, one a seed.
+    pub fn of(values: &[f64]) -> Self {
         let n = values.len() as u32;
         let mean = (n > 0).then(|| mean(values));
         Self {

@@ -127,6 +127,48 @@ pub struct Binding {
     pub help: &'static str,
 }
 
+impl Action {
+    /// The command line that does the same; none for what only moves about on a screen, which `--keys` repeats.
+    pub fn command(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Launch => "siglab run FILE --detach",
+            Self::AddAxis => "siglab edit FILE axis add KEY VALUES",
+            Self::AddBase => "siglab edit FILE base set KEY=VALUE",
+            Self::Rename => "siglab edit FILE axis rename KEY KEY",
+            Self::MoveUp => "siglab edit FILE axis up KEY",
+            Self::MoveDown => "siglab edit FILE axis down KEY",
+            Self::Remove => "siglab edit FILE axis remove KEY",
+            Self::Zip => "siglab edit FILE zip KEY KEY",
+            Self::Unzip => "siglab edit FILE unzip KEY",
+            Self::Exclude | Self::ExcludeLine => "siglab edit FILE exclude add KEY=VALUE..",
+            Self::Seeds => "siglab edit FILE seeds COUNT",
+            Self::Designs => "siglab edit FILE design KIND",
+            Self::Preset => "siglab new PRESET",
+            Self::Editor => "$EDITOR FILE",
+            Self::Go(View::Design) => "siglab plan FILE",
+            Self::Go(View::Runs) => "siglab ls",
+            Self::Go(View::Watch) => "siglab --view watch",
+            Self::Go(View::Results) => "siglab table FILE",
+            Self::Filter => "siglab ls --where QUERY",
+            Self::Scope => "siglab ls FILE",
+            Self::Pause => "siglab pause RUN..",
+            Self::Resume => "siglab resume RUN..",
+            Self::Stop => "siglab stop RUN..",
+            Self::Retry => "siglab retry RUN..",
+            Self::Raise | Self::Lower => "siglab priority N RUN..",
+            Self::Log => "siglab logs RUN",
+            Self::NextSpike | Self::LastSpike => "siglab spikes RUN",
+            Self::Metric => "siglab table FILE --metric KEY",
+            Self::Rows => "siglab table FILE --rows KEY",
+            Self::Columns => "siglab table FILE --columns KEY",
+            Self::Effects => "siglab table FILE --effects",
+            Self::Export => "siglab table FILE --format FORMAT > PATH",
+            Self::Mouse => "siglab --no-mouse",
+            _ => return None,
+        })
+    }
+}
+
 const EVERYWHERE: &[View] = &[];
 const DESIGN: &[View] = &[View::Design];
 const RUNS: &[View] = &[View::Runs];

@@ -218,13 +218,19 @@ impl Desk {
         Ok(())
     }
 
-    /// What the experiment would be after `edit`; none takes the preview away.
-    pub fn set_preview(&mut self, edit: Option<&Edit>) -> Option<EditError> {
+    /// The experiment as it stands, whatever is being typed.
+    pub fn standing(&self) -> Option<&Experiment> {
+        self.reading.grid.as_ref().ok().map(|(experiment, _)| experiment)
+    }
+
+    /// Show what the experiment would be after `edits`; none takes the preview away.
+    pub fn set_preview(&mut self, edits: &[Edit]) -> Option<EditError> {
         let had = self.preview.take().is_some();
-        let (preview, problem) = match edit.map(|edit| edit::apply(&self.now.text, edit)) {
-            Some(Ok(text)) => (Some(Reading::of(&self.path, &text, &self.sets)), None),
-            Some(Err(e)) => (None, Some(e)),
-            None => (None, None),
+        let edited = edits.iter().try_fold(self.now.text.clone(), |text, edit| edit::apply(&text, edit));
+        let (preview, problem) = match edited {
+            Ok(_) if edits.is_empty() => (None, None),
+            Ok(text) => (Some(Reading::of(&self.path, &text, &self.sets)), None),
+            Err(e) => (None, Some(e)),
         };
         // What grows stands for what is shown, so the preview counts.
         self.version += u64::from(had || preview.is_some());

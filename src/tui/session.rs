@@ -283,6 +283,8 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         }
         let deltas = self.world.bench.look_at(runs);
         self.world.take_in(&deltas, self.app.desk.specs());
+        // A wish changes how runs stand, and no log.
+        self.world.stand(self.app.desk.specs());
         let names: Vec<&str> = runs.iter().map(|id| id.as_str()).collect();
         let argument = if let Verb::Priority(priority) = verb { format!("{priority} ") } else { String::new() };
         let plural = if changed == 1 { "run" } else { "runs" };

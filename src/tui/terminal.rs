@@ -97,7 +97,10 @@ impl Terminal {
 
     /// Forget what is on the screen: the next picture is drawn whole.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.screen.clear()
+        execute!(stdout(), terminal::Clear(terminal::ClearType::All))?;
+        // `clear` would ask the terminal where its cursor is and wait for the answer.
+        self.screen = ratatui::Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 
     pub fn set_mouse(&mut self, on: bool) -> io::Result<()> {
@@ -171,7 +174,7 @@ impl Terminal {
                     // Continued after a stop that nobody announced (SIGSTOP): the shell has had the terminal.
                     if TAKEN.load(Ordering::Relaxed) {
                         enter(self.mouse)?;
-                        self.screen.clear()?;
+                        self.redraw()?;
                         return Ok(Some(Woken::Redrawn));
                     }
                 }

@@ -25,6 +25,19 @@ pub(super) fn too_small(buffer: &mut Buffer, theme: Theme) {
     }
 }
 
+/// What words bring along that is not ASCII.
+pub(super) fn to_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        match cell.symbol() {
+            "…" => cell.set_symbol("~"),
+            "×" => cell.set_symbol("x"),
+            "·" => cell.set_symbol("."),
+            "±" => cell.set_symbol("+"),
+            _ => continue,
+        };
+    }
+}
+
 /// Draw the frame; returns the room for the screen and where the names of the screens are.
 pub(super) fn draw(app: &App, buffer: &mut Buffer, world: &World) -> (Rect, Vec<(Rect, View)>) {
     let area = buffer.area;

@@ -188,10 +188,10 @@ impl App {
             Heard::Edited => self.preview(world),
             Heard::Left => {
                 self.layers.pop();
-                self.desk.set_preview(None);
+                self.desk.set_preview(&[]);
             }
             Heard::Answered => {
-                self.desk.set_preview(None);
+                self.desk.set_preview(&[]);
                 if let Some(layer) = self.layers.pop() {
                     self.answered(layer, world, reply);
                 }
@@ -345,6 +345,9 @@ impl App {
         }
         for layer in &mut self.layers {
             layer.draw(body, buffer, theme);
+        }
+        if theme.ascii() {
+            chrome::to_ascii(buffer);
         }
     }
 

@@ -9,12 +9,23 @@ fn keys(row: &Binding) -> String {
     row.keys.join(", ")
 }
 
+/// The command line that does what `row` does on `view`: a verb, or the screen with the key pressed.
+fn command(view: View, row: &Binding) -> String {
+    if let Some(command) = row.action.command() {
+        return format!("$ {command}");
+    }
+    let key = row.keys[0];
+    let key = if key.chars().count() == 1 { key.to_owned() } else { format!("<{key}>") };
+    format!("$ siglab FILE --view {} --keys '{key}' --print", view.name().to_lowercase())
+}
+
 /// All that can be done on `view`.
 pub(super) fn picker(view: View) -> Picker {
     let item = |row: &Binding| Item {
         label: row.help.to_owned(),
         detail: keys(row),
-        ..Item::default()
+        doc: command(view, row),
+        ticked: None,
     };
     Picker::new(Asked::Palette, "What would you do?", action::on(view).map(item).collect())
 }

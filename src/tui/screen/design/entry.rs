@@ -95,7 +95,17 @@ pub(super) fn ask_file(desk: &Desk, reply: &mut Reply) {
     reply.ask(Layer::Prompt(Prompt::new(Asked::File, "Open which experiment?", hint, &shown)));
 }
 
-/// The edit that `text` would make; none while it is not one.
+/// The edits that `text` would make; what is wrong with it while it makes none. A setting becomes an axis by leaving
+/// those that all cells share.
+fn edits_of(asked: &Asked, text: &str, desk: &Desk) -> Result<Vec<Edit>, String> {
+    let edit = edit_of(asked, text)?;
+    let shared = |key: &String| desk.standing().is_some_and(|experiment| experiment.base.iter().any(|setting| setting.key == *key));
+    Ok(match edit {
+        Edit::AddAxis { ref key, .. } if shared(key) => vec![Edit::UnsetBase { key: key.clone() }, edit],
+        edit => vec![edit],
+    })
+}
+
 fn edit_of(asked: &Asked, text: &str) -> Result<Edit, String> {
     let values = || values::parse(text).map_err(|e| e.to_string());
     Ok(match asked {
@@ -127,25 +137,25 @@ fn edit_of(asked: &Asked, text: &str) -> Result<Edit, String> {
 /// What the line would mean: the values it stands for, the grid that would come of it, or what is wrong. The cells
 /// behind the line show it meanwhile.
 pub(super) fn notes(asked: &Asked, text: &str, desk: &mut Desk, world: &World) -> Vec<Note> {
-    let edit = match edit_of(asked, text.trim()) {
-        Ok(edit) => edit,
+    let edits = match edits_of(asked, text.trim(), desk) {
+        Ok(edits) => edits,
         Err(problem) => {
-            desk.set_preview(None);
+            desk.set_preview(&[]);
             return if problem.is_empty() { Vec::new() } else { vec![(problem, Role::Warn)] };
         }
     };
     let mut notes = Vec::new();
-    if let Edit::AddAxis { key, values } | Edit::SetAxis { key, values } = &edit {
+    if let Some(Edit::AddAxis { key, values } | Edit::SetAxis { key, values }) = edits.last() {
         let shown: Vec<String> = values.iter().map(path::label).collect();
         notes.push((format!("{} values: {}", values.len(), shown.join("  ")), Role::Plain));
         let problem = values.iter().find_map(|value| world.schema.problem_with(key, value));
         if let Some(problem) = problem {
-            desk.set_preview(None);
+            desk.set_preview(&[]);
             notes.push((problem, Role::Bad));
             return notes;
         }
     }
-    if let Some(problem) = desk.set_preview(Some(&edit)) {
+    if let Some(problem) = desk.set_preview(&edits) {
         notes.push((problem.to_string(), Role::Bad));
         return notes;
     }
@@ -212,9 +222,10 @@ pub(super) fn answer(asked: Asked, answer: &str, desk: &mut Desk, world: &World,
             desk.settle(answer == super::about::OURS);
             reply.say(Said::new("settled; u brings the other one back, w saves"));
         }
-        asked => match edit_of(&asked, answer) {
-            Ok(edit) => {
-                apply(edit, desk, reply);
+        asked => match edits_of(&asked, answer, desk) {
+            // All of them, or as many as can be made; the last one says its command.
+            Ok(edits) => {
+                edits.into_iter().all(|edit| apply(edit, desk, reply));
             }
             Err(problem) => reply.problem(problem),
         },

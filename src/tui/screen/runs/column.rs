@@ -32,7 +32,7 @@ pub(super) enum Column {
 
 /// In the order of the screen: the column, its width, and its rank when there is not room for all (0 stays longest).
 const COLUMNS: [(Column, u16, u8); 12] = [
-    (Column::State, 13, 0),
+    (Column::State, 14, 0),
     (Column::Id, 10, 4),
     (Column::Settings, 16, 0),
     (Column::Progress, 11, 1),

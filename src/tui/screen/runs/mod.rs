@@ -273,7 +273,8 @@ impl Runs {
             return reply.say(Said::new("").by(command));
         }
         let plural = if touched.len() == 1 { "run" } else { "runs" };
-        let name = |run: &&Run| format!("{}  {}, {}", run.id(), run.state.name(), world.label(run.id()));
+        let label = |run: &Run| self.labels.get(run.id()).map_or_else(|| world.label(run.id()), |words| words.label.clone());
+        let name = |run: &&Run| format!("{}  {}, {}", run.id(), run.state.name(), label(run));
         let mut lines: Vec<String> = touched.iter().take(NAMED).map(name).collect();
         if touched.len() > NAMED {
             lines.push(format!("and {} more", touched.len() - NAMED));
@@ -346,7 +347,13 @@ impl Runs {
         let mut runs: Vec<&Run> = world.store().runs().filter(fits).collect();
         if self.stale == Stale::Runs || self.labels.len() != runs.len() {
             let changes: Vec<&path::Flat> = runs.iter().map(|run| world.changes(run.id())).collect();
-            let told = label::distinguish(&world.schema, &changes);
+            let mut told = label::distinguish(&world.schema, &changes);
+            if told.iter().all(Vec::is_empty) {
+                // Nothing tells them apart, as where there is but one: then what the experiment asks about.
+                let keys: Vec<String> = desk.axis_keys().into_iter().chain(["seed".to_owned()]).collect();
+                let value = |changes: &path::Flat, key: &String| Some((key.clone(), world.schema.setting(changes, key)?.clone()));
+                told = changes.iter().map(|changes| keys.iter().filter_map(|key| value(changes, key)).collect()).collect();
+            }
             let words = told.iter().map(|told| {
                 let told = || told.iter().map(|(key, value)| (key.as_str(), value));
                 Words {

@@ -3,8 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::lines::letter;
+use super::lines::{Line, letter};
 use super::{ALONG, Focus, TIE, WEIGHTS, Watch};
+use crate::analysis::Estimate;
 use crate::analysis::spikes::{End, Spike};
 use crate::store::{Along, Run};
 use crate::tui::theme::{Role, Theme};
@@ -48,6 +49,20 @@ fn value(run: &Run, metric: &str, along: Along, x: Option<f64>) -> Option<f64> {
     evaluations.filter(place).find_map(|evaluation| evaluation.metrics.get(metric).copied())
 }
 
+/// What a line is at `x`, or at its newest: the raw value of a run, or mean and interval over several.
+fn reading(line: &Line, metric: &str, along: Along, x: Option<f64>, world: &World) -> Option<String> {
+    let values: Vec<f64> = line.runs.iter().filter_map(|id| value(world.run(id)?, metric, along, x)).collect();
+    match values[..] {
+        [] => None,
+        [value] if line.runs.len() == 1 => Some(value.to_string()),
+        _ => {
+            let found = Estimate::of(&values);
+            let half = found.half_width.map_or_else(String::new, |half| format!(" ± {half:.2}"));
+            Some(format!("{:.4}{half}", found.mean?))
+        }
+    }
+}
+
 /// The lines and the spikes.
 pub(super) fn draw(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {
     let spikes = watch.spikes(world);
@@ -62,7 +77,8 @@ pub(super) fn draw(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World
         ..area
     };
     draw_lines(watch, upper, buffer, world, theme);
-    let inner = frame::rule(buffer, lower, &format!("{} spikes", spikes.len()), watch.focus == Focus::Spikes, theme);
+    let plural = if spikes.len() == 1 { "spike" } else { "spikes" };
+    let inner = frame::rule(buffer, lower, &format!("{} {plural}", spikes.len()), watch.focus == Focus::Spikes, theme);
     if spikes.is_empty() {
         text::put(buffer, inner.x + 1, inner.y, inner.width, "none in what is drawn", theme.style(Role::Dim));
         return;
@@ -98,11 +114,7 @@ fn draw_lines(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World, the
         let head = format!("{} {sign} ", letter(n));
         let style = if line.hidden { theme.style(Role::Dim) } else { theme.curve(n) };
         let x = text::put(buffer, inner.x + 1, y, inner.width, &head, style);
-        let value = match line.runs.len() {
-            1 => run.and_then(|run| value(run, metric, watch.along, watch.cursor)).map(|value| value.to_string()),
-            _ => None,
-        };
-        let value = value.unwrap_or_default();
+        let value = reading(line, metric, watch.along, watch.cursor, world).unwrap_or_default();
         let width = text::width(&value).min(inner.width / 2);
         text::put_right(buffer, inner.right().saturating_sub(width), y, width, &value, theme.style(Role::Plain));
         let room = inner.right().saturating_sub(x + width + 1);
@@ -137,10 +149,9 @@ pub(super) fn below(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &Worl
         pieces.push((" ".into(), theme.style(Role::Plain)));
     }
     for (n, line) in watch.drawn() {
-        let run = line.runs.first().and_then(|id| world.run(id)).filter(|_| line.runs.len() == 1);
-        let value = watch.cursor.and_then(|x| value(run?, first, watch.along, Some(x)));
+        let value = watch.cursor.and_then(|x| reading(line, first, watch.along, Some(x), world));
         let words = match (value, watch.cursor) {
-            (Some(value), _) => value.to_string(),
+            (Some(value), _) => value,
             (None, Some(_)) => "-".into(),
             (None, None) => line.label.clone(),
         };
