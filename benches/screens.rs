@@ -16,10 +16,28 @@ use siglab::tui::{Options, Preferences, Session};
 
 /// Runs that are over, each with `rows` rows of sixteen metrics.
 fn workspace(root: &Path, runs: u64, rows: u64) {
-    let names: Vec<String> = (0..16).map(|n| if n == 0 { "loss".into() } else { format!("metric_{n}") }).collect();
-    let text = format!("[axes]\n\"loss.kind\" = [\"sigmoid\", \"softmax\"]\n[seeds]\ncount = {}\n", runs.div_ceil(2));
+    let names: Vec<String> = (0..16)
+        .map(|n| {
+            if n == 0 {
+                "loss".into()
+            } else {
+                format!("metric_{n}")
+            }
+        })
+        .collect();
+    let text = format!(
+        "[axes]\n\"loss.kind\" = [\"sigmoid\", \"softmax\"]\n[seeds]\ncount = {}\n",
+        runs.div_ceil(2)
+    );
     let experiment = Experiment::parse(Path::new("grid.toml"), &text, &[]).unwrap();
-    let specs: Vec<RunSpec> = experiment.expand().unwrap().runs().into_iter().take(runs as usize).cloned().collect();
+    let specs: Vec<RunSpec> = experiment
+        .expand()
+        .unwrap()
+        .runs()
+        .into_iter()
+        .take(runs as usize)
+        .cloned()
+        .collect();
     for spec in &specs {
         let dir = RunDir::new(root.join("runs").join(spec.id.as_str()));
         spec.write(&dir).unwrap();
@@ -35,7 +53,10 @@ fn workspace(root: &Path, runs: u64, rows: u64) {
                 total_steps: rows,
                 total_examples: examples,
             },
-            Event::Resumed { step: 0, examples: 0 },
+            Event::Resumed {
+                step: 0,
+                examples: 0,
+            },
             Event::Evaluated {
                 step: rows,
                 examples,
@@ -47,11 +68,17 @@ fn workspace(root: &Path, runs: u64, rows: u64) {
                 outcome: Outcome::Completed,
             },
         ];
-        told.into_iter().for_each(|event| events.append(event).unwrap());
+        told.into_iter()
+            .for_each(|event| events.append(event).unwrap());
         let mut metrics = MetricLog::open(&dir).unwrap();
         for step in 1..=rows {
-            let value = |n: usize| 3.0 / (step as f64).sqrt() + (step as f64 * (n + 1) as f64).sin() * 0.1;
-            let values = names.iter().enumerate().map(|(n, name)| (name.clone(), value(n))).collect();
+            let value =
+                |n: usize| 3.0 / (step as f64).sqrt() + (step as f64 * (n + 1) as f64).sin() * 0.1;
+            let values = names
+                .iter()
+                .enumerate()
+                .map(|(n, name)| (name.clone(), value(n)))
+                .collect();
             let row = Row {
                 attempt: 1,
                 step,
@@ -107,8 +134,16 @@ fn screens(criterion: &mut Criterion) {
         black_box(session.picture(200, 50));
         listed.push(began.elapsed());
     }
-    println!("first picture, 1,500 runs: median {:?}, max {:?}", percentile(&mut first, 0.5), percentile(&mut first, 1.0));
-    println!("all 1,500 runs listed: median {:?}, max {:?}", percentile(&mut listed, 0.5), percentile(&mut listed, 1.0));
+    println!(
+        "first picture, 1,500 runs: median {:?}, max {:?}",
+        percentile(&mut first, 0.5),
+        percentile(&mut first, 1.0)
+    );
+    println!(
+        "all 1,500 runs listed: median {:?}, max {:?}",
+        percentile(&mut listed, 0.5),
+        percentile(&mut listed, 1.0)
+    );
 
     let mut session = open(tmp.path());
     session.read_all().unwrap();

@@ -96,8 +96,18 @@ fn a_terminal_that_goes_away_ends_it() {
     pty.hang_up();
     signal(&pty, Signal::HUP);
     pty.wait();
-    let kept = fs::read_dir(tmp.path().join("state/siglab")).unwrap().next().unwrap().unwrap().path();
-    assert!(fs::read_to_string(kept).unwrap().contains("\"view\": \"runs\""), "the view is kept");
+    let kept = fs::read_dir(tmp.path().join("state/siglab"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    assert!(
+        fs::read_to_string(kept)
+            .unwrap()
+            .contains("\"view\": \"runs\""),
+        "the view is kept"
+    );
 }
 
 #[test]
@@ -123,7 +133,11 @@ fn ctrl_z_goes_to_the_shell_and_comes_back() {
 fn a_closed_terminal_stops_no_run() {
     let tmp = tempfile::tempdir().unwrap();
     // Enough to be at it while the terminal goes away.
-    fs::write(tmp.path().join("grid.toml"), GRID.replace("train.examples = 64", "train.examples = 40_000")).unwrap();
+    fs::write(
+        tmp.path().join("grid.toml"),
+        GRID.replace("train.examples = 64", "train.examples = 40_000"),
+    )
+    .unwrap();
     let mut pty = open(tmp.path(), &[]);
     pty.type_("L");
     pty.await_text("Launch 2 runs?");
@@ -135,7 +149,11 @@ fn a_closed_terminal_stops_no_run() {
     let deadline = Instant::now() + 3 * PATIENCE;
     loop {
         let mut ls = Command::new(env!("CARGO_BIN_EXE_siglab"));
-        let output = ls.current_dir(tmp.path()).args(["ls", "--where", "state=completed", "--json"]).output().unwrap();
+        let output = ls
+            .current_dir(tmp.path())
+            .args(["ls", "--where", "state=completed", "--json"])
+            .output()
+            .unwrap();
         if String::from_utf8(output.stdout).unwrap().lines().count() == 2 {
             return;
         }
@@ -151,7 +169,9 @@ fn another_size_is_another_picture_and_a_tiny_one_says_so() {
     pty.resize(20, 5);
     pty.await_text("too small");
     pty.resize(120, 40);
-    pty.await_screen("as wide as the terminal", |screen| screen.contains("1 Design") && screen.lines().count() == 40);
+    pty.await_screen("as wide as the terminal", |screen| {
+        screen.contains("1 Design") && screen.lines().count() == 40
+    });
 }
 
 #[test]
@@ -171,10 +191,12 @@ fn no_color_is_obeyed() {
     pty.await_text("1 Design");
     pty.read_for(Duration::from_millis(300));
     let screen = pty.screen.screen();
-    let coloured = (0..30).flat_map(|row| (0..100).map(move |column| (row, column))).find(|&(row, column)| {
-        let cell = screen.cell(row, column).unwrap();
-        cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default
-    });
+    let coloured = (0..30)
+        .flat_map(|row| (0..100).map(move |column| (row, column)))
+        .find(|&(row, column)| {
+            let cell = screen.cell(row, column).unwrap();
+            cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default
+        });
     assert_eq!(coloured, None);
 }
 
@@ -184,7 +206,9 @@ fn no_color_is_obeyed() {
 fn guest_that_panics() {
     let (wake, _waker) = siglab::tui::terminal::wake_pipe().unwrap();
     let mut terminal = siglab::tui::terminal::Terminal::take(true, wake).unwrap();
-    terminal.draw(|buffer| buffer.set_string(0, 0, "at work", ratatui::style::Style::new())).unwrap();
+    terminal
+        .draw(|buffer| buffer.set_string(0, 0, "at work", ratatui::style::Style::new()))
+        .unwrap();
     let in_thread = std::env::var("IN_THREAD").is_ok();
     if in_thread {
         let _ = std::thread::spawn(|| panic!("a thread broke")).join();
@@ -199,7 +223,14 @@ fn guest_that_panics() {
 fn a_panic_gives_the_terminal_back() {
     for in_thread in [false, true] {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "guest_that_panics", "--ignored", "--nocapture", "--test-threads", "1"]);
+        command.args([
+            "--exact",
+            "guest_that_panics",
+            "--ignored",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ]);
         if in_thread {
             command.env("IN_THREAD", "1");
         }
@@ -207,8 +238,16 @@ fn a_panic_gives_the_terminal_back() {
         let code = pty.wait();
         assert_eq!(code, Some(if in_thread { 7 } else { 101 }));
         given_back(&pty);
-        let words = if in_thread { "a thread broke" } else { "the loop broke" };
-        assert!(pty.text().contains(words), "the message is readable: {}", pty.text());
+        let words = if in_thread {
+            "a thread broke"
+        } else {
+            "the loop broke"
+        };
+        assert!(
+            pty.text().contains(words),
+            "the message is readable: {}",
+            pty.text()
+        );
     }
 }
 
@@ -216,7 +255,15 @@ fn a_panic_gives_the_terminal_back() {
 fn without_a_terminal_there_is_a_table_and_an_end() {
     let tmp = tempfile::tempdir().unwrap();
     let output = siglab(tmp.path(), &[]).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("missing (0/1)") && !text.contains('\x1b'), "{text}");
+    assert!(
+        text.contains("missing (0/1)") && !text.contains('\x1b'),
+        "{text}"
+    );
 }

@@ -100,12 +100,24 @@ const SCREENS: [(&str, &str, (u16, u16)); 22] = [
     ("design_cell", "1<Tab>jl<Enter>", LARGE),
     ("design_toml", "1t", LARGE),
     ("design_pick_a_key", "1abeta", SMALL),
-    ("design_values_while_typed", "1abeta2<Enter>0.9..0.999 3", LARGE),
+    (
+        "design_values_while_typed",
+        "1abeta2<Enter>0.9..0.999 3",
+        LARGE,
+    ),
     ("design_launch", "1L", LARGE),
     ("runs_small", "2", SMALL),
     ("runs_large", "2", LARGE),
-    ("runs_filtered_and_grouped", "2/loss.kind=sigmoid<Enter>bs", LARGE),
-    ("runs_stop_asks", "2/state=interrupted<Enter><Space>x", SMALL),
+    (
+        "runs_filtered_and_grouped",
+        "2/loss.kind=sigmoid<Enter>bs",
+        LARGE,
+    ),
+    (
+        "runs_stop_asks",
+        "2/state=interrupted<Enter><Space>x",
+        SMALL,
+    ),
     ("watch_small", "3", SMALL),
     ("watch_large", "3", LARGE),
     ("watch_cursor_and_smooth", "3slllll", LARGE),
@@ -143,7 +155,13 @@ fn in_ascii_and_without_colour_the_same_is_said() {
         let beyond = typed.chars().find(|c| !c.is_ascii());
         assert_eq!(beyond, None, "{keys}:\n{typed}");
         let plain = ratatui::style::Color::Reset;
-        assert!(screen.content.iter().all(|cell| cell.fg == plain && cell.bg == plain), "{keys}");
+        assert!(
+            screen
+                .content
+                .iter()
+                .all(|cell| cell.fg == plain && cell.bg == plain),
+            "{keys}"
+        );
     }
 }
 
@@ -151,7 +169,9 @@ fn in_ascii_and_without_colour_the_same_is_said() {
 fn no_size_breaks_a_screen() {
     let desk = Desk::new();
     let mut session = desk.open();
-    for keys in ["1", "t", "<Esc>2", "o", "3", "o", "4", "f", "?", "<Esc>:", "<Esc>1L"] {
+    for keys in [
+        "1", "t", "<Esc>2", "o", "3", "o", "4", "f", "?", "<Esc>:", "<Esc>1L",
+    ] {
         press(&mut session, keys);
         for width in [1, 20, 39, 40, 41, 60, 79, 80, 110, 200] {
             for height in [1, 5, 9, 10, 11, 15, 24, 60] {
@@ -167,17 +187,27 @@ fn an_axis_is_added_and_saved_and_comments_stay() {
     let mut session = desk.open();
     press(&mut session, "1aweight_decay<Enter>0, 0.1<Enter>");
     let before = fs::read_to_string(desk.file()).unwrap();
-    assert!(!before.contains("weight_decay"), "nothing is written before it is saved");
+    assert!(
+        !before.contains("weight_decay"),
+        "nothing is written before it is saved"
+    );
     press(&mut session, "w");
     let after = fs::read_to_string(desk.file()).unwrap();
-    assert!(after.contains("\"optim.weight_decay\" = [0, 0.1]"), "{after}");
+    assert!(
+        after.contains("\"optim.weight_decay\" = [0, 0.1]"),
+        "{after}"
+    );
     for line in before.lines() {
         assert!(after.contains(line), "{line} is gone:\n{after}");
     }
     let screen = desk.told(&mut session, LARGE);
     assert!(screen.contains("optim.weight_decay"), "{screen}");
     press(&mut session, "uw");
-    assert_eq!(fs::read_to_string(desk.file()).unwrap(), before, "taken back to the byte");
+    assert_eq!(
+        fs::read_to_string(desk.file()).unwrap(),
+        before,
+        "taken back to the byte"
+    );
 }
 
 #[test]
@@ -186,7 +216,10 @@ fn a_shared_setting_becomes_an_axis_by_leaving_the_shared_ones() {
     let mut session = desk.open();
     press(&mut session, "1abeta2<Enter>0.95, 0.999<Enter>w");
     let after = fs::read_to_string(desk.file()).unwrap();
-    assert!(!after.contains("optim.beta2 = 0.999") && after.contains("\"optim.beta2\" = [0.95, 0.999]"), "{after}");
+    assert!(
+        !after.contains("optim.beta2 = 0.999") && after.contains("\"optim.beta2\" = [0.95, 0.999]"),
+        "{after}"
+    );
     assert!(desk.told(&mut session, LARGE).contains("28 runs"));
 }
 
@@ -197,11 +230,18 @@ fn an_edit_from_outside_is_merged_and_a_contradiction_is_shown() {
     press(&mut session, "1s<C-u>5<Enter>");
     let before = fs::read_to_string(desk.file()).unwrap();
     // Another line, by another hand.
-    fs::write(desk.file(), before.replace("eval.images = 240", "eval.images = 120")).unwrap();
+    fs::write(
+        desk.file(),
+        before.replace("eval.images = 240", "eval.images = 120"),
+    )
+    .unwrap();
     session.turn().unwrap();
     press(&mut session, "w");
     let merged = fs::read_to_string(desk.file()).unwrap();
-    assert!(merged.contains("eval.images = 120") && merged.contains("count = 5"), "{merged}");
+    assert!(
+        merged.contains("eval.images = 120") && merged.contains("count = 5"),
+        "{merged}"
+    );
     // The same line, by both.
     press(&mut session, "s<C-u>7<Enter>");
     fs::write(desk.file(), merged.replace("count = 5", "count = 9")).unwrap();
@@ -213,7 +253,10 @@ fn an_edit_from_outside_is_merged_and_a_contradiction_is_shown() {
     assert!(ours.contains("count = 7"), "{ours}");
     press(&mut session, "uw");
     let theirs = fs::read_to_string(desk.file()).unwrap();
-    assert!(theirs.contains("count = 9"), "what did not hold is one step back: {theirs}");
+    assert!(
+        theirs.contains("count = 9"),
+        "what did not hold is one step back: {theirs}"
+    );
 }
 
 #[test]
@@ -223,7 +266,11 @@ fn a_cell_is_excluded_by_pointing_at_it_and_taken_back_in() {
     let mut session = desk.open();
     press(&mut session, "1<Tab>jxw");
     let after = fs::read_to_string(desk.file()).unwrap();
-    assert_eq!(after.matches("[[exclude]]").count(), before.matches("[[exclude]]").count() + 1, "{after}");
+    assert_eq!(
+        after.matches("[[exclude]]").count(),
+        before.matches("[[exclude]]").count() + 1,
+        "{after}"
+    );
     press(&mut session, "xw");
     assert_eq!(fs::read_to_string(desk.file()).unwrap(), before);
 }
@@ -237,7 +284,13 @@ fn the_view_is_the_same_when_it_is_opened_again() {
     session.keep();
     drop(session);
     let after = desk.told(&mut desk.open(), LARGE);
-    let without_message = |screen: &str| screen.lines().take(46).map(str::to_owned).collect::<Vec<_>>();
+    let without_message = |screen: &str| {
+        screen
+            .lines()
+            .take(46)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(without_message(&before), without_message(&after));
 }
 
@@ -252,7 +305,11 @@ fn a_draft_that_was_not_saved_comes_back() {
     let screen = desk.told(&mut again, LARGE);
     assert!(screen.contains("[not saved]"), "{screen}");
     press(&mut again, "w");
-    assert!(fs::read_to_string(desk.file()).unwrap().contains("count = 9"));
+    assert!(
+        fs::read_to_string(desk.file())
+            .unwrap()
+            .contains("count = 9")
+    );
 }
 
 #[test]
@@ -261,10 +318,16 @@ fn a_verb_names_its_runs_and_its_command() {
     let mut session = desk.open();
     press(&mut session, "2/state=interrupted<Enter>gx");
     let asked = desk.told(&mut session, LARGE);
-    assert!(asked.contains("Stop 1 run?") && asked.contains("$ siglab stop "), "{asked}");
+    assert!(
+        asked.contains("Stop 1 run?") && asked.contains("$ siglab stop "),
+        "{asked}"
+    );
     press(&mut session, "y");
     let said = desk.told(&mut session, LARGE);
-    assert!(said.contains("stop: 1 run") && said.contains("$ siglab stop "), "{said}");
+    assert!(
+        said.contains("stop: 1 run") && said.contains("$ siglab stop "),
+        "{said}"
+    );
     assert!(said.contains("stopped on request"), "{said}");
 }
 
@@ -279,9 +342,17 @@ fn what_is_exported_is_what_the_command_prints() {
     let written = fs::read_to_string(&path).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_siglab"));
     command.arg("--workspace").arg(desk.tmp.path().join("runs"));
-    let output = command.arg("table").arg(desk.file()).args(["--format", "md"]).output().unwrap();
+    let output = command
+        .arg("table")
+        .arg(desk.file())
+        .args(["--format", "md"])
+        .output()
+        .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(!written.is_empty() && printed.starts_with(&written), "the first report:\n{written}\nall:\n{printed}");
+    assert!(
+        !written.is_empty() && printed.starts_with(&written),
+        "the first report:\n{written}\nall:\n{printed}"
+    );
 }
 
 #[test]
@@ -302,7 +373,9 @@ fn hostile_text_in_a_run_cannot_drive_the_terminal() {
         press(&mut session, keys);
         let screen = session.picture(200, 60);
         let cells = screen.content.iter().flat_map(|cell| cell.symbol().chars());
-        let bad: Vec<char> = cells.filter(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(c)).collect();
+        let bad: Vec<char> = cells
+            .filter(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(c))
+            .collect();
         assert!(bad.is_empty(), "{bad:?}");
     }
 }

@@ -26,7 +26,12 @@ pub struct Args {
     #[arg(long, value_name = "RUN", value_delimiter = ',')]
     pub runs: Vec<String>,
     /// Devices that launched runs train on.
-    #[arg(long, value_name = "DEVICE", value_delimiter = ',', default_value = "cpu")]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
     pub device: Vec<String>,
     /// Launched runs at a time [default: one a device; on `cpu` alone one a core].
     #[arg(long, value_name = "N")]
@@ -72,7 +77,9 @@ impl Args {
 
 /// A FILE that is neither there nor called like one.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is neither a verb nor a file; `siglab help` lists the verbs, and a new experiment's name ends in .toml")]
+#[error(
+    "`{0}` is neither a verb nor a file; `siglab help` lists the verbs, and a new experiment's name ends in .toml"
+)]
 pub struct NoFile(String);
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
@@ -119,7 +126,8 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     session.read_all()?;
     let screen = session.picture(args.size.0, args.size.1);
     match args.picture {
-        Some(path) => std::fs::write(&path, picture::svg(&screen)).with_context(|| format!("cannot write {}", path.display()))?,
+        Some(path) => std::fs::write(&path, picture::svg(&screen))
+            .with_context(|| format!("cannot write {}", path.display()))?,
         None => print(&picture::text(&screen))?,
     }
     Ok(DONE)
@@ -127,10 +135,14 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
 
 /// What the screens show, as tables, for a pipe or a terminal that cannot be drawn on.
 fn plain(workspace: &Path, args: Args) -> anyhow::Result<u8> {
-    let Args { file, set, view, .. } = args;
+    let Args {
+        file, set, view, ..
+    } = args;
     match (view, file) {
         (Some(View::Design), Some(file)) => plan::run(workspace, plan::Args::of_file(file, set)),
-        (None | Some(View::Results), Some(file)) => table::run(workspace, table::Args::of_file(file, set)),
+        (None | Some(View::Results), Some(file)) => {
+            table::run(workspace, table::Args::of_file(file, set))
+        }
         (_, file) => ls::run(workspace, ls::Args::of_file(file, set)),
     }
 }
@@ -138,6 +150,8 @@ fn plain(workspace: &Path, args: Args) -> anyhow::Result<u8> {
 fn parse_size(text: &str) -> Result<(u16, u16), String> {
     let parts = text.split_once(['x', 'X']);
     let size = parts.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    size.filter(|&(width, height): &(u16, u16)| width > 0 && height > 0 && width <= 1000 && height <= 1000)
-        .ok_or_else(|| "expected WxH, such as 80x24".into())
+    size.filter(|&(width, height): &(u16, u16)| {
+        width > 0 && height > 0 && width <= 1000 && height <= 1000
+    })
+    .ok_or_else(|| "expected WxH, such as 80x24".into())
 }

@@ -313,7 +313,12 @@ impl<E: Executor> Scheduler<E> {
                 let problem = format!("cannot read what was asked for: {e}");
                 if self.request_trouble.as_ref() != Some(&problem) {
                     self.request_trouble = Some(problem.clone());
-                    notices.extend(self.scope.first().cloned().map(|id| Notice::Trouble { id, problem }));
+                    notices.extend(
+                        self.scope
+                            .first()
+                            .cloned()
+                            .map(|id| Notice::Trouble { id, problem }),
+                    );
                 }
                 return;
             }

@@ -47,7 +47,10 @@ pub fn of_run(schema: &Schema, config: &TrainConfig) -> String {
 /// with the choice of a kind does not count, and a run whose kind lacks a setting says nothing of it.
 pub fn distinguish(schema: &Schema, runs: &[&path::Flat]) -> Vec<Vec<(String, Value)>> {
     let keys: BTreeSet<&String> = runs.iter().flat_map(|changes| changes.keys()).collect();
-    let differs = |key: &&String| runs.windows(2).any(|pair| pair[0].get(*key) != pair[1].get(*key));
+    let differs = |key: &&String| {
+        runs.windows(2)
+            .any(|pair| pair[0].get(*key) != pair[1].get(*key))
+    };
     let mut keys: Vec<&String> = keys.into_iter().filter(differs).collect();
     keys.sort_by_key(|key| *key == "seed");
     let told = |changes: &&path::Flat| {
@@ -110,6 +113,12 @@ mod tests {
             .iter()
             .map(|told| label(told.iter().map(|(key, value)| (key.as_str(), value))))
             .collect();
-        assert_eq!(labels, ["loss=sigmoid lr=0.003 seed=0", "loss=softmax lr=0.001 seed=1"]);
+        assert_eq!(
+            labels,
+            [
+                "loss=sigmoid lr=0.003 seed=0",
+                "loss=softmax lr=0.001 seed=1"
+            ]
+        );
     }
 }

@@ -159,7 +159,9 @@ impl Schema {
 
     /// Why `value` cannot stand at `key` in any run, in words; none when it can.
     pub fn problem_with(&self, key: &str, value: &Value) -> Option<String> {
-        let Problem { problem, expected, .. } = self.check(key, &stand_in(key, value)).err()?;
+        let Problem {
+            problem, expected, ..
+        } = self.check(key, &stand_in(key, value)).err()?;
         let label = path::label(value);
         Some(match expected.is_empty() {
             true => format!("{key} = {label}: {problem}"),

@@ -23,7 +23,10 @@ impl FileWatch {
     /// Watch `path`, which need not exist; `waker` is called when something happens beside it.
     pub fn new(path: &Path, waker: impl Fn() + Send + 'static) -> Self {
         // Editors replace files, so it is the directory that tells.
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         let name = path.file_name().map(ToOwned::to_owned);
         let on_event = move |event: notify::Result<notify::Event>| {
             let ours = |path: &PathBuf| path.file_name() == name.as_deref();

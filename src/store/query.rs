@@ -124,9 +124,9 @@ impl Query {
                 Test::Word(word) => [run.id().as_str(), run.state.name(), label]
                     .iter()
                     .any(|text| text.to_lowercase().contains(word)),
-                Test::Field { field, sign, value } => facts(run, field)
-                    .iter()
-                    .any(|fact| sign.holds(fact, value)),
+                Test::Field { field, sign, value } => {
+                    facts(run, field).iter().any(|fact| sign.holds(fact, value))
+                }
             };
             holds != term.negated
         })
@@ -152,7 +152,8 @@ impl Query {
 impl Sign {
     fn holds(self, fact: &Value, value: &str) -> bool {
         let shown = path::label(fact);
-        let same = |left: f64, right: f64| (left - right).abs() <= 1e-9 * left.abs().max(right.abs());
+        let same =
+            |left: f64, right: f64| (left - right).abs() <= 1e-9 * left.abs().max(right.abs());
         let order = match (fact.as_f64(), value.parse::<f64>()) {
             (Some(left), Ok(right)) if same(left, right) => Some(Ordering::Equal),
             (Some(left), Ok(right)) => left.partial_cmp(&right),
@@ -241,7 +242,12 @@ mod tests {
     #[test]
     fn terms_name_settings_metrics_and_words() {
         let run = run();
-        let fits = |query: &str| query.parse::<Query>().unwrap().fits(&run, "loss=sigmoid seed=0");
+        let fits = |query: &str| {
+            query
+                .parse::<Query>()
+                .unwrap()
+                .fits(&run, "loss=sigmoid seed=0")
+        };
         for query in [
             "",
             "state=running",
@@ -257,7 +263,14 @@ mod tests {
         ] {
             assert!(fits(query), "{query}");
         }
-        for query in ["state=new", "-running", "top1>0.3", "lr<1e-3", "softmax", "depth=99"] {
+        for query in [
+            "state=new",
+            "-running",
+            "top1>0.3",
+            "lr<1e-3",
+            "softmax",
+            "depth=99",
+        ] {
             assert!(!fits(query), "{query}");
         }
     }
@@ -265,7 +278,10 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_an_error() {
         let run = run();
-        assert!(matches!("state=".parse::<Query>(), Err(QueryError::Value { .. })));
+        assert!(matches!(
+            "state=".parse::<Query>(),
+            Err(QueryError::Value { .. })
+        ));
         let query: Query = "lrr=1".parse().unwrap();
         let error = query.require_fields(&[&run]).unwrap_err();
         assert!(error.to_string().contains("`lrr`"), "{error}");

@@ -8,16 +8,24 @@ pub enum Asked {
     Palette,
     /// A setting for a new axis, and then its values.
     AxisKey,
-    AxisValues { key: String },
+    AxisValues {
+        key: String,
+    },
     /// New values for a key of an axis.
-    AxisEdit { key: String },
+    AxisEdit {
+        key: String,
+    },
     /// New values for all keys of a zip.
     ZipEdit,
     /// Another setting for the axis that has `key`.
-    AxisRename { key: String },
+    AxisRename {
+        key: String,
+    },
     /// A setting that all cells share, and then its value.
     BaseKey,
-    BaseValue { key: String },
+    BaseValue {
+        key: String,
+    },
     Seeds,
     Design,
     Question,
@@ -32,7 +40,9 @@ pub enum Asked {
     /// Which metric to tabulate.
     Metric,
     ExportFormat,
-    ExportPath { format: Format },
+    ExportPath {
+        format: Format,
+    },
     /// An external edit contradicts ours: which one holds.
     Conflict,
     /// Nothing: the page was read.

@@ -82,7 +82,11 @@ pub struct Desk {
 impl Desk {
     /// Open `file`, or the experiment of the last time, or the quickstart. A file that does not exist is a new one; a
     /// draft that was never saved is taken up again.
-    pub fn open(file: Option<PathBuf>, sets: Vec<(String, String)>, memory: &Memory) -> anyhow::Result<Self> {
+    pub fn open(
+        file: Option<PathBuf>,
+        sets: Vec<(String, String)>,
+        memory: &Memory,
+    ) -> anyhow::Result<Self> {
         let remembered = memory.file.clone().filter(|file| file.exists());
         let path = file.or(remembered).unwrap_or_else(|| QUICKSTART.into());
         let base = match std::fs::read_to_string(&path) {
@@ -90,7 +94,11 @@ impl Desk {
             Err(e) if e.kind() == ErrorKind::NotFound => None,
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
         };
-        let fresh = if path == Path::new(QUICKSTART) { preset::QUICKSTART } else { preset::EMPTY };
+        let fresh = if path == Path::new(QUICKSTART) {
+            preset::QUICKSTART
+        } else {
+            preset::EMPTY
+        };
         let text = base.clone().unwrap_or_else(|| fresh.to_owned());
         let mut desk = Self {
             reading: Reading::of(&path, &text, &sets),
@@ -109,7 +117,11 @@ impl Desk {
             devices: vec!["cpu".into()],
             jobs: None,
         };
-        if let Some(draft) = memory.draft.as_ref().filter(|draft| draft.path == desk.path && draft.text != desk.now.text) {
+        if let Some(draft) = memory
+            .draft
+            .as_ref()
+            .filter(|draft| draft.path == desk.path && draft.text != desk.now.text)
+        {
             // What the file holds stays one step back.
             desk.replace(draft.text.clone(), Vec::new());
         }
@@ -131,12 +143,16 @@ impl Desk {
 
     /// The file's name.
     pub fn name(&self) -> String {
-        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        self.path
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// The file's name without its ending.
     pub fn stem(&self) -> String {
-        self.path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        self.path
+            .file_stem()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// The name for the top line, with what is to be known about the file.
@@ -150,7 +166,8 @@ impl Desk {
     }
 
     pub fn question(&self) -> &str {
-        self.grid().map_or("", |(experiment, _)| experiment.question.as_str())
+        self.grid()
+            .map_or("", |(experiment, _)| experiment.question.as_str())
     }
 
     pub fn text(&self) -> &str {
@@ -186,7 +203,13 @@ impl Desk {
 
     /// The first key of each axis.
     pub fn axis_keys(&self) -> Vec<String> {
-        let keys = |(experiment, _): (&Experiment, &Grid)| experiment.axes.iter().map(|axis| axis.keys[0].clone()).collect();
+        let keys = |(experiment, _): (&Experiment, &Grid)| {
+            experiment
+                .axes
+                .iter()
+                .map(|axis| axis.keys[0].clone())
+                .collect()
+        };
         self.grid().map_or_else(|_| Vec::new(), keys)
     }
 
@@ -220,13 +243,19 @@ impl Desk {
 
     /// The experiment as it stands, whatever is being typed.
     pub fn standing(&self) -> Option<&Experiment> {
-        self.reading.grid.as_ref().ok().map(|(experiment, _)| experiment)
+        self.reading
+            .grid
+            .as_ref()
+            .ok()
+            .map(|(experiment, _)| experiment)
     }
 
     /// Show what the experiment would be after `edits`; none takes the preview away.
     pub fn set_preview(&mut self, edits: &[Edit]) -> Option<EditError> {
         let had = self.preview.take().is_some();
-        let edited = edits.iter().try_fold(self.now.text.clone(), |text, edit| edit::apply(&text, edit));
+        let edited = edits
+            .iter()
+            .try_fold(self.now.text.clone(), |text, edit| edit::apply(&text, edit));
         let (preview, problem) = match edited {
             Ok(_) if edits.is_empty() => (None, None),
             Ok(text) => (Some(Reading::of(&self.path, &text, &self.sets)), None),
@@ -247,7 +276,8 @@ impl Desk {
 
     fn replace(&mut self, text: String, edits: Vec<Edit>) {
         self.after.clear();
-        self.before.push(std::mem::replace(&mut self.now, Version { text, edits }));
+        self.before
+            .push(std::mem::replace(&mut self.now, Version { text, edits }));
         self.read();
     }
 
@@ -333,7 +363,13 @@ impl Desk {
             self.replace(theirs, Vec::new());
             return Change::Taken;
         }
-        let remade = self.now.edits.iter().try_fold(self.base().to_owned(), |text, edit| edit::apply(&text, edit));
+        let remade = self
+            .now
+            .edits
+            .iter()
+            .try_fold(self.base().to_owned(), |text, edit| {
+                edit::apply(&text, edit)
+            });
         let merged = if remade.is_ok_and(|text| text == self.now.text) {
             edit::merge(self.base(), &self.now.edits, &theirs)
         } else {
@@ -384,7 +420,8 @@ impl Desk {
             title: "Leave with changes that are not saved?".into(),
             lines: vec![
                 format!("{} was changed here and not saved.", self.path.display()),
-                "The changes are kept as a draft: opening the file here again brings them back.".into(),
+                "The changes are kept as a draft: opening the file here again brings them back."
+                    .into(),
             ],
             yes: "leave".into(),
             effects: vec![Effect::Quit],

@@ -10,15 +10,26 @@ use crate::workbench::Verb;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Write the experiment file.
-    Save { path: PathBuf, text: String },
+    Save {
+        path: PathBuf,
+        text: String,
+    },
     /// Start a scheduler for the experiment in the background, or hand its runs to the one at work.
     Launch(Launch),
     /// Say something of runs.
-    Wish { verb: Verb, runs: Vec<RunId> },
+    Wish {
+        verb: Verb,
+        runs: Vec<RunId>,
+    },
     /// Let the user's editor have the terminal and this file.
-    Editor { path: PathBuf },
+    Editor {
+        path: PathBuf,
+    },
     /// Write what was exported.
-    Export { path: PathBuf, text: String },
+    Export {
+        path: PathBuf,
+        text: String,
+    },
     Mouse(bool),
     Suspend,
     Redraw,
@@ -56,7 +67,10 @@ impl Launch {
     pub fn command(&self) -> String {
         let words = self.arguments();
         let words = words.iter().map(|word| quoted(word));
-        format!("siglab run {} --detach", words.collect::<Vec<_>>().join(" "))
+        format!(
+            "siglab run {} --detach",
+            words.collect::<Vec<_>>().join(" ")
+        )
     }
 }
 

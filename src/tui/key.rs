@@ -82,7 +82,10 @@ impl Key {
                 .ok_or_else(|| format!("`<{rest}` lacks its `>`; a `<` itself is `<lt>`"))?;
             keys.push(Self::named(name).ok_or_else(|| {
                 let known: Vec<&str> = NAMED.iter().map(|(known, _)| *known).collect();
-                format!("`<{name}>` is no key; there are {}, and C-x", known.join(", "))
+                format!(
+                    "`<{name}>` is no key; there are {}, and C-x",
+                    known.join(", ")
+                )
             })?);
             rest = after;
         }

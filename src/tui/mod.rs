@@ -41,9 +41,9 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use key::Key;
 pub use preferences::{Preferences, PreferencesError};
 pub use session::{Options, Session, Wanted};
-use key::Key;
 use terminal::{Terminal, Woken};
 
 /// Ended by SIGTERM or a hangup, as a shell counts it.
@@ -85,7 +85,10 @@ enum Left {
     Hangup,
 }
 
-fn stay<W: Fn() + Clone + Send + 'static>(session: &mut Session<W>, terminal: &mut Terminal) -> anyhow::Result<Left> {
+fn stay<W: Fn() + Clone + Send + 'static>(
+    session: &mut Session<W>,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Left> {
     session.turn()?;
     let mut stale = true;
     loop {
@@ -135,8 +138,12 @@ fn stay<W: Fn() + Clone + Send + 'static>(session: &mut Session<W>, terminal: &m
 
 /// Let the user's editor have `path`.
 fn editor(path: &Path) -> io::Result<()> {
-    let named = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok());
-    let named = named.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "vi".into());
+    let named = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    let named = named
+        .filter(|name| !name.trim().is_empty())
+        .unwrap_or_else(|| "vi".into());
     // The variable may hold arguments: `code --wait`.
     let mut words = named.split_whitespace();
     let program = words.next().unwrap_or("vi");

@@ -42,20 +42,28 @@ pub fn svg(buffer: &Buffer) -> String {
          font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n"
     );
-    let write = |svg: &mut String, part: std::fmt::Arguments| svg.write_fmt(part).expect("a string takes all");
+    let write = |svg: &mut String, part: std::fmt::Arguments| {
+        svg.write_fmt(part).expect("a string takes all")
+    };
     for y in 0..rows {
         let top = MARGIN + f64::from(y) * CELL.1;
         let mut x = 0;
         while x < columns {
             let cell = &buffer[(x, y)];
             let look = Look::of(cell);
-            let end = (x + 1..columns).find(|&x| Look::of(&buffer[(x, y)]) != look).unwrap_or(columns);
+            let end = (x + 1..columns)
+                .find(|&x| Look::of(&buffer[(x, y)]) != look)
+                .unwrap_or(columns);
             let left = MARGIN + f64::from(x) * CELL.0;
             let run = f64::from(end - x) * CELL.0;
             if look.background != BACKGROUND {
-                write(&mut svg, format_args!(
-                    "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{run:.1}\" height=\"{:.1}\" fill=\"{}\"/>\n", CELL.1, look.background
-                ));
+                write(
+                    &mut svg,
+                    format_args!(
+                        "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{run:.1}\" height=\"{:.1}\" fill=\"{}\"/>\n",
+                        CELL.1, look.background
+                    ),
+                );
             }
             let mut words = String::new();
             let mut drawn = String::new();
@@ -76,10 +84,16 @@ pub fn svg(buffer: &Buffer) -> String {
                 let left = left + lead as f64 * CELL.0;
                 let kept = kept.trim_start();
                 let length = unicode_width::UnicodeWidthStr::width(kept) as f64 * CELL.0;
-                write(&mut svg, format_args!(
-                    "<text x=\"{left:.1}\" y=\"{:.1}\" textLength=\"{length:.1}\" xml:space=\"preserve\" fill=\"{}\"{}>{}</text>\n",
-                    top + 13.0, look.foreground, look.attributes, escape(kept)
-                ));
+                write(
+                    &mut svg,
+                    format_args!(
+                        "<text x=\"{left:.1}\" y=\"{:.1}\" textLength=\"{length:.1}\" xml:space=\"preserve\" fill=\"{}\"{}>{}</text>\n",
+                        top + 13.0,
+                        look.foreground,
+                        look.attributes,
+                        escape(kept)
+                    ),
+                );
             }
             svg += &drawn;
             x = end;
@@ -102,7 +116,10 @@ impl Look {
         if cell.modifier.contains(Modifier::REVERSED) {
             std::mem::swap(&mut foreground, &mut background);
         }
-        let attributes = match (cell.modifier.contains(Modifier::BOLD), cell.modifier.contains(Modifier::DIM)) {
+        let attributes = match (
+            cell.modifier.contains(Modifier::BOLD),
+            cell.modifier.contains(Modifier::DIM),
+        ) {
             (true, _) => " font-weight=\"bold\"",
             (false, true) => " opacity=\"0.55\"",
             (false, false) => "",
@@ -145,8 +162,20 @@ fn shape(symbol: &str, left: f64, top: f64, colour: &str) -> Option<String> {
     let c = symbol.chars().next()?;
     if let dots @ 1..=0xff = u32::from(c).wrapping_sub(0x2800) {
         // Bit n of a Braille character: column and row of its dot.
-        let places = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)];
-        let lit = places.iter().enumerate().filter(|(bit, _)| dots >> bit & 1 == 1);
+        let places = [
+            (0, 0),
+            (0, 1),
+            (0, 2),
+            (1, 0),
+            (1, 1),
+            (1, 2),
+            (0, 3),
+            (1, 3),
+        ];
+        let lit = places
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| dots >> bit & 1 == 1);
         let dot = |(_, (column, row)): (usize, &(u8, u8))| {
             let x = left + CELL.0 * (0.25 + 0.5 * f64::from(*column));
             let y = top + CELL.1 * (0.125 + 0.25 * f64::from(*row));
@@ -170,11 +199,15 @@ fn shape(symbol: &str, left: f64, top: f64, colour: &str) -> Option<String> {
         '┼' => format!("M{left:.1} {centre:.1}H{right:.1}M{middle:.1} {top:.1}V{bottom:.1}"),
         _ => return None,
     };
-    Some(format!("<path d=\"{path}\" stroke=\"{colour}\" fill=\"none\"/>\n"))
+    Some(format!(
+        "<path d=\"{path}\" stroke=\"{colour}\" fill=\"none\"/>\n"
+    ))
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -192,6 +225,9 @@ mod tests {
         assert_eq!(text(&buffer), "a<日\n⠁─\n");
         let svg = svg(&buffer);
         assert!(svg.contains("a&lt;日") && svg.contains("#e06c75"));
-        assert_eq!((svg.matches("<circle").count(), svg.matches("<path").count()), (1, 1));
+        assert_eq!(
+            (svg.matches("<circle").count(), svg.matches("<path").count()),
+            (1, 1)
+        );
     }
 }

@@ -58,7 +58,9 @@ impl Preferences {
         };
         match fs::read_to_string(path) {
             Ok(text) => toml::from_str(&text).map_err(|e| {
-                let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+                let line = e
+                    .span()
+                    .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
                 wrong(format!("line {line}: {}", e.message()))
             }),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(Self::default()),
@@ -80,6 +82,9 @@ mod tests {
         assert!(Preferences::read(&path).unwrap().ascii);
         fs::write(&path, "ascii = true\nmice = false\n").unwrap();
         let error = Preferences::read(&path).unwrap_err().to_string();
-        assert!(error.contains("config.toml: line 2: unknown field `mice`"), "{error}");
+        assert!(
+            error.contains("config.toml: line 2: unknown field `mice`"),
+            "{error}"
+        );
     }
 }

@@ -75,7 +75,11 @@ pub struct Session<W> {
 impl<W: Fn() + Clone + Send + 'static> Session<W> {
     /// Open a workspace; what its runs wrote is read from then on, a bite a [`Session::turn`].
     pub fn open(options: Options, waker: W) -> anyhow::Result<Self> {
-        let memory = options.memory.as_deref().map(Memory::load).unwrap_or_default();
+        let memory = options
+            .memory
+            .as_deref()
+            .map(Memory::load)
+            .unwrap_or_default();
         let desk = Desk::open(options.file, options.sets, &memory)?;
         let bench = Workbench::begin(&options.workspace)?;
         let mut world = World::new(bench, options.preferences.spikes);
@@ -99,11 +103,17 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
             polled: Instant::now(),
             busy: true,
         };
-        session.app.desk.launch_on(session.devices.clone(), session.jobs);
+        session
+            .app
+            .desk
+            .launch_on(session.devices.clone(), session.jobs);
         session.world.stand(session.app.desk.specs());
         if !options.runs.is_empty() {
             session.read_all()?;
-            let named = options.runs.iter().map(|prefix| session.world.bench.find(prefix));
+            let named = options
+                .runs
+                .iter()
+                .map(|prefix| session.world.bench.find(prefix));
             let runs = named.map(|run| run.map(|run| run.id().clone()));
             let runs = runs.collect::<Result<Vec<_>, _>>()?;
             session.app.watch.show(runs, &session.world);
@@ -141,7 +151,10 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
             changed |= self.world.ask_for_scheduler()? || self.app.has_clocks(&self.world);
         }
         if self.file.changed() {
-            let text = self.file.read().with_context(|| format!("cannot read {}", self.file.path().display()))?;
+            let text = self
+                .file
+                .read()
+                .with_context(|| format!("cannot read {}", self.file.path().display()))?;
             self.update(Msg::File(text));
             changed = true;
         }
@@ -162,7 +175,9 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
     /// A terminal's event. Returns what only the terminal can grant.
     pub fn event(&mut self, event: Event) -> Vec<Wanted> {
         match event {
-            Event::Key(key) if key.is_press() || key.is_repeat() => self.update(Msg::Key(key.into(), Event::Key(key))),
+            Event::Key(key) if key.is_press() || key.is_repeat() => {
+                self.update(Msg::Key(key.into(), Event::Key(key)))
+            }
             Event::Paste(text) => self.update(Msg::Paste(text)),
             Event::Mouse(event) => self.mouse(event),
             Event::Key(_) | Event::Resize(..) | Event::FocusGained | Event::FocusLost => Vec::new(),
@@ -177,7 +192,11 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
     pub fn press(&mut self, keys: &[Key]) -> anyhow::Result<Vec<Wanted>> {
         let mut wanted = Vec::new();
         for key in keys {
-            let modifiers = if key.control { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+            let modifiers = if key.control {
+                KeyModifiers::CONTROL
+            } else {
+                KeyModifiers::NONE
+            };
             wanted.extend(self.event(Event::Key(KeyEvent::new(key.code, modifiers))));
             self.turn()?;
         }
@@ -234,7 +253,10 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
                         Ok(()) => Msg::Saved,
                         Err(e) => Msg::Said(Said::problem(format!("{e:#}"))),
                     },
-                    effect => Msg::Said(self.grant(effect).unwrap_or_else(|e| Said::problem(format!("{e:#}")))),
+                    effect => Msg::Said(
+                        self.grant(effect)
+                            .unwrap_or_else(|e| Said::problem(format!("{e:#}"))),
+                    ),
                 };
                 effects.extend(self.app.update(msg, &self.world));
             }
@@ -254,7 +276,8 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        write_atomic(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        write_atomic(path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
         // What we wrote ourselves is no news.
         self.file.changed();
         Ok(())
@@ -265,10 +288,16 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
             Effect::Wish { verb, runs } => self.wish(verb, &runs),
             Effect::Launch(launch) => self.launch(&launch),
             Effect::Export { path, text } => {
-                write_atomic(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+                write_atomic(&path, text.as_bytes())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
                 Ok(Said::new(format!("wrote {}", path.display())))
             }
-            Effect::Save { .. } | Effect::Editor { .. } | Effect::Mouse(_) | Effect::Suspend | Effect::Redraw | Effect::Quit => {
+            Effect::Save { .. }
+            | Effect::Editor { .. }
+            | Effect::Mouse(_)
+            | Effect::Suspend
+            | Effect::Redraw
+            | Effect::Quit => {
                 unreachable!("granted above or by the terminal")
             }
         }
@@ -286,15 +315,29 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         // A wish changes how runs stand, and no log.
         self.world.stand(self.app.desk.specs());
         let names: Vec<&str> = runs.iter().map(|id| id.as_str()).collect();
-        let argument = if let Verb::Priority(priority) = verb { format!("{priority} ") } else { String::new() };
+        let argument = if let Verb::Priority(priority) = verb {
+            format!("{priority} ")
+        } else {
+            String::new()
+        };
         let plural = if changed == 1 { "run" } else { "runs" };
-        Ok(Said::new(format!("{}: {changed} {plural}", verb.name()))
-            .by(format!("siglab {} {argument}{}", verb.name(), names.join(" "))))
+        Ok(
+            Said::new(format!("{}: {changed} {plural}", verb.name())).by(format!(
+                "siglab {} {argument}{}",
+                verb.name(),
+                names.join(" ")
+            )),
+        )
     }
 
     fn launch(&mut self, launch: &Launch) -> anyhow::Result<Said> {
-        let said = match self.world.bench.launch(&launch.specs, launch.arguments().into_iter().map(Into::into).collect())? {
-            Handover::Began { pid } => format!("process {pid} schedules in the background; leaving stops nothing"),
+        let said = match self.world.bench.launch(
+            &launch.specs,
+            launch.arguments().into_iter().map(Into::into).collect(),
+        )? {
+            Handover::Began { pid } => {
+                format!("process {pid} schedules in the background; leaving stops nothing")
+            }
             Handover::Over => "nothing is left to do".into(),
             Handover::Taken { by } => format!("handed to the scheduler at work ({by})"),
         };

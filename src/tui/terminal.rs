@@ -32,7 +32,9 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 pub enum Woken {
     Input(Event),
     /// SIGTERM or SIGINT: leave in order. SIGHUP: leave, and write to the terminal no more.
-    Leave { hangup: bool },
+    Leave {
+        hangup: bool,
+    },
     /// SIGTSTP from outside; Ctrl-Z is a key here.
     Suspend,
     /// The process was continued, and the screen is bare.

@@ -173,7 +173,10 @@ mod tests {
             RunState::Stopped,
             RunState::Interrupted { cause: None },
             RunState::Completed,
-            RunState::Diverged { step: 0, reason: reason() },
+            RunState::Diverged {
+                step: 0,
+                reason: reason(),
+            },
             RunState::Failed { reason: reason() },
         ];
         for ascii in [false, true] {

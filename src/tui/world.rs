@@ -70,7 +70,11 @@ impl World {
 
     /// What sets a run apart from the defaults, in words.
     pub fn label(&self, id: &RunId) -> String {
-        label::label(self.changes(id).iter().map(|(key, value)| (key.as_str(), value)))
+        label::label(
+            self.changes(id)
+                .iter()
+                .map(|(key, value)| (key.as_str(), value)),
+        )
     }
 
     /// What a run changes from the defaults.
@@ -153,7 +157,10 @@ impl World {
         while let Some(id) = self.unseen.pop_first() {
             if let Some(run) = self.bench.store().get(&id) {
                 let new = || Spikes::new(self.spike_config.clone());
-                self.spikes.entry(id).or_insert_with(new).follow(&run.series);
+                self.spikes
+                    .entry(id)
+                    .or_insert_with(new)
+                    .follow(&run.series);
             }
             if began.elapsed() > LOOK {
                 break;
@@ -182,6 +189,8 @@ impl World {
     }
 
     pub fn any_running(&self) -> bool {
-        self.store().runs().any(|run| run.state == RunState::Running)
+        self.store()
+            .runs()
+            .any(|run| run.state == RunState::Running)
     }
 }

@@ -28,12 +28,17 @@ pub enum Handover {
 
 impl Workbench {
     /// See to it that `specs` are trained: by the scheduler at work, or by `siglab run` with these arguments.
-    pub fn launch(&mut self, specs: &[RunSpec], arguments: Vec<OsString>) -> anyhow::Result<Handover> {
+    pub fn launch(
+        &mut self,
+        specs: &[RunSpec],
+        arguments: Vec<OsString>,
+    ) -> anyhow::Result<Handover> {
         self.create()?;
         while let Some(by) = holder(&self.root)? {
             self.submit(specs)?;
             let ids: Vec<RunId> = specs.iter().map(|spec| spec.id.clone()).collect();
-            let request = requests::ask(&self.root, &ids).context("cannot ask the scheduler at work")?;
+            let request =
+                requests::ask(&self.root, &ids).context("cannot ask the scheduler at work")?;
             let deadline = Instant::now() + PATIENCE;
             while request.exists() && Instant::now() < deadline && holder(&self.root)?.is_some() {
                 std::thread::sleep(Duration::from_millis(20));
@@ -50,6 +55,10 @@ impl Workbench {
             );
         }
         let Background { pid, over, .. } = background::start(&self.root, arguments)?;
-        Ok(if over { Handover::Over } else { Handover::Began { pid } })
+        Ok(if over {
+            Handover::Over
+        } else {
+            Handover::Began { pid }
+        })
     }
 }

@@ -44,14 +44,8 @@ impl Verb {
                 Wish::Stop,
                 !run.state.is_over() && (running || want.wish != Wish::Stop),
             ),
-            Self::Pause => wish(
-                Wish::Pause,
-                !run.state.is_over() && want.wish == Wish::Run,
-            ),
-            Self::Resume => wish(
-                Wish::Run,
-                !run.state.is_over() && want.wish != Wish::Run,
-            ),
+            Self::Pause => wish(Wish::Pause, !run.state.is_over() && want.wish == Wish::Run),
+            Self::Resume => wish(Wish::Run, !run.state.is_over() && want.wish != Wish::Run),
             Self::Retry => {
                 let forgivable = match run.state {
                     RunState::Failed { .. }

@@ -31,7 +31,12 @@ impl Pty {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = rustix::fs::open(&name, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap();
+        let slave = rustix::fs::open(
+            &name,
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY,
+            rustix::fs::Mode::empty(),
+        )
+        .unwrap();
         let size = |columns, rows| Winsize {
             ws_col: columns,
             ws_row: rows,
@@ -40,7 +45,11 @@ impl Pty {
         };
         tcsetwinsize(&master, size(columns, rows)).unwrap();
         let end = || Stdio::from(slave.try_clone().unwrap());
-        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color");
+        command
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .env("TERM", "xterm-256color");
         for name in ["NO_COLOR", "COLORTERM"] {
             if !command.get_envs().any(|(known, _)| known == name) {
                 command.env_remove(name);
@@ -77,7 +86,11 @@ impl Pty {
     }
 
     pub fn type_(&mut self, text: &str) {
-        self.master.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        self.master
+            .as_mut()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
@@ -95,7 +108,10 @@ impl Pty {
     pub fn read_for(&mut self, patience: Duration) -> usize {
         let until = Instant::now() + patience;
         let mut total = 0;
-        while let Ok(bytes) = self.bytes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        while let Ok(bytes) = self
+            .bytes
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
             total += bytes.len();
             self.screen.process(&bytes);
             self.raw.extend(bytes);
@@ -111,7 +127,11 @@ impl Pty {
     pub fn await_screen(&mut self, what: &str, fits: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !fits(&self.text()) {
-            assert!(Instant::now() < deadline, "not in time: {what}:\n{}", self.text());
+            assert!(
+                Instant::now() < deadline,
+                "not in time: {what}:\n{}",
+                self.text()
+            );
             self.read_for(Duration::from_millis(20));
         }
     }
@@ -134,7 +154,11 @@ impl Pty {
                 self.read_for(Duration::from_millis(50));
                 return status.code();
             }
-            assert!(Instant::now() < deadline, "it does not end:\n{}", self.text());
+            assert!(
+                Instant::now() < deadline,
+                "it does not end:\n{}",
+                self.text()
+            );
             self.read_for(Duration::from_millis(20));
         }
     }

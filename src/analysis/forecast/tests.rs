@@ -16,6 +16,7 @@ fn finished(config: TrainConfig, rate: f64) -> Run {
         seconds: 1_000.0 * rate,
     };
     run.series.push(at, [("loss", 1.0)]);
+    run.examples = 1_000;
     run.state = RunState::Completed;
     run
 }
@@ -182,57 +183,4 @@ fn a_run_on_two_ranks_takes_two_devices_and_a_prerequisite_comes_first() {
     // The prerequisite beside the first cell, the cell that needs it alone before the wide ones, one after the other.
     assert!((total.done.seconds - 4.0 * each).abs() < 1e-6, "{total:?}");
     assert_eq!(total.device.low, None, "one run is no error");
-}
-
-#[test]
-fn zz_speed() {
-    let mut rng = 0u64;
-    let mut next = |n: u64| {
-        rng = rng
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (rng >> 33) % n
-    };
-    for distinct in [1u64, 40] {
-        let runs: Vec<Run> = (0..2000)
-            .map(|i| {
-                let mut c = config(64 << next(4), 64 << next(3), i % 3);
-                c.optim.lr = 1e-4 * (1 + next(4)) as f64;
-                c.eval.images = 240 + next(distinct) as usize;
-                c.model.image.depth = 1 + next(distinct.min(12)) as usize;
-                c.model.text.depth = 1 + next(distinct.min(12)) as usize;
-                finished(c, 1e-3 * (1 + next(9)) as f64)
-            })
-            .collect();
-        let t = std::time::Instant::now();
-        let forecast = Forecast::learn(&runs);
-        println!(
-            "learn {:?}, {} groups, {} keys",
-            t.elapsed(),
-            forecast.groups.len(),
-            forecast.keys.values.len()
-        );
-        let specs: Vec<RunSpec> = (0..1000)
-            .map(|i| {
-                let mut c = config(64 << next(4), 64 << next(3), i);
-                c.eval.images = 240 + next(distinct) as usize;
-                c.model.embed_dim = 32 + next(2) as usize;
-                RunSpec::new(c)
-            })
-            .collect();
-        let remaining: Vec<Remaining> = specs
-            .iter()
-            .map(|spec| Remaining { spec, left: 1.0 })
-            .collect();
-        for _ in 0..5 {
-            let t = std::time::Instant::now();
-            for r in &remaining {
-                std::hint::black_box(forecast.encode(r.spec));
-            }
-            let e = t.elapsed();
-            let t = std::time::Instant::now();
-            let total = forecast.grid(&remaining, 4).unwrap();
-            println!("grid {:?} (encode {e:?}) {total}", t.elapsed());
-        }
-    }
 }

@@ -21,7 +21,14 @@ pub(super) fn too_small(buffer: &mut Buffer, theme: Theme) {
         area.width, area.height, SMALLEST.0, SMALLEST.1
     );
     for (y, line) in (area.top()..area.bottom()).zip(text::wrap(&words, area.width.max(1).into())) {
-        text::put(buffer, area.x, y, area.width, &line, theme.style(Role::Warn));
+        text::put(
+            buffer,
+            area.x,
+            y,
+            area.width,
+            &line,
+            theme.style(Role::Warn),
+        );
     }
 }
 
@@ -45,16 +52,34 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, world: &World) -> (Rect, Vec<
     let mut tabs = Vec::new();
     let mut x = area.x + 1;
     for (n, view) in (1..).zip(View::ALL) {
-        let role = if view == app.view { Role::Cursor } else { Role::Plain };
+        let role = if view == app.view {
+            Role::Cursor
+        } else {
+            Role::Plain
+        };
         let words = format!(" {n} {} ", view.name());
-        let after = text::put(buffer, x, area.y, text::width(&words), &words, theme.style(role));
+        let after = text::put(
+            buffer,
+            x,
+            area.y,
+            text::width(&words),
+            &words,
+            theme.style(role),
+        );
         tabs.push((Rect::new(x, area.y, after - x, 1), view));
         x = after + 1;
     }
     let doing = doing(world);
     let width = text::width(&doing).min(area.width / 2);
     let right = area.right().saturating_sub(width + 1);
-    text::put(buffer, right, area.y, width, &doing, theme.style(Role::Plain));
+    text::put(
+        buffer,
+        right,
+        area.y,
+        width,
+        &doing,
+        theme.style(Role::Plain),
+    );
     let name = app.desk.title();
     let room = right.saturating_sub(x + 2);
     text::put(buffer, x + 1, area.y, room, &name, theme.style(Role::Title));
@@ -64,8 +89,17 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, world: &World) -> (Rect, Vec<
         height: area.height - 3,
         ..area
     };
-    footer(app, buffer, Rect::new(area.x, area.bottom() - 2, area.width, 1));
-    said(app, buffer, Rect::new(area.x, area.bottom() - 1, area.width, 1), world);
+    footer(
+        app,
+        buffer,
+        Rect::new(area.x, area.bottom() - 2, area.width, 1),
+    );
+    said(
+        app,
+        buffer,
+        Rect::new(area.x, area.bottom() - 1, area.width, 1),
+        world,
+    );
     (body, tabs)
 }
 
@@ -97,7 +131,9 @@ fn footer(app: &App, buffer: &mut Buffer, place: Rect) {
     let theme = app.theme;
     let mut x = place.x + 1;
     // Help and leaving are always in sight: they tell the rest.
-    let rows: Vec<_> = action::on(app.view).filter(|row| !row.brief.is_empty()).collect();
+    let rows: Vec<_> = action::on(app.view)
+        .filter(|row| !row.brief.is_empty())
+        .collect();
     let (own, general): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !row.views.is_empty());
     let width = |row: &&action::Binding| text::width(row.keys[0]) + text::width(row.brief) + 3;
     let kept: u16 = general.iter().map(width).sum();
@@ -110,9 +146,23 @@ fn footer(app: &App, buffer: &mut Buffer, place: Rect) {
     let rows: Vec<_> = fits.collect();
     x = place.x + 1;
     for row in rows.into_iter().chain(general) {
-        x = text::put(buffer, x, place.y, place.right().saturating_sub(x), row.keys[0], theme.style(Role::Key));
+        x = text::put(
+            buffer,
+            x,
+            place.y,
+            place.right().saturating_sub(x),
+            row.keys[0],
+            theme.style(Role::Key),
+        );
         let words = format!(" {}  ", row.brief);
-        x = text::put(buffer, x, place.y, place.right().saturating_sub(x), &words, theme.style(Role::Dim));
+        x = text::put(
+            buffer,
+            x,
+            place.y,
+            place.right().saturating_sub(x),
+            &words,
+            theme.style(Role::Dim),
+        );
     }
 }
 
@@ -127,7 +177,11 @@ fn said(app: &App, buffer: &mut Buffer, place: Rect, world: &World) {
     match &app.said {
         Some(said) => {
             let command = said.command.as_ref().map(|command| format!("$ {command}"));
-            let gap = if said.text.is_empty() || command.is_none() { "" } else { "   " };
+            let gap = if said.text.is_empty() || command.is_none() {
+                ""
+            } else {
+                "   "
+            };
             let pieces = [
                 (said.text.as_str(), theme.style(said.role)),
                 (gap, theme.style(Role::Plain)),
@@ -145,7 +199,14 @@ fn said(app: &App, buffer: &mut Buffer, place: Rect, world: &World) {
                     None => return,
                 },
             };
-            text::put(buffer, place.x, place.y, place.width, &words, theme.style(role));
+            text::put(
+                buffer,
+                place.x,
+                place.y,
+                place.width,
+                &words,
+                theme.style(role),
+            );
         }
     }
 }

@@ -225,7 +225,12 @@ impl App {
                 return;
             }
             Layer::Page(_) => return,
-            Layer::Prompt(prompt) => (prompt.asked.clone(), prompt.value().trim().to_owned(), None, Vec::new()),
+            Layer::Prompt(prompt) => (
+                prompt.asked.clone(),
+                prompt.value().trim().to_owned(),
+                None,
+                Vec::new(),
+            ),
             Layer::Picker(picker) => {
                 let chosen = picker.chosen();
                 let label = chosen.map_or(String::new(), |i| picker.items[i].label.clone());
@@ -244,7 +249,9 @@ impl App {
             Asked::Metric | Asked::ExportFormat | Asked::ExportPath { .. } => {
                 self.results.answer(asked, &text, &self.desk, world, reply);
             }
-            _ => self.design.answer(asked, &text, &mut self.desk, world, reply),
+            _ => self
+                .design
+                .answer(asked, &text, &mut self.desk, world, reply),
         }
     }
 
@@ -260,7 +267,11 @@ impl App {
             Action::Mouse => {
                 self.mouse = !self.mouse;
                 reply.effects.push(Effect::Mouse(self.mouse));
-                let state = if self.mouse { "on" } else { "off: the terminal selects text" };
+                let state = if self.mouse {
+                    "on"
+                } else {
+                    "off: the terminal selects text"
+                };
                 reply.say(Said::new(format!("the mouse is {state}")));
             }
             action => match self.view {
@@ -320,7 +331,9 @@ impl App {
 
     /// What there is to say about the thing under the cursor while nothing else is to be said.
     fn about(&self, world: &World) -> Option<String> {
-        (self.view == View::Runs).then(|| self.runs.about(world)).flatten()
+        (self.view == View::Runs)
+            .then(|| self.runs.about(world))
+            .flatten()
     }
 
     /// Whether the last picture may be wrong though nothing happened: clocks and rates of running workers.

@@ -15,8 +15,15 @@ fn command(view: View, row: &Binding) -> String {
         return format!("$ {command}");
     }
     let key = row.keys[0];
-    let key = if key.chars().count() == 1 { key.to_owned() } else { format!("<{key}>") };
-    format!("$ siglab FILE --view {} --keys '{key}' --print", view.name().to_lowercase())
+    let key = if key.chars().count() == 1 {
+        key.to_owned()
+    } else {
+        format!("<{key}>")
+    };
+    format!(
+        "$ siglab FILE --view {} --keys '{key}' --print",
+        view.name().to_lowercase()
+    )
 }
 
 /// All that can be done on `view`.
@@ -27,7 +34,11 @@ pub(super) fn picker(view: View) -> Picker {
         doc: command(view, row),
         ticked: None,
     };
-    Picker::new(Asked::Palette, "What would you do?", action::on(view).map(item).collect())
+    Picker::new(
+        Asked::Palette,
+        "What would you do?",
+        action::on(view).map(item).collect(),
+    )
 }
 
 /// The action of item `i` of [`picker`].

@@ -29,7 +29,11 @@ impl Confirm {
         match key.code {
             KeyCode::Char('y' | 'Y') => Heard::Answered,
             KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => Heard::Left,
-            KeyCode::Tab | KeyCode::BackTab | KeyCode::Left | KeyCode::Right | KeyCode::Char('h' | 'l') => {
+            KeyCode::Tab
+            | KeyCode::BackTab
+            | KeyCode::Left
+            | KeyCode::Right
+            | KeyCode::Char('h' | 'l') => {
                 self.default = !self.default;
                 Heard::Nothing
             }
@@ -48,15 +52,32 @@ impl Confirm {
             .flat_map(|line| text::wrap(line, room))
             .map(|line| (line, Role::Plain))
             .chain(std::iter::once((String::new(), Role::Plain)))
-            .chain(command.flat_map(|line| text::wrap(&line, room)).map(|line| (line, Role::Dim)))
+            .chain(
+                command
+                    .flat_map(|line| text::wrap(&line, room))
+                    .map(|line| (line, Role::Dim)),
+            )
             .collect();
-        let widest = body.iter().map(|(line, _)| text::width(line)).max().unwrap_or(0);
+        let widest = body
+            .iter()
+            .map(|(line, _)| text::width(line))
+            .max()
+            .unwrap_or(0);
         let width = widest.max(text::width(&self.title) + 4).max(30) + 4;
-        let inner = place(area, width, body.len() as u16 + 4, &self.title, buffer, theme);
+        let inner = place(
+            area,
+            width,
+            body.len() as u16 + 4,
+            &self.title,
+            buffer,
+            theme,
+        );
         let left = inner.x + 1;
         let room = inner.width.saturating_sub(2);
         // The answers stay in sight on the smallest terminal.
-        let shown = body.iter().take(usize::from(inner.height.saturating_sub(1)));
+        let shown = body
+            .iter()
+            .take(usize::from(inner.height.saturating_sub(1)));
         for (y, (line, role)) in (inner.y..).zip(shown) {
             text::put(buffer, left, y, room, line, theme.style(*role));
         }

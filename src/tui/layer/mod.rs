@@ -53,7 +53,8 @@ impl Layer {
     }
 
     pub fn paste(&mut self, text: &str) -> Heard {
-        let insert = |hear: &mut dyn FnMut(char)| text.chars().filter(|c| !c.is_control()).for_each(hear);
+        let insert =
+            |hear: &mut dyn FnMut(char)| text.chars().filter(|c| !c.is_control()).for_each(hear);
         match self {
             Self::Prompt(prompt) => {
                 insert(&mut |c| prompt.insert(c));
@@ -78,7 +79,14 @@ impl Layer {
 }
 
 /// A framed and emptied place in the middle of `area`; returns the room inside.
-fn place(area: Rect, width: u16, height: u16, title: &str, buffer: &mut Buffer, theme: Theme) -> Rect {
+fn place(
+    area: Rect,
+    width: u16,
+    height: u16,
+    title: &str,
+    buffer: &mut Buffer,
+    theme: Theme,
+) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     let outer = Rect {
         x: area.x + (area.width - width) / 2,

@@ -32,7 +32,13 @@ impl Page {
 
     /// Paragraphs without a left column.
     pub fn of_notes(title: impl Into<String>, notes: Vec<Note>) -> Self {
-        Self::new(title, notes.into_iter().map(|note| (String::new(), note)).collect())
+        Self::new(
+            title,
+            notes
+                .into_iter()
+                .map(|note| (String::new(), note))
+                .collect(),
+        )
     }
 
     pub(super) fn hear(&mut self, key: Key) -> Heard {
@@ -52,30 +58,68 @@ impl Page {
 
     pub(super) fn draw(&mut self, area: Rect, buffer: &mut Buffer, theme: Theme) {
         let width = area.width.saturating_sub(4).min(110);
-        let left_column = self.lines.iter().map(|(left, _)| text::width(left)).max().unwrap_or(0);
-        let indent = if left_column == 0 { 0 } else { (left_column + 2).min(width / 2) };
-        let room = usize::from(width.saturating_sub(4 + indent));
-        let lines: Vec<(&str, String, Role)> = self
+        let left_column = self
             .lines
             .iter()
-            .flat_map(|(left, (right, role))| {
-                let wrapped = text::wrap(right, room);
-                let wrapped = if wrapped.is_empty() { vec![String::new()] } else { wrapped };
-                wrapped.into_iter().enumerate().map(move |(i, line)| (if i == 0 { left.as_str() } else { "" }, line, *role))
-            })
-            .collect();
+            .map(|(left, _)| text::width(left))
+            .max()
+            .unwrap_or(0);
+        let indent = if left_column == 0 {
+            0
+        } else {
+            (left_column + 2).min(width / 2)
+        };
+        let room = usize::from(width.saturating_sub(4 + indent));
+        let lines: Vec<(&str, String, Role)> =
+            self.lines
+                .iter()
+                .flat_map(|(left, (right, role))| {
+                    let wrapped = text::wrap(right, room);
+                    let wrapped = if wrapped.is_empty() {
+                        vec![String::new()]
+                    } else {
+                        wrapped
+                    };
+                    wrapped.into_iter().enumerate().map(move |(i, line)| {
+                        (if i == 0 { left.as_str() } else { "" }, line, *role)
+                    })
+                })
+                .collect();
         let height = (lines.len() as u16).saturating_add(2);
         let inner = place(area, width, height, &self.title, buffer, theme);
         let x = inner.x + 1;
         self.fits = inner.height.into();
         self.top = self.top.min(lines.len().saturating_sub(self.fits));
         let more = lines.len() > self.top + self.fits;
-        for (y, (left, right, role)) in (inner.top()..inner.bottom()).zip(lines.iter().skip(self.top)) {
-            text::put(buffer, x, y, indent.saturating_sub(1), left, theme.style(Role::Key));
-            text::put(buffer, x + indent, y, inner.right().saturating_sub(x + indent), right, theme.style(*role));
+        for (y, (left, right, role)) in
+            (inner.top()..inner.bottom()).zip(lines.iter().skip(self.top))
+        {
+            text::put(
+                buffer,
+                x,
+                y,
+                indent.saturating_sub(1),
+                left,
+                theme.style(Role::Key),
+            );
+            text::put(
+                buffer,
+                x + indent,
+                y,
+                inner.right().saturating_sub(x + indent),
+                right,
+                theme.style(*role),
+            );
         }
         if more && inner.width > 8 {
-            text::put_right(buffer, inner.x, inner.bottom(), inner.width.saturating_sub(1), " more: j ", theme.style(Role::Dim));
+            text::put_right(
+                buffer,
+                inner.x,
+                inner.bottom(),
+                inner.width.saturating_sub(1),
+                " more: j ",
+                theme.style(Role::Dim),
+            );
         }
     }
 }

@@ -53,7 +53,10 @@ impl Picker {
 
     /// With the cursor on this item, if it is there.
     pub fn at(mut self, label: &str) -> Self {
-        let found = self.shown.iter().position(|&i| self.items[i].label == label);
+        let found = self
+            .shown
+            .iter()
+            .position(|&i| self.items[i].label == label);
         self.cursor = found.unwrap_or(0);
         self
     }
@@ -78,7 +81,11 @@ impl Picker {
         let words: Vec<&str> = query.split_whitespace().collect();
         let rank = |item: &Item| {
             let label = item.label.to_lowercase();
-            let all = format!("{label} {} {}", item.detail.to_lowercase(), item.doc.to_lowercase());
+            let all = format!(
+                "{label} {} {}",
+                item.detail.to_lowercase(),
+                item.doc.to_lowercase()
+            );
             let missing = words.iter().any(|word| !all.contains(word));
             // Names before what is only said about them, beginnings before middles.
             let end = label.rsplit('.').next().unwrap_or(&label);
@@ -123,7 +130,11 @@ impl Picker {
                 }
             }
             _ => {
-                if self.query.handle_event(event).is_some_and(|changed| changed.value) {
+                if self
+                    .query
+                    .handle_event(event)
+                    .is_some_and(|changed| changed.value)
+                {
                     self.cursor = 0;
                     self.narrow();
                 }
@@ -140,15 +151,29 @@ impl Picker {
         if inner.height < 3 || wide < 4 {
             return;
         }
-        let after = text::put(buffer, left, inner.y, 2, theme.sign("⌕ ", "/ "), theme.style(Role::Dim));
+        let after = text::put(
+            buffer,
+            left,
+            inner.y,
+            2,
+            theme.sign("⌕ ", "/ "),
+            theme.style(Role::Dim),
+        );
         let room = Rect::new(after, inner.y, (left + wide).saturating_sub(after), 1);
         line(buffer, room, &self.query, theme);
         let doc_height = if inner.height > 10 { 4 } else { 1 };
         let list = Rect::new(left, inner.y + 1, wide, inner.height - 1 - doc_height);
         let first = (self.cursor + 1).saturating_sub(list.height.into());
-        let widest = self.shown.iter().map(|&i| text::width(&self.items[i].label)).max().unwrap_or(0);
+        let widest = self
+            .shown
+            .iter()
+            .map(|&i| text::width(&self.items[i].label))
+            .max()
+            .unwrap_or(0);
         let column = (widest + 2).min(wide * 3 / 5);
-        for (y, (place, &i)) in (list.top()..list.bottom()).zip(self.shown.iter().enumerate().skip(first)) {
+        for (y, (place, &i)) in
+            (list.top()..list.bottom()).zip(self.shown.iter().enumerate().skip(first))
+        {
             let item = &self.items[i];
             let tick = match item.ticked {
                 Some(true) => theme.sign("☑ ", "[x] "),
@@ -156,14 +181,35 @@ impl Picker {
                 None => "",
             };
             let x = text::put(buffer, list.x, y, wide, tick, theme.style(Role::Plain));
-            text::put(buffer, x, y, (list.x + column).saturating_sub(x + 1), &item.label, theme.style(Role::Plain));
-            text::put(buffer, list.x + column, y, wide - column, &item.detail, theme.style(Role::Dim));
+            text::put(
+                buffer,
+                x,
+                y,
+                (list.x + column).saturating_sub(x + 1),
+                &item.label,
+                theme.style(Role::Plain),
+            );
+            text::put(
+                buffer,
+                list.x + column,
+                y,
+                wide - column,
+                &item.detail,
+                theme.style(Role::Dim),
+            );
             if place == self.cursor {
                 buffer.set_style(Rect::new(list.x, y, wide, 1), theme.style(Role::Cursor));
             }
         }
         if self.shown.is_empty() {
-            text::put(buffer, list.x, list.y, wide, "nothing fits these words", theme.style(Role::Warn));
+            text::put(
+                buffer,
+                list.x,
+                list.y,
+                wide,
+                "nothing fits these words",
+                theme.style(Role::Warn),
+            );
         }
         let doc = self.chosen().map_or("", |i| self.items[i].doc.as_str());
         let lines = text::wrap(doc, wide.into());

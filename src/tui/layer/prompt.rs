@@ -27,7 +27,12 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    pub fn new(asked: crate::tui::asked::Asked, title: impl Into<String>, hint: impl Into<String>, value: &str) -> Self {
+    pub fn new(
+        asked: crate::tui::asked::Asked,
+        title: impl Into<String>,
+        hint: impl Into<String>,
+        value: &str,
+    ) -> Self {
         Self {
             title: title.into(),
             hint: hint.into(),
@@ -106,7 +111,15 @@ pub(super) fn line(buffer: &mut Buffer, place: Rect, input: &Input, theme: Theme
             hidden
         })
         .collect();
-    text::put(buffer, place.x, place.y, place.width, &shown, theme.style(Role::Plain));
-    let cursor = place.x + (input.visual_cursor().saturating_sub(scroll) as u16).min(place.width - 1);
+    text::put(
+        buffer,
+        place.x,
+        place.y,
+        place.width,
+        &shown,
+        theme.style(Role::Plain),
+    );
+    let cursor =
+        place.x + (input.visual_cursor().saturating_sub(scroll) as u16).min(place.width - 1);
     buffer[(cursor, place.y)].set_style(theme.style(Role::Cursor));
 }

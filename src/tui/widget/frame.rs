@@ -34,7 +34,14 @@ pub fn draw(buffer: &mut Buffer, area: Rect, title: &str, style: Style, theme: T
     }
     if !title.is_empty() && area.width > 4 {
         let room = area.width - 4;
-        let after = text::put(buffer, left + 2, top, room, title, theme.style(Role::Title).patch(style));
+        let after = text::put(
+            buffer,
+            left + 2,
+            top,
+            room,
+            title,
+            theme.style(Role::Title).patch(style),
+        );
         for x in [left + 1, after] {
             if x < right {
                 buffer[(x, top)].set_symbol(" ");
@@ -62,8 +69,19 @@ pub fn rule(buffer: &mut Buffer, area: Rect, title: &str, focused: bool, theme: 
     }
     let role = if focused { Role::Accent } else { Role::Title };
     // The focus is a sign as well as a colour.
-    let title = if focused { format!(" {} {title} ", theme.sign("▸", ">")) } else { format!(" {title} ") };
-    text::put(buffer, area.x + 1, area.y, area.width.saturating_sub(2), &title, theme.style(role));
+    let title = if focused {
+        format!(" {} {title} ", theme.sign("▸", ">"))
+    } else {
+        format!(" {title} ")
+    };
+    text::put(
+        buffer,
+        area.x + 1,
+        area.y,
+        area.width.saturating_sub(2),
+        &title,
+        theme.style(role),
+    );
     Rect {
         y: area.y + 1,
         height: area.height - 1,

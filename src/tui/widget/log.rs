@@ -17,10 +17,24 @@ pub fn draw(area: Rect, buffer: &mut Buffer, run: Option<&RunId>, world: &World,
         _ => &[],
     };
     if lines.is_empty() {
-        text::put(buffer, inner.x + 1, inner.y, inner.width, "nothing was logged yet", theme.style(Role::Dim));
+        text::put(
+            buffer,
+            inner.x + 1,
+            inner.y,
+            inner.width,
+            "nothing was logged yet",
+            theme.style(Role::Dim),
+        );
     }
     let shown = &lines[lines.len().saturating_sub(inner.height.into())..];
     for (y, line) in (inner.top()..inner.bottom()).zip(shown) {
-        text::put(buffer, inner.x + 1, y, inner.width.saturating_sub(1), line, theme.style(Role::Plain));
+        text::put(
+            buffer,
+            inner.x + 1,
+            y,
+            inner.width.saturating_sub(1),
+            line,
+            theme.style(Role::Plain),
+        );
     }
 }

@@ -34,7 +34,14 @@ pub fn put_all<'t>(
 ) -> u16 {
     let mut x = place.x;
     for (text, style) in pieces {
-        x = put(buffer, x, place.y, place.right().saturating_sub(x), text, style);
+        x = put(
+            buffer,
+            x,
+            place.y,
+            place.right().saturating_sub(x),
+            text,
+            style,
+        );
     }
     x
 }

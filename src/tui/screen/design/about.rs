@@ -49,16 +49,37 @@ pub(super) fn summary(
             x = area.x;
             y += 1;
         }
-        x = text::put(buffer, x, y, area.right().saturating_sub(x), words, theme.style(*role));
+        x = text::put(
+            buffer,
+            x,
+            y,
+            area.right().saturating_sub(x),
+            words,
+            theme.style(*role),
+        );
     }
     y += 1;
     let forecast = forecast(desk, world);
-    text::put(buffer, area.x, y, area.width, &forecast, theme.style(Role::Plain));
+    text::put(
+        buffer,
+        area.x,
+        y,
+        area.width,
+        &forecast,
+        theme.style(Role::Plain),
+    );
     y += 1;
     if let Some(aliases) = grid.aliases.as_ref() {
         let words = aliases.to_string();
         for line in text::wrap(&words, area.width.into()).into_iter().take(3) {
-            text::put(buffer, area.x, y, area.width, &line, theme.style(Role::Warn));
+            text::put(
+                buffer,
+                area.x,
+                y,
+                area.width,
+                &line,
+                theme.style(Role::Warn),
+            );
             y += 1;
         }
     }
@@ -90,7 +111,10 @@ fn forecast(desk: &Desk, world: &World) -> String {
     let jobs = slots(&launch.devices, launch.jobs, left.len()).map_or(1, |slots| slots.len());
     match world.forecast.grid(&left, jobs) {
         Some(total) => format!("{total}, {jobs} at a time on {}", launch.devices.join(", ")),
-        None => format!("how long it takes is unknown: no run has finished yet; {jobs} at a time on {}", launch.devices.join(", ")),
+        None => format!(
+            "how long it takes is unknown: no run has finished yet; {jobs} at a time on {}",
+            launch.devices.join(", ")
+        ),
     }
 }
 
@@ -104,17 +128,34 @@ pub(super) fn cell_below(
     theme: Theme,
 ) {
     let Some(cell) = cells.first().map(|&i| &grid.cells[i]) else {
-        let words = if grid.cells.is_empty() { "" } else { "the design takes no cell here" };
-        text::put(buffer, area.x, area.y, area.width, words, theme.style(Role::Dim));
+        let words = if grid.cells.is_empty() {
+            ""
+        } else {
+            "the design takes no cell here"
+        };
+        text::put(
+            buffer,
+            area.x,
+            area.y,
+            area.width,
+            words,
+            theme.style(Role::Dim),
+        );
         return;
     };
-    let settings: Vec<String> = cell.settings.iter().map(|(key, value)| format!("{key} = {}", path::label(value))).collect();
+    let settings: Vec<String> = cell
+        .settings
+        .iter()
+        .map(|(key, value)| format!("{key} = {}", path::label(value)))
+        .collect();
     let mut lines: Vec<Note> = vec![(settings.join("  "), Role::Dim)];
     for &i in cells {
         let cell = &grid.cells[i];
         let (state, why) = matrix::state(cell, experiment, world);
         let (sign, role) = matrix::sign(state, theme);
-        let id = cell.run().map_or_else(String::new, |spec| format!("  {}", spec.id));
+        let id = cell
+            .run()
+            .map_or_else(String::new, |spec| format!("  {}", spec.id));
         let why = why.map_or_else(String::new, |why| format!("  {why}"));
         lines.push((format!("{sign} seed {} {state}{id}{why}", cell.seed), role));
     }
@@ -142,22 +183,42 @@ pub(super) fn cell(experiment: &Experiment, grid: &Grid, cells: &[usize], world:
             }
         }
         let (state, why) = matrix::state(cell, experiment, world);
-        let id = cell.run().map_or_else(String::new, |spec| spec.id.to_string());
-        lines.push((format!("seed {}", cell.seed), (format!("{state}  {id}"), Role::Title)));
+        let id = cell
+            .run()
+            .map_or_else(String::new, |spec| spec.id.to_string());
+        lines.push((
+            format!("seed {}", cell.seed),
+            (format!("{state}  {id}"), Role::Title),
+        ));
         lines.extend(why.map(|why| (String::new(), (why, Role::Warn))));
         if let CellKind::Run(spec) = &cell.kind {
             if let Some(estimate) = world.forecast.run(spec) {
-                lines.push((String::new(), (format!("takes about {}, by {} finished runs", estimate.span, estimate.from), Role::Dim)));
+                lines.push((
+                    String::new(),
+                    (
+                        format!(
+                            "takes about {}, by {} finished runs",
+                            estimate.span, estimate.from
+                        ),
+                        Role::Dim,
+                    ),
+                ));
             }
             if n == 0 {
                 let changes = world.schema.changes(&spec.config);
-                let words: Vec<String> = changes.iter().map(|(key, value)| format!("{key} = {}", path::label(value))).collect();
+                let words: Vec<String> = changes
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {}", path::label(value)))
+                    .collect();
                 lines.push(("not the default".into(), (words.join(", "), Role::Dim)));
             }
         }
     }
     if cells.is_empty() {
-        lines.push((String::new(), ("The design takes no cell here.".into(), Role::Dim)));
+        lines.push((
+            String::new(),
+            ("The design takes no cell here.".into(), Role::Dim),
+        ));
     }
     Page::new("Cell", lines)
 }
@@ -176,7 +237,8 @@ pub(super) fn launch(desk: &Desk, world: &World, reply: &mut Reply) {
     }
     let left = remaining(desk, world);
     if left.is_empty() {
-        return reply.problem("every run of the grid has its result, or was stopped: nothing to launch");
+        return reply
+            .problem("every run of the grid has its result, or was stopped: nothing to launch");
     }
     let launch = desk.launch();
     let jobs = match slots(&launch.devices, launch.jobs, left.len()) {
@@ -184,16 +246,25 @@ pub(super) fn launch(desk: &Desk, world: &World, reply: &mut Reply) {
         Err(e) => return reply.problem(e.to_string()),
     };
     let counts = matrix::counts(experiment, grid, world);
-    let counts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(state, n)| format!("{n} {state}"))
+        .collect();
     let plural = if left.len() == 1 { "run" } else { "runs" };
     let mut lines = vec![
-        format!("{} {plural} on {}, {jobs} at a time.", left.len(), launch.devices.join(", ")),
+        format!(
+            "{} {plural} on {}, {jobs} at a time.",
+            left.len(),
+            launch.devices.join(", ")
+        ),
         format!("Of {} cells: {}.", grid.cells.len(), counts.join(", ")),
         format!("{}.", forecast(desk, world)),
     ];
     match &world.scheduler {
         Some(by) => lines.push(format!("The scheduler at work takes them on ({by}).")),
-        None => lines.push("They train in the background: leaving, or closing the terminal, stops nothing.".into()),
+        None => lines.push(
+            "They train in the background: leaving, or closing the terminal, stops nothing.".into(),
+        ),
     }
     let mut effects = Vec::new();
     if desk.is_unsaved() {
@@ -215,8 +286,18 @@ pub(super) fn launch(desk: &Desk, world: &World, reply: &mut Reply) {
 /// Ask which of two changes holds, showing both.
 pub(super) fn conflict(desk: &Desk) -> Layer {
     let doc = desk.conflict().map_or_else(String::new, |conflict| {
-        let item = |clash: &Clash| format!("{}: {} here, {} there", clash.what, clash.mine, clash.theirs);
-        conflict.items.iter().map(item).collect::<Vec<_>>().join("\n")
+        let item = |clash: &Clash| {
+            format!(
+                "{}: {} here, {} there",
+                clash.what, clash.mine, clash.theirs
+            )
+        };
+        conflict
+            .items
+            .iter()
+            .map(item)
+            .collect::<Vec<_>>()
+            .join("\n")
     });
     let item = |label: &str| layer::Item {
         label: label.into(),
@@ -224,8 +305,15 @@ pub(super) fn conflict(desk: &Desk) -> Layer {
         doc: doc.clone(),
         ticked: None,
     };
-    let title = format!("{} was changed elsewhere, and here: which holds?", desk.name());
-    Layer::Picker(Picker::new(Asked::Conflict, title, vec![item(OURS), item(THEIRS)]))
+    let title = format!(
+        "{} was changed elsewhere, and here: which holds?",
+        desk.name()
+    );
+    Layer::Picker(Picker::new(
+        Asked::Conflict,
+        title,
+        vec![item(OURS), item(THEIRS)],
+    ))
 }
 
 /// The file as it would be written, with what is not saved marked.
@@ -243,6 +331,13 @@ pub(super) fn toml(area: Rect, buffer: &mut Buffer, desk: &Desk, top: usize, the
             _ => (" ", Role::Plain),
         };
         let x = text::put(buffer, x, y, 1, sign, theme.style(Role::Good));
-        text::put(buffer, x, y, area.right().saturating_sub(x), line, theme.style(role));
+        text::put(
+            buffer,
+            x,
+            y,
+            area.right().saturating_sub(x),
+            line,
+            theme.style(role),
+        );
     }
 }

@@ -16,9 +16,11 @@ use crate::tui::layer::{self, Layer, Note, Picker, Prompt};
 use crate::tui::theme::Role;
 use crate::tui::world::World;
 
-const VALUES: &str = "1, 2, 3   16..256 x2   0..1 5   1e-4..1e-2 log 5   0..10 step 2   words, or [TOML]";
+const VALUES: &str =
+    "1, 2, 3   16..256 x2   0..1 5   1e-4..1e-2 log 5   0..10 step 2   words, or [TOML]";
 const SEEDS: &str = "A count, or a list: 3   or   7, 11, 13";
-const DESIGN: &str = "full   one-factor   fractional fraction=2   random count=20 seed=1   latin-hypercube count=20";
+const DESIGN: &str =
+    "full   one-factor   fractional fraction=2   random count=20 seed=1   latin-hypercube count=20";
 
 /// Ask for what is under the cursor.
 pub(super) fn open(item: &Item, desk: &Desk, reply: &mut Reply) {
@@ -26,28 +28,59 @@ pub(super) fn open(item: &Item, desk: &Desk, reply: &mut Reply) {
         return reply.problem("the file is no experiment yet: e edits it");
     };
     let prompt = match item {
-        Item::Axis { key, first: true } if experiment.axis_of(key).is_some_and(|axis| experiment.axes[axis].keys.len() > 1) => {
+        Item::Axis { key, first: true }
+            if experiment
+                .axis_of(key)
+                .is_some_and(|axis| experiment.axes[axis].keys.len() > 1) =>
+        {
             let axis = &experiment.axes[experiment.axis_of(key).unwrap_or(0)];
             let columns = axis.keys.iter().enumerate().map(|(n, key)| {
-                let column: Vec<Value> = axis.points.iter().map(|point| point.values[n].clone()).collect();
+                let column: Vec<Value> = axis
+                    .points
+                    .iter()
+                    .map(|point| point.values[n].clone())
+                    .collect();
                 format!("{key} {}", values::show(&column))
             });
             let shown = columns.collect::<Vec<_>>().join("; ");
-            Prompt::new(Asked::ZipEdit, "Keys that move together", "KEY VALUES; KEY VALUES, lists of one length.", &shown)
+            Prompt::new(
+                Asked::ZipEdit,
+                "Keys that move together",
+                "KEY VALUES; KEY VALUES, lists of one length.",
+                &shown,
+            )
         }
         Item::Axis { key, .. } => {
             let axis = experiment.axis_of(key).map(|axis| &experiment.axes[axis]);
             let place = axis.and_then(|axis| axis.keys.iter().position(|known| known == key));
             let shown: Vec<Value> = match (axis, place) {
-                (Some(axis), Some(place)) => axis.points.iter().map(|point| point.values[place].clone()).collect(),
+                (Some(axis), Some(place)) => axis
+                    .points
+                    .iter()
+                    .map(|point| point.values[place].clone())
+                    .collect(),
                 _ => Vec::new(),
             };
-            Prompt::new(Asked::AxisEdit { key: key.clone() }, format!("Values of {key}"), VALUES, &values::show(&shown))
+            Prompt::new(
+                Asked::AxisEdit { key: key.clone() },
+                format!("Values of {key}"),
+                VALUES,
+                &values::show(&shown),
+            )
         }
         Item::Base { key } => {
-            let value = experiment.base.iter().find(|setting| setting.key == *key).map(|setting| setting.value.clone());
+            let value = experiment
+                .base
+                .iter()
+                .find(|setting| setting.key == *key)
+                .map(|setting| setting.value.clone());
             let shown = value.map_or_else(String::new, |value| values::show(&[value]));
-            Prompt::new(Asked::BaseValue { key: key.clone() }, format!("{key} for all cells"), "One value.", &shown)
+            Prompt::new(
+                Asked::BaseValue { key: key.clone() },
+                format!("{key} for all cells"),
+                "One value.",
+                &shown,
+            )
         }
         Item::Seeds => {
             let seeds = &experiment.seeds;
@@ -55,12 +88,31 @@ pub(super) fn open(item: &Item, desk: &Desk, reply: &mut Reply) {
             let shown = if counted {
                 seeds.len().to_string()
             } else {
-                seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+                seeds
+                    .iter()
+                    .map(u64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             };
-            Prompt::new(Asked::Seeds, "Seeds: repetitions of each cell", SEEDS, &shown)
+            Prompt::new(
+                Asked::Seeds,
+                "Seeds: repetitions of each cell",
+                SEEDS,
+                &shown,
+            )
         }
-        Item::Design => Prompt::new(Asked::Design, "Which cells of the product?", DESIGN, &experiment.design.to_string()),
-        Item::Question => Prompt::new(Asked::Question, "The question", "One sentence.", &experiment.question),
+        Item::Design => Prompt::new(
+            Asked::Design,
+            "Which cells of the product?",
+            DESIGN,
+            &experiment.design.to_string(),
+        ),
+        Item::Question => Prompt::new(
+            Asked::Question,
+            "The question",
+            "One sentence.",
+            &experiment.question,
+        ),
         Item::Exclude(_) => return reply.say(Said::new("d takes the exclusion away")),
         Item::Heading | Item::Other => return reply.say(Said::new("e edits this in the file")),
     };
@@ -71,18 +123,32 @@ pub(super) fn open(item: &Item, desk: &Desk, reply: &mut Reply) {
 pub(super) fn pick_key(asked: Asked, title: &str, desk: &Desk, world: &World, reply: &mut Reply) {
     let taken: Vec<String> = match (&asked, desk.grid()) {
         (Asked::BaseKey, _) | (_, Err(_)) => Vec::new(),
-        (_, Ok((experiment, _))) => experiment.axes.iter().flat_map(|axis| axis.keys.clone()).collect(),
+        (_, Ok((experiment, _))) => experiment
+            .axes
+            .iter()
+            .flat_map(|axis| axis.keys.clone())
+            .collect(),
     };
-    let items = world.catalogue.iter().filter(|known| known.key != "seed" && !taken.contains(&known.key)).map(|known| {
-        let default = known.defaults.first().map_or_else(String::new, |default| path::label(&default.value));
-        let only = known.only_with.as_ref().map_or_else(String::new, |only| format!(" Only with {only}."));
-        layer::Item {
-            label: known.key.clone(),
-            detail: format!("{}, default {default}", known.sort),
-            doc: format!("{}{only}", known.doc),
-            ticked: None,
-        }
-    });
+    let items = world
+        .catalogue
+        .iter()
+        .filter(|known| known.key != "seed" && !taken.contains(&known.key))
+        .map(|known| {
+            let default = known
+                .defaults
+                .first()
+                .map_or_else(String::new, |default| path::label(&default.value));
+            let only = known
+                .only_with
+                .as_ref()
+                .map_or_else(String::new, |only| format!(" Only with {only}."));
+            layer::Item {
+                label: known.key.clone(),
+                detail: format!("{}, default {default}", known.sort),
+                doc: format!("{}{only}", known.doc),
+                ticked: None,
+            }
+        });
     reply.ask(Layer::Picker(Picker::new(asked, title, items.collect())));
 }
 
@@ -91,17 +157,30 @@ pub(super) fn ask_file(desk: &Desk, reply: &mut Reply) {
         return reply.problem("save first: w, or take the changes back: u");
     }
     let hint = "A path; a file that does not exist is begun.";
-    let shown = desk.path().parent().map_or_else(String::new, |dir| dir.join("").display().to_string());
-    reply.ask(Layer::Prompt(Prompt::new(Asked::File, "Open which experiment?", hint, &shown)));
+    let shown = desk
+        .path()
+        .parent()
+        .map_or_else(String::new, |dir| dir.join("").display().to_string());
+    reply.ask(Layer::Prompt(Prompt::new(
+        Asked::File,
+        "Open which experiment?",
+        hint,
+        &shown,
+    )));
 }
 
 /// The edits that `text` would make; what is wrong with it while it makes none. A setting becomes an axis by leaving
 /// those that all cells share.
 fn edits_of(asked: &Asked, text: &str, desk: &Desk) -> Result<Vec<Edit>, String> {
     let edit = edit_of(asked, text)?;
-    let shared = |key: &String| desk.standing().is_some_and(|experiment| experiment.base.iter().any(|setting| setting.key == *key));
+    let shared = |key: &String| {
+        desk.standing()
+            .is_some_and(|experiment| experiment.base.iter().any(|setting| setting.key == *key))
+    };
     Ok(match edit {
-        Edit::AddAxis { ref key, .. } if shared(key) => vec![Edit::UnsetBase { key: key.clone() }, edit],
+        Edit::AddAxis { ref key, .. } if shared(key) => {
+            vec![Edit::UnsetBase { key: key.clone() }, edit]
+        }
         edit => vec![edit],
     })
 }
@@ -122,13 +201,26 @@ fn edit_of(asked: &Asked, text: &str) -> Result<Edit, String> {
                 key: key.clone(),
                 value: value.clone(),
             },
-            several => return Err(format!("{} values; all cells share one, an axis has several", several.len())),
+            several => {
+                return Err(format!(
+                    "{} values; all cells share one, an axis has several",
+                    several.len()
+                ));
+            }
         },
-        Asked::ZipEdit => format!("zip set {text}").parse().map_err(|e| format!("{e}"))?,
+        Asked::ZipEdit => format!("zip set {text}")
+            .parse()
+            .map_err(|e| format!("{e}"))?,
         // A list needs no brackets where a person types it.
-        Asked::Seeds if text.contains(',') && !text.starts_with('[') => format!("seeds [{text}]").parse().map_err(|e| format!("{e}"))?,
-        Asked::Seeds => format!("seeds {text}").parse().map_err(|e| format!("{e}"))?,
-        Asked::Design => format!("design {text}").parse().map_err(|e| format!("{e}"))?,
+        Asked::Seeds if text.contains(',') && !text.starts_with('[') => format!("seeds [{text}]")
+            .parse()
+            .map_err(|e| format!("{e}"))?,
+        Asked::Seeds => format!("seeds {text}")
+            .parse()
+            .map_err(|e| format!("{e}"))?,
+        Asked::Design => format!("design {text}")
+            .parse()
+            .map_err(|e| format!("{e}"))?,
         Asked::Question => Edit::Question(text.to_owned()),
         _ => return Err(String::new()),
     })
@@ -141,14 +233,23 @@ pub(super) fn notes(asked: &Asked, text: &str, desk: &mut Desk, world: &World) -
         Ok(edits) => edits,
         Err(problem) => {
             desk.set_preview(&[]);
-            return if problem.is_empty() { Vec::new() } else { vec![(problem, Role::Warn)] };
+            return if problem.is_empty() {
+                Vec::new()
+            } else {
+                vec![(problem, Role::Warn)]
+            };
         }
     };
     let mut notes = Vec::new();
     if let Some(Edit::AddAxis { key, values } | Edit::SetAxis { key, values }) = edits.last() {
         let shown: Vec<String> = values.iter().map(path::label).collect();
-        notes.push((format!("{} values: {}", values.len(), shown.join("  ")), Role::Plain));
-        let problem = values.iter().find_map(|value| world.schema.problem_with(key, value));
+        notes.push((
+            format!("{} values: {}", values.len(), shown.join("  ")),
+            Role::Plain,
+        ));
+        let problem = values
+            .iter()
+            .find_map(|value| world.schema.problem_with(key, value));
         if let Some(problem) = problem {
             desk.set_preview(&[]);
             notes.push((problem, Role::Bad));
@@ -160,23 +261,39 @@ pub(super) fn notes(asked: &Asked, text: &str, desk: &mut Desk, world: &World) -
         return notes;
     }
     notes.push(match desk.grid() {
-        Ok((_, grid)) => (format!("{} runs in {} cells", grid.runs().len(), grid.cells.len()), Role::Good),
+        Ok((_, grid)) => (
+            format!("{} runs in {} cells", grid.runs().len(), grid.cells.len()),
+            Role::Good,
+        ),
         Err(problem) => (problem.to_owned(), Role::Bad),
     });
     notes
 }
 
 /// Make the change that an answer asks for.
-pub(super) fn answer(asked: Asked, answer: &str, desk: &mut Desk, world: &World, reply: &mut Reply) {
+pub(super) fn answer(
+    asked: Asked,
+    answer: &str,
+    desk: &mut Desk,
+    world: &World,
+    reply: &mut Reply,
+) {
     match asked {
         Asked::AxisKey => {
             let known = world.catalogue.iter().find(|known| known.key == answer);
             let choices: Vec<&str> = known.map_or_else(Vec::new, |known| {
-                known.choices.iter().filter(|choice| choice.takes.is_empty()).map(|choice| choice.word.as_str()).collect()
+                known
+                    .choices
+                    .iter()
+                    .filter(|choice| choice.takes.is_empty())
+                    .map(|choice| choice.word.as_str())
+                    .collect()
             });
             let doc = known.map_or("", |known| known.doc.as_str());
             let mut prompt = Prompt::new(
-                Asked::AxisValues { key: answer.to_owned() },
+                Asked::AxisValues {
+                    key: answer.to_owned(),
+                },
                 format!("Values of {answer}"),
                 format!("{doc}\n{VALUES}"),
                 &choices.join(", "),
@@ -186,14 +303,32 @@ pub(super) fn answer(asked: Asked, answer: &str, desk: &mut Desk, world: &World,
         }
         Asked::BaseKey => {
             let known = world.catalogue.iter().find(|known| known.key == answer);
-            let default = known.and_then(|known| known.defaults.first()).map(|default| default.value.clone());
+            let default = known
+                .and_then(|known| known.defaults.first())
+                .map(|default| default.value.clone());
             let shown = default.map_or_else(String::new, |value| values::show(&[value]));
-            let doc = known.map_or_else(String::new, |known| format!("{} ({})", known.doc, known.sort));
-            let asked = Asked::BaseValue { key: answer.to_owned() };
-            reply.ask(Layer::Prompt(Prompt::new(asked, format!("{answer} for all cells"), doc, &shown)));
+            let doc = known.map_or_else(String::new, |known| {
+                format!("{} ({})", known.doc, known.sort)
+            });
+            let asked = Asked::BaseValue {
+                key: answer.to_owned(),
+            };
+            reply.ask(Layer::Prompt(Prompt::new(
+                asked,
+                format!("{answer} for all cells"),
+                doc,
+                &shown,
+            )));
         }
         Asked::AxisRename { key } => {
-            apply(Edit::RenameAxis { key, to: answer.to_owned() }, desk, reply);
+            apply(
+                Edit::RenameAxis {
+                    key,
+                    to: answer.to_owned(),
+                },
+                desk,
+                reply,
+            );
         }
         Asked::Preset => {
             if desk.is_touched() {
@@ -203,8 +338,15 @@ pub(super) fn answer(asked: Asked, answer: &str, desk: &mut Desk, world: &World,
                 let path = PathBuf::from(format!("{}.toml", preset.name));
                 let taken = path.exists();
                 desk.begin(path, preset.text.to_owned());
-                let said = if taken { "; a file of this name exists, and w would replace it" } else { "; w saves it" };
-                reply.say(Said::new(format!("{}{said}", preset.title)).by(format!("siglab new {}", preset.name)));
+                let said = if taken {
+                    "; a file of this name exists, and w would replace it"
+                } else {
+                    "; w saves it"
+                };
+                reply.say(
+                    Said::new(format!("{}{said}", preset.title))
+                        .by(format!("siglab new {}", preset.name)),
+                );
             }
         }
         Asked::File => {

@@ -9,10 +9,15 @@ pub(super) enum Item {
     Heading,
     Question,
     /// A key of this axis; the first key stands for the axis.
-    Axis { key: String, first: bool },
+    Axis {
+        key: String,
+        first: bool,
+    },
     Seeds,
     Design,
-    Base { key: String },
+    Base {
+        key: String,
+    },
     /// Position among the excludes.
     Exclude(usize),
     /// To be seen here and edited in the file.
@@ -41,12 +46,19 @@ fn heading(name: &str) -> Line {
 /// The lines of an experiment.
 pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
     let mut lines = Vec::new();
-    let question = if experiment.question.is_empty() { "Enter asks one" } else { &experiment.question };
+    let question = if experiment.question.is_empty() {
+        "Enter asks one"
+    } else {
+        &experiment.question
+    };
     lines.push(line(Item::Question, "question", question));
     lines.push(heading("Axes"));
     for axis in &experiment.axes {
         for (n, key) in axis.keys.iter().enumerate() {
-            let values = axis.points.iter().map(|point| path::label(&point.values[n]));
+            let values = axis
+                .points
+                .iter()
+                .map(|point| path::label(&point.values[n]));
             let tie = match (axis.keys.len(), n) {
                 (1, _) => "",
                 (_, 0) => "⎡ ",
@@ -57,7 +69,11 @@ pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
                 key: key.clone(),
                 first: n == 0,
             };
-            lines.push(line(item, format!("{tie}{key}"), values.collect::<Vec<_>>().join("  ")));
+            lines.push(line(
+                item,
+                format!("{tie}{key}"),
+                values.collect::<Vec<_>>().join("  "),
+            ));
         }
     }
     if experiment.axes.is_empty() {
@@ -84,11 +100,16 @@ pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
     }
     if experiment.prerequisite_names().next().is_some() {
         lines.push(heading("Trained first"));
-        lines.extend(experiment.prerequisite_names().map(|name| line(Item::Other, name, "see the file: t")));
+        lines.extend(
+            experiment
+                .prerequisite_names()
+                .map(|name| line(Item::Other, name, "see the file: t")),
+        );
     }
     lines.push(heading("Reports"));
     for report in experiment.reports() {
-        let axis = |axis: Option<usize>| axis.map_or("-".to_owned(), |axis| experiment.axes[axis].name());
+        let axis =
+            |axis: Option<usize>| axis.map_or("-".to_owned(), |axis| experiment.axes[axis].name());
         let value = format!("{} by {}", axis(report.rows), axis(report.columns));
         lines.push(line(Item::Other, report.metric, value));
     }

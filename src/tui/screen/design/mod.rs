@@ -50,27 +50,39 @@ pub struct Design {
 
 impl Design {
     fn lines(desk: &Desk) -> Vec<Line> {
-        desk.grid().map_or_else(|_| Vec::new(), |(experiment, _)| items::lines(experiment))
+        desk.grid()
+            .map_or_else(|_| Vec::new(), |(experiment, _)| items::lines(experiment))
     }
 
     fn arrange(&mut self, desk: &Desk) {
         if self.version != Some(desk.version()) {
             self.version = Some(desk.version());
-            self.matrix = desk.grid().map_or_else(|_| Matrix::default(), |(experiment, grid)| Matrix::of(experiment, grid));
+            self.matrix = desk.grid().map_or_else(
+                |_| Matrix::default(),
+                |(experiment, grid)| Matrix::of(experiment, grid),
+            );
         }
         let (rows, columns) = self.matrix.size();
-        self.cell = (self.cell.0.min(rows.saturating_sub(1)), self.cell.1.min(columns.saturating_sub(1)));
+        self.cell = (
+            self.cell.0.min(rows.saturating_sub(1)),
+            self.cell.1.min(columns.saturating_sub(1)),
+        );
         let lines = Self::lines(desk);
         self.item = self.item.min(lines.len().saturating_sub(1));
         // The first line that can be acted on.
-        if lines.get(self.item).is_some_and(|line| line.item == Item::Heading) {
+        if lines
+            .get(self.item)
+            .is_some_and(|line| line.item == Item::Heading)
+        {
             self.item += 1;
         }
     }
 
     fn item(&self, desk: &Desk) -> Item {
         let lines = Self::lines(desk);
-        lines.get(self.item).map_or(Item::Other, |line| line.item.clone())
+        lines
+            .get(self.item)
+            .map_or(Item::Other, |line| line.item.clone())
     }
 
     fn go(&mut self, by: isize, desk: &Desk) {
@@ -96,12 +108,21 @@ impl Design {
             _ => 0,
         };
         match action {
-            Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => match self.focus {
+            Action::Up
+            | Action::Down
+            | Action::PageUp
+            | Action::PageDown
+            | Action::Top
+            | Action::Bottom => match self.focus {
                 Focus::Items => self.go(scroll, desk),
-                Focus::Cells if self.toml => self.toml_top = self.toml_top.saturating_add_signed(scroll),
+                Focus::Cells if self.toml => {
+                    self.toml_top = self.toml_top.saturating_add_signed(scroll)
+                }
                 Focus::Cells => self.cell.0 = self.cell.0.saturating_add_signed(scroll),
             },
-            Action::Left if self.focus == Focus::Cells && self.cell.1 == 0 => self.focus = Focus::Items,
+            Action::Left if self.focus == Focus::Cells && self.cell.1 == 0 => {
+                self.focus = Focus::Items
+            }
             Action::Left if self.focus == Focus::Cells => self.cell.1 -= 1,
             Action::Right if self.focus == Focus::Items => self.focus = Focus::Cells,
             Action::Right => self.cell.1 += 1,
@@ -114,10 +135,24 @@ impl Design {
             Action::Toml => self.toml = !self.toml,
             Action::Back if self.toml => self.toml = false,
             Action::Back => self.focus = Focus::Items,
-            Action::Open if self.focus == Focus::Cells => reply.ask(Layer::Page(self.cell_page(desk, world))),
+            Action::Open if self.focus == Focus::Cells => {
+                reply.ask(Layer::Page(self.cell_page(desk, world)))
+            }
             Action::Open => entry::open(&self.item(desk), desk, reply),
-            Action::AddAxis => entry::pick_key(Asked::AxisKey, "Add an axis over which setting?", desk, world, reply),
-            Action::AddBase => entry::pick_key(Asked::BaseKey, "Set which setting for all cells?", desk, world, reply),
+            Action::AddAxis => entry::pick_key(
+                Asked::AxisKey,
+                "Add an axis over which setting?",
+                desk,
+                world,
+                reply,
+            ),
+            Action::AddBase => entry::pick_key(
+                Asked::BaseKey,
+                "Set which setting for all cells?",
+                desk,
+                world,
+                reply,
+            ),
             Action::Seeds => entry::open(&Item::Seeds, desk, reply),
             Action::Designs => entry::open(&Item::Design, desk, reply),
             Action::Rename => match self.item(desk) {
@@ -130,7 +165,14 @@ impl Design {
             Action::MoveUp | Action::MoveDown => match self.item(desk) {
                 Item::Axis { key, .. } => {
                     let later = action == Action::MoveDown;
-                    if self.edit(Edit::MoveAxis { key: key.clone(), later }, desk, reply) {
+                    if self.edit(
+                        Edit::MoveAxis {
+                            key: key.clone(),
+                            later,
+                        },
+                        desk,
+                        reply,
+                    ) {
                         self.follow(&key, desk);
                     }
                 }
@@ -144,7 +186,9 @@ impl Design {
                 _ => reply.problem("go to a zip to take it apart"),
             },
             Action::Remove => self.remove(desk, reply),
-            Action::Exclude | Action::ExcludeLine => self.exclude(action == Action::ExcludeLine, desk, reply),
+            Action::Exclude | Action::ExcludeLine => {
+                self.exclude(action == Action::ExcludeLine, desk, reply)
+            }
             Action::Undo if desk.undo() => reply.say(Said::new("taken back; C-r makes it again")),
             Action::Undo => reply.problem("nothing to take back"),
             Action::Redo if desk.redo() => reply.say(Said::new("made again")),
@@ -170,7 +214,11 @@ impl Design {
                     ..Default::default()
                 };
                 let items = preset::ALL.iter().map(item).collect();
-                reply.ask(Layer::Picker(Picker::new(Asked::Preset, "Begin with an ablation of the paper", items)));
+                reply.ask(Layer::Picker(Picker::new(
+                    Asked::Preset,
+                    "Begin with an ablation of the paper",
+                    items,
+                )));
             }
             Action::OpenFile => entry::ask_file(desk, reply),
             Action::Launch => about::launch(desk, world, reply),
@@ -196,12 +244,19 @@ impl Design {
         let Item::Axis { key, .. } = self.item(desk) else {
             return reply.problem("go to an axis to zip it with the one below");
         };
-        let Ok((experiment, _)) = desk.grid() else { return };
+        let Ok((experiment, _)) = desk.grid() else {
+            return;
+        };
         let at = experiment.axis_of(&key).unwrap_or(0);
         let Some(next) = experiment.axes.get(at + 1) else {
             return reply.problem("there is no axis below to zip this one with; J and K move axes");
         };
-        let keys = experiment.axes[at].keys.iter().chain(&next.keys).cloned().collect();
+        let keys = experiment.axes[at]
+            .keys
+            .iter()
+            .chain(&next.keys)
+            .cloned()
+            .collect();
         if self.edit(Edit::Zip { keys }, desk, reply) {
             self.follow(&key, desk);
         }
@@ -212,13 +267,20 @@ impl Design {
             Item::Axis { key, .. } => Edit::RemoveAxis { key },
             Item::Base { key } => Edit::UnsetBase { key },
             Item::Exclude(n) => {
-                let Ok((experiment, _)) = desk.grid() else { return };
+                let Ok((experiment, _)) = desk.grid() else {
+                    return;
+                };
                 let when = experiment.excludes[n].when.iter();
                 Edit::RemoveExclude {
-                    when: when.map(|setting| (setting.key.clone(), setting.value.clone())).collect(),
+                    when: when
+                        .map(|setting| (setting.key.clone(), setting.value.clone()))
+                        .collect(),
                 }
             }
-            _ => return reply.problem("go to an axis, a shared setting or an exclusion to remove it"),
+            _ => {
+                return reply
+                    .problem("go to an axis, a shared setting or an exclusion to remove it");
+            }
         };
         self.edit(edit, desk, reply);
     }
@@ -229,23 +291,40 @@ impl Design {
             self.focus = Focus::Cells;
             return reply.say(Said::new("go to a cell and press x to leave it out"));
         }
-        let Ok((experiment, grid)) = desk.grid() else { return };
+        let Ok((experiment, grid)) = desk.grid() else {
+            return;
+        };
         let under = self.matrix.at(self.cell.0, self.cell.1).first().copied();
-        let Some(cell) = under.or_else(|| self.matrix.in_row(self.cell.0)).map(|i| &grid.cells[i]) else {
+        let Some(cell) = under
+            .or_else(|| self.matrix.in_row(self.cell.0))
+            .map(|i| &grid.cells[i])
+        else {
             return reply.problem("there is no cell here: the design does not take it");
         };
         let across: &[String] = experiment.axes.last().map_or(&[], |axis| &axis.keys);
         let of_row = |key: &String| !line || !across.contains(key);
-        let when: Vec<_> = cell.settings.iter().filter(|(key, _)| of_row(key)).cloned().collect();
+        let when: Vec<_> = cell
+            .settings
+            .iter()
+            .filter(|(key, _)| of_row(key))
+            .cloned()
+            .collect();
         if when.is_empty() {
             return reply.problem("the grid has one row: leaving it out would leave nothing");
         }
         let edit = match &cell.kind {
             CellKind::Excluded { by } => {
                 let rule = &experiment.excludes[*by];
-                let same: Vec<_> = rule.when.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
+                let same: Vec<_> = rule
+                    .when
+                    .iter()
+                    .map(|setting| (setting.key.clone(), setting.value.clone()))
+                    .collect();
                 if same.len() < when.len() {
-                    let words = format!("left out by a wider rule: {}; d on it in the list takes it away", rule.label());
+                    let words = format!(
+                        "left out by a wider rule: {}; d on it in the list takes it away",
+                        rule.label()
+                    );
                     return reply.problem(words);
                 }
                 Edit::RemoveExclude { when: same }
@@ -269,23 +348,45 @@ impl Design {
     /// The file on disk reads like this now; none when it is gone.
     pub fn file_changed(&mut self, theirs: Option<String>, desk: &mut Desk, reply: &mut Reply) {
         let Some(theirs) = theirs else {
-            return reply.problem(format!("{} is gone; w writes it again", desk.path().display()));
+            return reply.problem(format!(
+                "{} is gone; w writes it again",
+                desk.path().display()
+            ));
         };
         match desk.file_changed(theirs) {
             Change::Nothing => {}
-            Change::Taken => reply.say(Said::new(format!("{} was changed and is read anew", desk.name()))),
-            Change::Merged => reply.say(Said::new(format!("{} was changed elsewhere: both changes hold; w saves, u takes theirs back", desk.name()))),
+            Change::Taken => reply.say(Said::new(format!(
+                "{} was changed and is read anew",
+                desk.name()
+            ))),
+            Change::Merged => reply.say(Said::new(format!(
+                "{} was changed elsewhere: both changes hold; w saves, u takes theirs back",
+                desk.name()
+            ))),
             Change::Conflict => reply.ask(about::conflict(desk)),
         }
     }
 
     /// What the line being typed would mean.
-    pub fn notes(&mut self, asked: &Asked, text: &str, desk: &mut Desk, world: &World) -> Vec<crate::tui::layer::Note> {
+    pub fn notes(
+        &mut self,
+        asked: &Asked,
+        text: &str,
+        desk: &mut Desk,
+        world: &World,
+    ) -> Vec<crate::tui::layer::Note> {
         entry::notes(asked, text, desk, world)
     }
 
     /// Take an answer to what this screen asked.
-    pub fn answer(&mut self, asked: Asked, answer: &str, desk: &mut Desk, world: &World, reply: &mut Reply) {
+    pub fn answer(
+        &mut self,
+        asked: Asked,
+        answer: &str,
+        desk: &mut Desk,
+        world: &World,
+        reply: &mut Reply,
+    ) {
         let added = match &asked {
             Asked::AxisValues { key } => Some(key.clone()),
             Asked::AxisRename { .. } => Some(answer.to_owned()),
@@ -316,10 +417,20 @@ impl Design {
         }
     }
 
-    pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, desk: &Desk, world: &World, theme: Theme) {
+    pub fn draw(
+        &mut self,
+        area: Rect,
+        buffer: &mut Buffer,
+        desk: &Desk,
+        world: &World,
+        theme: Theme,
+    ) {
         self.arrange(desk);
         let left = (area.width * 2 / 5).clamp(28, 56);
-        let list = Rect { width: left, ..area };
+        let list = Rect {
+            width: left,
+            ..area
+        };
         let right = Rect {
             x: area.x + left + 1,
             width: area.width.saturating_sub(left + 1),
@@ -327,13 +438,22 @@ impl Design {
         };
         self.draw_items(list, buffer, desk, theme);
         match desk.grid() {
-            Ok((experiment, grid)) => self.draw_right(right, buffer, (experiment, grid), desk, world, theme),
+            Ok((experiment, grid)) => {
+                self.draw_right(right, buffer, (experiment, grid), desk, world, theme)
+            }
             Err(problem) => {
                 let inner = frame::rule(buffer, right, "This is no experiment yet", false, theme);
                 let lines = text::wrap(problem, inner.width.saturating_sub(1).into());
                 let height = lines.len() as u16 + 1;
                 for (y, line) in (inner.top()..inner.bottom()).zip(lines) {
-                    text::put(buffer, inner.x, y, inner.width, &line, theme.style(Role::Bad));
+                    text::put(
+                        buffer,
+                        inner.x,
+                        y,
+                        inner.width,
+                        &line,
+                        theme.style(Role::Bad),
+                    );
                 }
                 let rest = Rect {
                     y: inner.y + height,
@@ -350,7 +470,10 @@ impl Design {
         self.list = inner;
         let lines = Self::lines(desk);
         let height = usize::from(inner.height);
-        self.top = self.top.min(self.item).max((self.item + 1).saturating_sub(height));
+        self.top = self
+            .top
+            .min(self.item)
+            .max((self.item + 1).saturating_sub(height));
         let key_width = lines
             .iter()
             .filter(|line| !matches!(line.item, Item::Heading | Item::Question | Item::Exclude(_)))
@@ -358,27 +481,73 @@ impl Design {
             .max()
             .unwrap_or(0)
             .min(inner.width / 2 + 4);
-        for (y, (n, line)) in (inner.top()..inner.bottom()).zip(lines.iter().enumerate().skip(self.top)) {
-            let place = Rect { y, height: 1, ..inner };
+        for (y, (n, line)) in
+            (inner.top()..inner.bottom()).zip(lines.iter().enumerate().skip(self.top))
+        {
+            let place = Rect {
+                y,
+                height: 1,
+                ..inner
+            };
             let wide = match line.item {
                 Item::Heading => {
-                    text::put(buffer, place.x, y, place.width, &line.name, theme.style(Role::Dim));
+                    text::put(
+                        buffer,
+                        place.x,
+                        y,
+                        place.width,
+                        &line.name,
+                        theme.style(Role::Dim),
+                    );
                     continue;
                 }
                 Item::Question => 9,
                 Item::Exclude(_) => 0,
                 _ => key_width + 1,
             };
-            let name = if theme.ascii() { line.name.replace(['⎡', '⎢', '⎣'], "|") } else { line.name.clone() };
-            text::put(buffer, place.x + 1, y, wide.saturating_sub(1), &name, theme.style(Role::Title));
-            let role = if line.item == Item::Other { Role::Dim } else { Role::Plain };
-            text::put(buffer, place.x + 1 + wide, y, place.width.saturating_sub(wide + 1), &line.value, theme.style(role));
+            let name = if theme.ascii() {
+                line.name.replace(['⎡', '⎢', '⎣'], "|")
+            } else {
+                line.name.clone()
+            };
+            text::put(
+                buffer,
+                place.x + 1,
+                y,
+                wide.saturating_sub(1),
+                &name,
+                theme.style(Role::Title),
+            );
+            let role = if line.item == Item::Other {
+                Role::Dim
+            } else {
+                Role::Plain
+            };
+            text::put(
+                buffer,
+                place.x + 1 + wide,
+                y,
+                place.width.saturating_sub(wide + 1),
+                &line.value,
+                theme.style(role),
+            );
             if n == self.item {
-                let look = if self.focus == Focus::Items { Role::Cursor } else { Role::Accent };
+                let look = if self.focus == Focus::Items {
+                    Role::Cursor
+                } else {
+                    Role::Accent
+                };
                 if self.focus == Focus::Items {
                     buffer.set_style(place, theme.style(look));
                 } else {
-                    text::put(buffer, place.x, y, 1, theme.sign("▸", ">"), theme.style(look));
+                    text::put(
+                        buffer,
+                        place.x,
+                        y,
+                        1,
+                        theme.sign("▸", ">"),
+                        theme.style(look),
+                    );
                 }
             }
         }

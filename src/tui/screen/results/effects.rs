@@ -11,7 +11,15 @@ use crate::tui::widget::text;
 use crate::tui::world::World;
 
 /// Draw the effects on `metric` of every axis.
-pub(super) fn draw(area: Rect, buffer: &mut Buffer, experiment: &Experiment, grid: &Grid, metric: &str, world: &World, theme: Theme) {
+pub(super) fn draw(
+    area: Rect,
+    buffer: &mut Buffer,
+    experiment: &Experiment,
+    grid: &Grid,
+    metric: &str,
+    world: &World,
+    theme: Theme,
+) {
     let found = analysis::effects(experiment, grid, metric, |spec| world.run(&spec.id));
     let words = match export::write_effects(&[found], Format::Text) {
         Ok(words) => words,
@@ -21,7 +29,11 @@ pub(super) fn draw(area: Rect, buffer: &mut Buffer, experiment: &Experiment, gri
     for (n, line) in words.lines().enumerate() {
         let role = if n == 0 { Role::Title } else { Role::Plain };
         // Columns are kept as they are; sentences are broken.
-        let lines = if line.contains("  ") || text::width(line) <= area.width { vec![line.to_owned()] } else { text::wrap(line, area.width.into()) };
+        let lines = if line.contains("  ") || text::width(line) <= area.width {
+            vec![line.to_owned()]
+        } else {
+            text::wrap(line, area.width.into())
+        };
         for line in lines {
             if y >= area.bottom() {
                 return;

@@ -64,7 +64,11 @@ impl Results {
 
     /// The report as it is turned.
     fn asked_for(&self, experiment: &Experiment) -> Report {
-        let turned = experiment.reports_with(self.rows.as_deref(), self.columns.as_deref(), self.metric.as_deref());
+        let turned = experiment.reports_with(
+            self.rows.as_deref(),
+            self.columns.as_deref(),
+            self.metric.as_deref(),
+        );
         let reports = experiment.reports();
         let own = &reports[self.report.min(reports.len() - 1)];
         let is_turned = self.rows.is_some() || self.columns.is_some() || self.metric.is_some();
@@ -105,12 +109,25 @@ impl Results {
     fn clamp(&mut self) {
         let (table, row, column) = self.cursor;
         let table = table.min(self.tables.len().saturating_sub(1));
-        let (rows, columns) = self.tables.get(table).map_or((1, 1), |t| (t.rows.len(), t.columns.len()));
-        self.cursor = (table, row.min(rows.saturating_sub(1)), column.min(columns.saturating_sub(1)));
+        let (rows, columns) = self
+            .tables
+            .get(table)
+            .map_or((1, 1), |t| (t.rows.len(), t.columns.len()));
+        self.cursor = (
+            table,
+            row.min(rows.saturating_sub(1)),
+            column.min(columns.saturating_sub(1)),
+        );
     }
 
     /// Do what a key asks. When it goes to the curves, these are the runs to watch.
-    pub fn act(&mut self, action: Action, desk: &Desk, world: &World, reply: &mut Reply) -> Vec<RunId> {
+    pub fn act(
+        &mut self,
+        action: Action,
+        desk: &Desk,
+        world: &World,
+        reply: &mut Reply,
+    ) -> Vec<RunId> {
         self.arrange(desk, world);
         let (table, row, column) = self.cursor;
         match action {
@@ -135,7 +152,9 @@ impl Results {
             Action::PageUp => self.cursor.0 = table.saturating_sub(1),
             Action::Metric => self.ask_metric(desk, world, reply),
             Action::Rows | Action::Columns => self.turn(action, desk, reply),
-            Action::NextReport | Action::LastReport => self.go_report(action == Action::NextReport, desk, reply),
+            Action::NextReport | Action::LastReport => {
+                self.go_report(action == Action::NextReport, desk, reply)
+            }
             Action::Effects => {
                 self.effects = !self.effects;
                 if self.effects {
@@ -146,7 +165,10 @@ impl Results {
                 let formats = [
                     ("text", "aligned columns"),
                     ("md", "Markdown"),
-                    ("csv", "for a spreadsheet or pandas: every digit, one row a cell"),
+                    (
+                        "csv",
+                        "for a spreadsheet or pandas: every digit, one row a cell",
+                    ),
                     ("json", "for a script: every digit, values by seed"),
                 ];
                 let item = |(label, detail): (&str, &str)| Item {
@@ -181,7 +203,11 @@ impl Results {
     /// `siglab table` for what is shown.
     fn command(&self, desk: &Desk) -> String {
         let mut command = format!("siglab table {}", desk.quoted_path());
-        let flags = [("metric", &self.metric), ("rows", &self.rows), ("columns", &self.columns)];
+        let flags = [
+            ("metric", &self.metric),
+            ("rows", &self.rows),
+            ("columns", &self.columns),
+        ];
         for (flag, value) in flags {
             if let Some(value) = value {
                 command += &format!(" --{flag} {}", quoted(value));
@@ -192,15 +218,25 @@ impl Results {
 
     /// The next axis into the rows or the columns.
     fn turn(&mut self, action: Action, desk: &Desk, reply: &mut Reply) {
-        let Ok((experiment, _)) = desk.grid() else { return };
+        let Ok((experiment, _)) = desk.grid() else {
+            return;
+        };
         if experiment.axes.len() < 2 {
             return reply.problem("the experiment has one axis: there is nothing to turn");
         }
         let report = self.asked_for(experiment);
-        let now = if action == Action::Rows { report.rows } else { report.columns };
+        let now = if action == Action::Rows {
+            report.rows
+        } else {
+            report.columns
+        };
         let next = now.map_or(0, |axis| (axis + 1) % experiment.axes.len());
         let key = experiment.axes[next].keys[0].clone();
-        let flag = if action == Action::Rows { &mut self.rows } else { &mut self.columns };
+        let flag = if action == Action::Rows {
+            &mut self.rows
+        } else {
+            &mut self.columns
+        };
         *flag = Some(key);
         self.stale = true;
         self.arrange_command(desk, reply);
@@ -211,7 +247,9 @@ impl Results {
     }
 
     fn go_report(&mut self, on: bool, desk: &Desk, reply: &mut Reply) {
-        let Ok((experiment, _)) = desk.grid() else { return };
+        let Ok((experiment, _)) = desk.grid() else {
+            return;
+        };
         let count = experiment.reports().len();
         if count < 2 {
             return reply.problem("the file has one report; [[report]] adds another");
@@ -223,7 +261,9 @@ impl Results {
     }
 
     fn ask_metric(&self, desk: &Desk, world: &World, reply: &mut Reply) {
-        let Ok((experiment, grid)) = desk.grid() else { return };
+        let Ok((experiment, grid)) = desk.grid() else {
+            return;
+        };
         let mut evaluated = BTreeSet::new();
         let mut logged = BTreeSet::new();
         for run in grid.runs().iter().filter_map(|spec| world.run(&spec.id)) {
@@ -243,12 +283,24 @@ impl Results {
             }
         };
         let now = self.asked_for(experiment).metric;
-        let items = evaluated.into_iter().map(item("evaluated")).chain(logged.into_iter().map(item("logged, at the end")));
-        reply.ask(Layer::Picker(Picker::new(Asked::Metric, "Which measurement?", items.collect()).at(&now)));
+        let items = evaluated
+            .into_iter()
+            .map(item("evaluated"))
+            .chain(logged.into_iter().map(item("logged, at the end")));
+        reply.ask(Layer::Picker(
+            Picker::new(Asked::Metric, "Which measurement?", items.collect()).at(&now),
+        ));
     }
 
     /// Take an answer to what this screen asked.
-    pub fn answer(&mut self, asked: Asked, answer: &str, desk: &Desk, world: &World, reply: &mut Reply) {
+    pub fn answer(
+        &mut self,
+        asked: Asked,
+        answer: &str,
+        desk: &Desk,
+        world: &World,
+        reply: &mut Reply,
+    ) {
         match asked {
             Asked::Metric => {
                 self.metric = Some(answer.to_owned());
@@ -256,12 +308,26 @@ impl Results {
                 self.arrange_command(desk, reply);
             }
             Asked::ExportFormat => {
-                let Ok(format) = answer.parse::<Format>() else { return };
-                let ending = if format == Format::Text { "txt" } else { answer };
-                let metric = self.tables.first().map_or("results", |table| table.metric.as_str());
+                let Ok(format) = answer.parse::<Format>() else {
+                    return;
+                };
+                let ending = if format == Format::Text {
+                    "txt"
+                } else {
+                    answer
+                };
+                let metric = self
+                    .tables
+                    .first()
+                    .map_or("results", |table| table.metric.as_str());
                 let name = format!("{}-{}.{ending}", desk.stem(), metric.replace('/', "-"));
                 let hint = "A path; a file that is there is replaced.";
-                reply.ask(Layer::Prompt(Prompt::new(Asked::ExportPath { format }, "Write the tables to", hint, &name)));
+                reply.ask(Layer::Prompt(Prompt::new(
+                    Asked::ExportPath { format },
+                    "Write the tables to",
+                    hint,
+                    &name,
+                )));
             }
             Asked::ExportPath { format } => {
                 self.arrange(desk, world);
@@ -275,7 +341,11 @@ impl Results {
                             Format::Csv => "csv",
                             Format::Json => "json",
                         };
-                        let command = format!("{} --format {format} > {}", self.command(desk), quoted(answer));
+                        let command = format!(
+                            "{} --format {format} > {}",
+                            self.command(desk),
+                            quoted(answer)
+                        );
                         reply.say(Said::new("").by(command));
                     }
                     Err(e) => reply.problem(format!("{e:#}")),
@@ -293,7 +363,13 @@ impl Results {
         let Some(table) = self.tables.get(self.cursor.0) else {
             return Vec::new();
         };
-        grid::runs(experiment, grid, &self.asked_for(experiment), table, (self.cursor.1, self.cursor.2))
+        grid::runs(
+            experiment,
+            grid,
+            &self.asked_for(experiment),
+            table,
+            (self.cursor.1, self.cursor.2),
+        )
     }
 
     pub fn click(&mut self, at: Position) {
@@ -302,7 +378,14 @@ impl Results {
         }
     }
 
-    pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, desk: &Desk, world: &World, theme: Theme) {
+    pub fn draw(
+        &mut self,
+        area: Rect,
+        buffer: &mut Buffer,
+        desk: &Desk,
+        world: &World,
+        theme: Theme,
+    ) {
         self.arrange(desk, world);
         self.places.clear();
         let inner = Rect {
@@ -311,8 +394,17 @@ impl Results {
             ..area
         };
         if let Some(problem) = &self.problem {
-            for (y, line) in (inner.top()..inner.bottom()).zip(text::wrap(problem, inner.width.into())) {
-                text::put(buffer, inner.x, y, inner.width, &line, theme.style(Role::Bad));
+            for (y, line) in
+                (inner.top()..inner.bottom()).zip(text::wrap(problem, inner.width.into()))
+            {
+                text::put(
+                    buffer,
+                    inner.x,
+                    y,
+                    inner.width,
+                    &line,
+                    theme.style(Role::Bad),
+                );
             }
             return;
         }
@@ -320,7 +412,14 @@ impl Results {
         let mut y = inner.y;
         if !question.is_empty() && inner.height > 12 {
             for line in text::wrap(question, inner.width.into()).iter().take(2) {
-                text::put(buffer, inner.x, y, inner.width, line, theme.style(Role::Dim));
+                text::put(
+                    buffer,
+                    inner.x,
+                    y,
+                    inner.width,
+                    line,
+                    theme.style(Role::Dim),
+                );
                 y += 1;
             }
             y += 1;
@@ -351,8 +450,22 @@ impl Results {
         if let Some(table) = self.tables.get(self.cursor.0)
             && let Ok((experiment, grid)) = desk.grid()
         {
-            let runs = grid::runs(experiment, grid, &self.asked_for(experiment), table, (self.cursor.1, self.cursor.2));
-            grid::about(table, (self.cursor.1, self.cursor.2), &runs, lower, buffer, world, theme);
+            let runs = grid::runs(
+                experiment,
+                grid,
+                &self.asked_for(experiment),
+                table,
+                (self.cursor.1, self.cursor.2),
+            );
+            grid::about(
+                table,
+                (self.cursor.1, self.cursor.2),
+                &runs,
+                lower,
+                buffer,
+                world,
+                theme,
+            );
         }
     }
 
@@ -374,7 +487,13 @@ impl Results {
             columns,
             effects,
         } = memory;
-        (self.report, self.metric, self.rows, self.columns, self.effects) = (report, metric, rows, columns, effects);
+        (
+            self.report,
+            self.metric,
+            self.rows,
+            self.columns,
+            self.effects,
+        ) = (report, metric, rows, columns, effects);
         self.stale = true;
     }
 }

@@ -48,8 +48,17 @@ const COLUMNS: [(Column, u16, u8); 12] = [
 
 /// The columns that `width` has room for; what is left over goes to the settings and the reason.
 pub(super) fn layout(width: u16) -> Vec<(Column, u16)> {
-    let taken = |rank: u8| -> u16 { COLUMNS.iter().filter(|(_, _, r)| *r <= rank).map(|(_, w, _)| w + 1).sum() };
-    let rank = (0..=7).rev().find(|rank| taken(*rank) <= width).unwrap_or(0);
+    let taken = |rank: u8| -> u16 {
+        COLUMNS
+            .iter()
+            .filter(|(_, _, r)| *r <= rank)
+            .map(|(_, w, _)| w + 1)
+            .sum()
+    };
+    let rank = (0..=7)
+        .rev()
+        .find(|rank| taken(*rank) <= width)
+        .unwrap_or(0);
     let spare = width.saturating_sub(taken(rank));
     let fits = COLUMNS.iter().filter(|(_, _, r)| *r <= rank);
     let has_why = rank >= 3;
@@ -84,7 +93,10 @@ impl Column {
     }
 
     fn is_number(self) -> bool {
-        matches!(self, Self::Rate | Self::Left | Self::Loss | Self::Top1 | Self::Spikes)
+        matches!(
+            self,
+            Self::Rate | Self::Left | Self::Loss | Self::Top1 | Self::Spikes
+        )
     }
 
     /// Words in the column's place, numbers to the right.
@@ -98,7 +110,14 @@ impl Column {
 }
 
 /// One run in its columns.
-pub(super) fn draw_run(line: Rect, buffer: &mut Buffer, columns: &[(Column, u16)], (run, words): (&Run, &Words), world: &World, theme: Theme) {
+pub(super) fn draw_run(
+    line: Rect,
+    buffer: &mut Buffer,
+    columns: &[(Column, u16)],
+    (run, words): (&Run, &Words),
+    world: &World,
+    theme: Theme,
+) {
     let mut x = line.x;
     for (column, width) in columns {
         let place = Rect::new(x, line.y, *width, 1).intersection(line);
@@ -108,7 +127,13 @@ pub(super) fn draw_run(line: Rect, buffer: &mut Buffer, columns: &[(Column, u16)
     }
 }
 
-fn cell(column: Column, (run, words): (&Run, &Words), world: &World, theme: Theme, width: u16) -> (String, Role) {
+fn cell(
+    column: Column,
+    (run, words): (&Run, &Words),
+    world: &World,
+    theme: Theme,
+    width: u16,
+) -> (String, Role) {
     let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(String::new, show);
     let plain = |words: String| (words, Role::Plain);
     match column {
@@ -139,10 +164,14 @@ fn cell(column: Column, (run, words): (&Run, &Words), world: &World, theme: Them
         },
         Column::Curve => {
             let curve = run.series.column("loss");
-            plain(curve.map_or_else(String::new, |column| spark(&run.series, column, Along::Examples, width, theme.glyphs)))
+            plain(curve.map_or_else(String::new, |column| {
+                spark(&run.series, column, Along::Examples, width, theme.glyphs)
+            }))
         }
         Column::Loss => plain(number(run.latest("loss"), seven)),
-        Column::Top1 => plain(number(run.evaluated("zeroshot/top1"), |top1| format!("{:.1}%", 100.0 * top1))),
+        Column::Top1 => plain(number(run.evaluated("zeroshot/top1"), |top1| {
+            format!("{:.1}%", 100.0 * top1)
+        })),
         Column::Spikes => match world.spikes(run.id()).len() {
             0 => plain(String::new()),
             n => (n.to_string(), Role::Warn),
@@ -166,10 +195,15 @@ fn seven(x: f64) -> String {
 pub(super) fn why(run: &Run, world: &World) -> String {
     let waits = || {
         let waiting = !run.state.is_over() && run.state != RunState::Running;
-        let scheduled = if world.scheduler.is_some() { "waits for a device" } else { "no scheduler; L launches" };
+        let scheduled = if world.scheduler.is_some() {
+            "waits for a device"
+        } else {
+            "no scheduler; L launches"
+        };
         waiting.then(|| scheduled.to_owned())
     };
-    let priority = (run.want.priority != 0 && !run.state.is_over()).then(|| format!("priority {}", run.want.priority));
+    let priority = (run.want.priority != 0 && !run.state.is_over())
+        .then(|| format!("priority {}", run.want.priority));
     let damaged = (run.damaged > 0).then(|| format!("{} damaged lines", run.damaged));
     let why = world.why(run).or_else(waits);
     let words: Vec<String> = why.into_iter().chain(priority).chain(damaged).collect();
@@ -198,7 +232,12 @@ fn progress(part: f64, width: u16, theme: Theme) -> String {
     let room = usize::from(width.saturating_sub(5));
     let full = (part * room as f64).floor() as usize;
     let (done, open) = (theme.sign("━", "="), theme.sign("╌", "."));
-    format!("{}{} {:>3}%", done.repeat(full), open.repeat(room - full), (100.0 * part).floor())
+    format!(
+        "{}{} {:>3}%",
+        done.repeat(full),
+        open.repeat(room - full),
+        (100.0 * part).floor()
+    )
 }
 
 #[cfg(test)]
@@ -211,9 +250,18 @@ mod tests {
             let columns = layout(width);
             let taken: u16 = columns.iter().map(|(_, width)| width + 1).sum();
             assert!(taken <= width || width < 60, "{width}: {taken}");
-            assert!(columns.iter().any(|(column, _)| *column == Column::Settings));
+            assert!(
+                columns
+                    .iter()
+                    .any(|(column, _)| *column == Column::Settings)
+            );
         }
-        let names = |width| layout(width).into_iter().map(|(column, _)| column).collect::<Vec<_>>();
+        let names = |width| {
+            layout(width)
+                .into_iter()
+                .map(|(column, _)| column)
+                .collect::<Vec<_>>()
+        };
         assert!(!names(80).contains(&Column::Curve) && names(160).contains(&Column::Curve));
         assert_eq!(names(160).len(), COLUMNS.len());
     }

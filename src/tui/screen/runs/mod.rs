@@ -89,7 +89,10 @@ impl Runs {
         for Delta { change, .. } in deltas {
             let stale = match change {
                 Change::Appeared | Change::Vanished | Change::State { .. } => Stale::Runs,
-                Change::Rewound | Change::Rows { .. } | Change::Evaluated { .. } | Change::Warned { .. } => Stale::Rows,
+                Change::Rewound
+                | Change::Rows { .. }
+                | Change::Evaluated { .. }
+                | Change::Warned { .. } => Stale::Rows,
             };
             self.stale = self.stale.max(stale);
         }
@@ -133,8 +136,16 @@ impl Runs {
     /// All that there is to say about the run under the cursor, for where a column is too narrow.
     pub fn about(&self, world: &World) -> Option<String> {
         let run = world.run(self.under_cursor()?)?;
-        let label = self.labels.get(run.id()).map(|words| words.label.clone()).filter(|label| !label.is_empty());
-        let words = [Some(run.id().to_string()), label, Some(column::why(run, world)).filter(|why| !why.is_empty())];
+        let label = self
+            .labels
+            .get(run.id())
+            .map(|words| words.label.clone())
+            .filter(|label| !label.is_empty());
+        let words = [
+            Some(run.id().to_string()),
+            label,
+            Some(column::why(run, world)).filter(|why| !why.is_empty()),
+        ];
         Some(words.into_iter().flatten().collect::<Vec<_>>().join("  "))
     }
 
@@ -157,7 +168,9 @@ impl Runs {
             Action::Open => {
                 let runs = self.chosen();
                 let runs: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-                reply.say(Said::new("").by(format!("siglab --view watch --runs {}", runs.join(","))));
+                reply.say(
+                    Said::new("").by(format!("siglab --view watch --runs {}", runs.join(","))),
+                );
                 reply.go = Some(View::Watch);
             }
             Action::Select => {
@@ -170,13 +183,22 @@ impl Runs {
             }
             Action::SelectAll => {
                 let shown: BTreeSet<RunId> = self.shown().cloned().collect();
-                self.selected = if self.selected == shown { BTreeSet::new() } else { shown };
+                self.selected = if self.selected == shown {
+                    BTreeSet::new()
+                } else {
+                    shown
+                };
             }
             Action::Back if !self.selected.is_empty() => self.selected.clear(),
             Action::Back if !self.query.is_all() => self.filter("", reply),
             Action::Filter => {
                 let hint = "FIELD=VALUE with = != < <= > >= ~, words, -TERM; fields are settings, metrics, state, progress";
-                let mut prompt = Prompt::new(Asked::RunsFilter, "Show runs that fit", hint, &self.query_text);
+                let mut prompt = Prompt::new(
+                    Asked::RunsFilter,
+                    "Show runs that fit",
+                    hint,
+                    &self.query_text,
+                );
                 prompt.notes = self.query_notes(&self.query_text, world);
                 reply.ask(Layer::Prompt(prompt));
             }
@@ -194,7 +216,8 @@ impl Runs {
                 self.experiment_only = !self.experiment_only;
                 self.stale = Stale::Runs;
                 let said = if self.experiment_only {
-                    Said::new("runs of the experiment").by(format!("siglab ls {}", desk.quoted_path()))
+                    Said::new("runs of the experiment")
+                        .by(format!("siglab ls {}", desk.quoted_path()))
                 } else {
                     Said::new("all runs of the workspace").by("siglab ls")
                 };
@@ -228,7 +251,10 @@ impl Runs {
     }
 
     fn runs_chosen<'w>(&self, world: &'w World) -> Vec<&'w Run> {
-        self.chosen().iter().filter_map(|id| world.run(id)).collect()
+        self.chosen()
+            .iter()
+            .filter_map(|id| world.run(id))
+            .collect()
     }
 
     fn group_by_next(&mut self, desk: &Desk, reply: &mut Reply) {
@@ -241,7 +267,9 @@ impl Runs {
                 at.and_then(|at| keys.get(at + 1).cloned())
             }
         };
-        let words = next.as_ref().map_or("not grouped".into(), |key| format!("grouped by {key}"));
+        let words = next
+            .as_ref()
+            .map_or("not grouped".into(), |key| format!("grouped by {key}"));
         reply.say(Said::new(words));
         self.group = next;
         self.stale = Stale::Runs;
@@ -258,14 +286,23 @@ impl Runs {
         if touched.is_empty() {
             let words = match runs[..] {
                 [] => format!("no run to {}", verb.name()),
-                [run] => format!("{} is {}: nothing to {}", run.id(), run.state.name(), verb.name()),
+                [run] => format!(
+                    "{} is {}: nothing to {}",
+                    run.id(),
+                    run.state.name(),
+                    verb.name()
+                ),
                 _ => format!("nothing to {} among {} runs", verb.name(), runs.len()),
             };
             return reply.problem(words);
         }
         let ids: Vec<RunId> = touched.iter().map(|run| run.id().clone()).collect();
         let names: Vec<&str> = ids.iter().map(RunId::as_str).collect();
-        let argument = if let Verb::Priority(priority) = verb { format!("{priority} ") } else { String::new() };
+        let argument = if let Verb::Priority(priority) = verb {
+            format!("{priority} ")
+        } else {
+            String::new()
+        };
         let command = format!("siglab {} {argument}{}", verb.name(), names.join(" "));
         let effects = vec![Effect::Wish { verb, runs: ids }];
         if !matches!(verb, Verb::Stop | Verb::Pause) {
@@ -273,7 +310,11 @@ impl Runs {
             return reply.say(Said::new("").by(command));
         }
         let plural = if touched.len() == 1 { "run" } else { "runs" };
-        let label = |run: &Run| self.labels.get(run.id()).map_or_else(|| world.label(run.id()), |words| words.label.clone());
+        let label = |run: &Run| {
+            self.labels
+                .get(run.id())
+                .map_or_else(|| world.label(run.id()), |words| words.label.clone())
+        };
         let name = |run: &&Run| format!("{}  {}, {}", run.id(), run.state.name(), label(run));
         let mut lines: Vec<String> = touched.iter().take(NAMED).map(name).collect();
         if touched.len() > NAMED {
@@ -322,8 +363,14 @@ impl Runs {
         if let Err(e) = query.require_fields(&all) {
             return vec![(format!("{e}"), Role::Warn)];
         }
-        let count = all.iter().filter(|run| query.fits(run, &world.label(run.id()))).count();
-        vec![(format!("{count} of {} runs of the workspace fit", all.len()), Role::Good)]
+        let count = all
+            .iter()
+            .filter(|run| query.fits(run, &world.label(run.id())))
+            .count();
+        vec![(
+            format!("{count} of {} runs of the workspace fit", all.len()),
+            Role::Good,
+        )]
     }
 
     /// Bring the list up to date with the store, keeping the cursor on its run. New rows alone are worth it once a
@@ -341,18 +388,30 @@ impl Runs {
         let under = self.under_cursor().cloned();
         let wanted = self.experiment_only.then(|| desk.run_ids());
         let fits = |run: &&Run| {
-            wanted.as_ref().is_none_or(|wanted| wanted.contains(run.id()))
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| wanted.contains(run.id()))
                 && (self.query.is_all() || self.query.fits(run, &world.label(run.id())))
         };
         let mut runs: Vec<&Run> = world.store().runs().filter(fits).collect();
         if self.stale == Stale::Runs || self.labels.len() != runs.len() {
-            let changes: Vec<&path::Flat> = runs.iter().map(|run| world.changes(run.id())).collect();
+            let changes: Vec<&path::Flat> =
+                runs.iter().map(|run| world.changes(run.id())).collect();
             let mut told = label::distinguish(&world.schema, &changes);
             if told.iter().all(Vec::is_empty) {
                 // Nothing tells them apart, as where there is but one: then what the experiment asks about.
-                let keys: Vec<String> = desk.axis_keys().into_iter().chain(["seed".to_owned()]).collect();
-                let value = |changes: &path::Flat, key: &String| Some((key.clone(), world.schema.setting(changes, key)?.clone()));
-                told = changes.iter().map(|changes| keys.iter().filter_map(|key| value(changes, key)).collect()).collect();
+                let keys: Vec<String> = desk
+                    .axis_keys()
+                    .into_iter()
+                    .chain(["seed".to_owned()])
+                    .collect();
+                let value = |changes: &path::Flat, key: &String| {
+                    Some((key.clone(), world.schema.setting(changes, key)?.clone()))
+                };
+                told = changes
+                    .iter()
+                    .map(|changes| keys.iter().filter_map(|key| value(changes, key)).collect())
+                    .collect();
             }
             let words = told.iter().map(|told| {
                 let told = || told.iter().map(|(key, value)| (key.as_str(), value));
@@ -364,15 +423,26 @@ impl Runs {
             self.labels = runs.iter().map(|run| run.id().clone()).zip(words).collect();
         }
         self.stale = Stale::Nothing;
-        self.sort.order(&mut runs, &self.labels, world, self.reversed);
+        self.sort
+            .order(&mut runs, &self.labels, world, self.reversed);
         self.entries = match &self.group {
-            None => runs.iter().map(|run| Entry::Run(run.id().clone())).collect(),
+            None => runs
+                .iter()
+                .map(|run| Entry::Run(run.id().clone()))
+                .collect(),
             Some(key) => order::grouped(&runs, |run| {
-                let value = world.schema.setting(world.changes(run.id()), key).map_or("-".into(), path::label);
+                let value = world
+                    .schema
+                    .setting(world.changes(run.id()), key)
+                    .map_or("-".into(), path::label);
                 format!("{key} = {value}")
             }),
         };
-        if let Some(at) = under.and_then(|id| self.entries.iter().position(|e| matches!(e, Entry::Run(other) if *other == id))) {
+        if let Some(at) = under.and_then(|id| {
+            self.entries
+                .iter()
+                .position(|e| matches!(e, Entry::Run(other) if *other == id))
+        }) {
             self.cursor = at;
         }
         self.go(0);
@@ -386,19 +456,41 @@ impl Runs {
         }
     }
 
-    pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, desk: &Desk, world: &World, theme: Theme) {
+    pub fn draw(
+        &mut self,
+        area: Rect,
+        buffer: &mut Buffer,
+        desk: &Desk,
+        world: &World,
+        theme: Theme,
+    ) {
         self.arrange(desk, world);
-        let log_height = if self.log { (area.height / 3).max(3) } else { 0 };
-        let upper = Rect { height: area.height - log_height, ..area };
+        let log_height = if self.log {
+            (area.height / 3).max(3)
+        } else {
+            0
+        };
+        let upper = Rect {
+            height: area.height - log_height,
+            ..area
+        };
         self.heading(Rect { height: 1, ..upper }, buffer, desk, theme);
-        let table = Rect { y: upper.y + 1, height: upper.height.saturating_sub(1), ..upper };
+        let table = Rect {
+            y: upper.y + 1,
+            height: upper.height.saturating_sub(1),
+            ..upper
+        };
         if self.entries.is_empty() {
             self.nothing(table, buffer, world, theme);
         } else {
             self.table(table, buffer, world, theme);
         }
         if self.log {
-            let place = Rect { y: upper.bottom(), height: log_height, ..area };
+            let place = Rect {
+                y: upper.bottom(),
+                height: log_height,
+                ..area
+            };
             log::draw(place, buffer, self.under_cursor(), world, theme);
         }
     }
@@ -406,8 +498,16 @@ impl Runs {
     /// What is shown: scope, query, order, selection.
     fn heading(&self, place: Rect, buffer: &mut Buffer, desk: &Desk, theme: Theme) {
         let shown = self.shown().count();
-        let scope = if self.experiment_only { format!("of {}", desk.name()) } else { "of the workspace".into() };
-        let direction = if self.reversed { theme.sign("↑", "^") } else { theme.sign("↓", "v") };
+        let scope = if self.experiment_only {
+            format!("of {}", desk.name())
+        } else {
+            "of the workspace".into()
+        };
+        let direction = if self.reversed {
+            theme.sign("↑", "^")
+        } else {
+            theme.sign("↓", "v")
+        };
         let plural = if shown == 1 { "run" } else { "runs" };
         let mut pieces = vec![(format!(" {shown} {plural} {scope}"), Role::Plain)];
         pieces.push((format!("  by {} {direction}", self.sort.name()), Role::Dim));
@@ -421,7 +521,10 @@ impl Runs {
         if !self.selected.is_empty() {
             pieces.push((format!("  {} selected", self.selected.len()), Role::Warn));
         }
-        let pieces: Vec<_> = pieces.iter().map(|(words, role)| (words.as_str(), theme.style(*role))).collect();
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|(words, role)| (words.as_str(), theme.style(*role)))
+            .collect();
         text::put_all(buffer, place, pieces);
     }
 
@@ -433,9 +536,22 @@ impl Runs {
         } else {
             "No runs yet: 1 shows the grid, L launches it."
         };
-        let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(4), ..area };
-        for (y, line) in (inner.top() + 1..inner.bottom()).zip(text::wrap(words, inner.width.into())) {
-            text::put(buffer, inner.x, y, inner.width, &line, theme.style(Role::Dim));
+        let inner = Rect {
+            x: area.x + 2,
+            width: area.width.saturating_sub(4),
+            ..area
+        };
+        for (y, line) in
+            (inner.top() + 1..inner.bottom()).zip(text::wrap(words, inner.width.into()))
+        {
+            text::put(
+                buffer,
+                inner.x,
+                y,
+                inner.width,
+                &line,
+                theme.style(Role::Dim),
+            );
         }
     }
 
@@ -445,21 +561,44 @@ impl Runs {
         for (column, width) in &columns {
             let sorted = self.sort.column() == Some(*column);
             let role = if sorted { Role::Accent } else { Role::Dim };
-            column.put(buffer, Rect::new(x, area.y, *width, 1), column.heading(), theme.style(role));
+            column.put(
+                buffer,
+                Rect::new(x, area.y, *width, 1),
+                column.heading(),
+                theme.style(role),
+            );
             x += width + 1;
         }
-        let list = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        let list = Rect {
+            y: area.y + 1,
+            height: area.height.saturating_sub(1),
+            ..area
+        };
         self.list = list;
         let height = usize::from(list.height);
-        self.top = self.top.min(self.cursor).max((self.cursor + 1).saturating_sub(height));
+        self.top = self
+            .top
+            .min(self.cursor)
+            .max((self.cursor + 1).saturating_sub(height));
         let visible = self.entries.iter().enumerate().skip(self.top);
         for (y, (place, entry)) in (list.top()..list.bottom()).zip(visible) {
-            let line = Rect { y, height: 1, ..list };
+            let line = Rect {
+                y,
+                height: 1,
+                ..list
+            };
             match entry {
                 Entry::Group { label, runs } => {
                     let plural = if *runs == 1 { "run" } else { "runs" };
                     let words = format!("{} {label}  {runs} {plural}", theme.sign("▾", "v"));
-                    text::put(buffer, line.x + 1, y, line.width, &words, theme.style(Role::Title));
+                    text::put(
+                        buffer,
+                        line.x + 1,
+                        y,
+                        line.width,
+                        &words,
+                        theme.style(Role::Title),
+                    );
                 }
                 Entry::Run(id) => {
                     if let Some(run) = world.run(id) {
@@ -467,7 +606,14 @@ impl Runs {
                         column::draw_run(line, buffer, &columns, (run, &words), world, theme);
                     }
                     if self.selected.contains(id) {
-                        text::put(buffer, line.x, y, 1, theme.sign("┃", "*"), theme.style(Role::Warn));
+                        text::put(
+                            buffer,
+                            line.x,
+                            y,
+                            1,
+                            theme.sign("┃", "*"),
+                            theme.style(Role::Warn),
+                        );
                     }
                 }
             }
@@ -504,5 +650,7 @@ impl Runs {
 
 fn capital(word: &str) -> String {
     let mut characters = word.chars();
-    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+    characters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
 }

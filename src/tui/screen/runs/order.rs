@@ -73,7 +73,13 @@ impl SortBy {
     }
 
     /// Put `runs` in order: the most telling first; equals by their settings; runs without the value last.
-    pub(super) fn order(self, runs: &mut [&Run], labels: &BTreeMap<RunId, Words>, world: &World, reversed: bool) {
+    pub(super) fn order(
+        self,
+        runs: &mut [&Run],
+        labels: &BTreeMap<RunId, Words>,
+        world: &World,
+        reversed: bool,
+    ) {
         let key = |run: &Run| -> Option<f64> {
             match self {
                 Self::State => Some(urgency(&run.state)),
@@ -92,9 +98,19 @@ impl SortBy {
                 (Some(left), Some(right)) => left.total_cmp(right),
                 (left, right) => right.is_some().cmp(&left.is_some()),
             };
-            let label = |run: &Run| labels.get(run.id()).map_or("", |words| words.label.as_str());
+            let label = |run: &Run| {
+                labels
+                    .get(run.id())
+                    .map_or("", |words| words.label.as_str())
+            };
             let labels = || natural(label(a), label(b));
-            let labels = || if reversed && self == Self::Settings { labels().reverse() } else { labels() };
+            let labels = || {
+                if reversed && self == Self::Settings {
+                    labels().reverse()
+                } else {
+                    labels()
+                }
+            };
             order.then_with(labels).then_with(|| a.id().cmp(b.id()))
         });
         for (place, (_, run)) in runs.iter_mut().zip(keyed) {
@@ -138,7 +154,9 @@ pub(super) fn grouped(runs: &[&Run], label: impl Fn(&Run) -> String) -> Vec<Entr
 
 /// As people count: `lr=3 batch=64` before `lr=3 batch=128`.
 fn natural(left: &str, right: &str) -> Ordering {
-    let mut words = left.split([' ', '=', '/', ',']).zip(right.split([' ', '=', '/', ',']));
+    let mut words = left
+        .split([' ', '=', '/', ','])
+        .zip(right.split([' ', '=', '/', ',']));
     let difference = words.find_map(|(left, right)| {
         let order = match (left.parse::<f64>(), right.parse::<f64>()) {
             (Ok(left), Ok(right)) => left.total_cmp(&right),
@@ -155,8 +173,19 @@ mod tests {
 
     #[test]
     fn numbers_in_labels_count_as_numbers() {
-        let mut labels = ["batch_size=128 seed=0", "batch_size=64 seed=10", "batch_size=64 seed=2"];
+        let mut labels = [
+            "batch_size=128 seed=0",
+            "batch_size=64 seed=10",
+            "batch_size=64 seed=2",
+        ];
         labels.sort_by(|a, b| natural(a, b));
-        assert_eq!(labels, ["batch_size=64 seed=2", "batch_size=64 seed=10", "batch_size=128 seed=0"]);
+        assert_eq!(
+            labels,
+            [
+                "batch_size=64 seed=2",
+                "batch_size=64 seed=10",
+                "batch_size=128 seed=0"
+            ]
+        );
     }
 }

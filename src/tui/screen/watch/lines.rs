@@ -33,11 +33,17 @@ impl Grouping {
 
     /// The next one, with `axes` the keys to group by.
     pub(super) fn next(&self, axes: &[String]) -> Self {
-        let axis = |n: usize| axes.get(n).map_or(Self::Runs, |key| Self::Axis(key.clone()));
+        let axis = |n: usize| {
+            axes.get(n)
+                .map_or(Self::Runs, |key| Self::Axis(key.clone()))
+        };
         match self {
             Self::Runs => Self::Seeds,
             Self::Seeds => axis(0),
-            Self::Axis(key) => axes.iter().position(|known| known == key).map_or(Self::Runs, |at| axis(at + 1)),
+            Self::Axis(key) => axes
+                .iter()
+                .position(|known| known == key)
+                .map_or(Self::Runs, |at| axis(at + 1)),
         }
     }
 }
@@ -66,11 +72,18 @@ pub(super) fn lines(ids: &[RunId], grouping: &Grouping, world: &World) -> Vec<Li
     let named = |run: &Run, told: &[(String, Value)]| match grouping {
         Grouping::Runs => {
             let words = words(told, true);
-            if words.is_empty() { run.id().to_string() } else { words }
+            if words.is_empty() {
+                run.id().to_string()
+            } else {
+                words
+            }
         }
         Grouping::Seeds => words(told, false),
         Grouping::Axis(key) => {
-            let value = world.schema.setting(world.changes(run.id()), key).map_or("-".into(), path::label);
+            let value = world
+                .schema
+                .setting(world.changes(run.id()), key)
+                .map_or("-".into(), path::label);
             format!("{key} = {value}")
         }
     };
@@ -79,7 +92,11 @@ pub(super) fn lines(ids: &[RunId], grouping: &Grouping, world: &World) -> Vec<Li
     for (run, told) in runs.iter().zip(&settings) {
         let label = named(run, told);
         // Two runs by themselves may read alike; they are two lines all the same.
-        let key = if *grouping == Grouping::Runs { run.id().to_string() } else { label.clone() };
+        let key = if *grouping == Grouping::Runs {
+            run.id().to_string()
+        } else {
+            label.clone()
+        };
         let at = *place.entry(key).or_insert_with(|| {
             order.push(Line {
                 label,
@@ -92,7 +109,11 @@ pub(super) fn lines(ids: &[RunId], grouping: &Grouping, world: &World) -> Vec<Li
     }
     for line in &mut order {
         if line.label.is_empty() {
-            line.label = if line.runs.len() == 1 { line.runs[0].to_string() } else { "all runs".into() };
+            line.label = if line.runs.len() == 1 {
+                line.runs[0].to_string()
+            } else {
+                "all runs".into()
+            };
         }
         if line.runs.len() > 1 {
             line.label += &format!("  n = {}", line.runs.len());

@@ -72,7 +72,12 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         Self {
             chosen: None,
             query: String::new(),
@@ -138,7 +143,10 @@ impl Watch {
                     self.smooth.retain(|(run, _), _| run != id);
                     self.caches.clear();
                 }
-                Change::State { .. } | Change::Rows { .. } | Change::Evaluated { .. } | Change::Warned { .. } => {}
+                Change::State { .. }
+                | Change::Rows { .. }
+                | Change::Evaluated { .. }
+                | Change::Warned { .. } => {}
             }
         }
     }
@@ -168,7 +176,12 @@ impl Watch {
             Err(e) => return reply.problem(format!("{e}")),
         };
         let fits = |run: &&Run| query.fits(run, &world.label(run.id()));
-        let runs: Vec<RunId> = world.store().runs().filter(fits).map(|run| run.id().clone()).collect();
+        let runs: Vec<RunId> = world
+            .store()
+            .runs()
+            .filter(fits)
+            .map(|run| run.id().clone())
+            .collect();
         if runs.is_empty() {
             return reply.problem(format!("no run fits {text}"));
         }
@@ -178,7 +191,10 @@ impl Watch {
 
     /// The metrics that are ticked are the panels, in the order they have, new ones last.
     pub fn set_panels(&mut self, items: &[Item]) {
-        let ticked: Vec<&Item> = items.iter().filter(|item| item.ticked == Some(true)).collect();
+        let ticked: Vec<&Item> = items
+            .iter()
+            .filter(|item| item.ticked == Some(true))
+            .collect();
         let wanted = |name: &String| ticked.iter().any(|item| item.label == *name);
         self.panels.retain(wanted);
         for item in ticked {
@@ -191,7 +207,10 @@ impl Watch {
 
     /// The run whose log is to be shown, if one is.
     pub fn log_wanted(&self) -> Option<&RunId> {
-        self.lines.get(self.line).and_then(|line| line.runs.first()).filter(|_| self.log)
+        self.lines
+            .get(self.line)
+            .and_then(|line| line.runs.first())
+            .filter(|_| self.log)
     }
 
     fn arrange(&mut self, desk: &Desk, world: &World) {
@@ -202,7 +221,12 @@ impl Watch {
         let ids = match &self.chosen {
             Some(chosen) => chosen.clone(),
             None => {
-                let of_experiment: Vec<RunId> = desk.specs().iter().map(|spec| spec.id.clone()).filter(|id| world.run(id).is_some()).collect();
+                let of_experiment: Vec<RunId> = desk
+                    .specs()
+                    .iter()
+                    .map(|spec| spec.id.clone())
+                    .filter(|id| world.run(id).is_some())
+                    .collect();
                 if of_experiment.is_empty() {
                     world.store().runs().map(|run| run.id().clone()).collect()
                 } else {
@@ -222,12 +246,18 @@ impl Watch {
 
     /// The lines that are drawn, with their numbers.
     fn drawn(&self) -> impl Iterator<Item = (usize, &Line)> {
-        self.lines.iter().enumerate().filter(|(_, line)| !line.hidden)
+        self.lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| !line.hidden)
     }
 
     /// First and last x of all that is drawn.
     fn extent(&self, world: &World) -> (f64, f64) {
-        let runs = self.drawn().flat_map(|(_, line)| &line.runs).filter_map(|id| world.run(id));
+        let runs = self
+            .drawn()
+            .flat_map(|(_, line)| &line.runs)
+            .filter_map(|id| world.run(id));
         let ends = runs.filter(|run| !run.series.is_empty()).map(|run| {
             let last = run.series.len() - 1;
             (run.series.x(self.along, 0), run.series.x(self.along, last))
@@ -275,13 +305,18 @@ impl Watch {
         let view = self.view(world);
         let centre = self.cursor.unwrap_or((view.x.0 + view.x.1) / 2.0);
         let step = {
-            let width = self.plots.first().map_or(100, |(plot, _)| plot.width.max(1));
+            let width = self
+                .plots
+                .first()
+                .map_or(100, |(plot, _)| plot.width.max(1));
             (view.x.1 - view.x.0) / f64::from(width)
         };
         match action {
             Action::Up | Action::Down => {
                 let by = if action == Action::Up { -1 } else { 1 };
-                let go = |at: usize, count: usize| at.saturating_add_signed(by).min(count.saturating_sub(1));
+                let go = |at: usize, count: usize| {
+                    at.saturating_add_signed(by).min(count.saturating_sub(1))
+                };
                 match self.focus {
                     Focus::Panels => self.panel = go(self.panel, self.panels.len()),
                     Focus::Lines => self.line = go(self.line, self.lines.len()),
@@ -295,7 +330,9 @@ impl Watch {
             Action::Bottom => self.panel = self.panels.len().saturating_sub(1),
             Action::Left | Action::Right => {
                 let by = if action == Action::Left { -step } else { step };
-                let start = self.cursor.unwrap_or(if by < 0.0 { view.x.1 } else { view.x.0 });
+                let start = self
+                    .cursor
+                    .unwrap_or(if by < 0.0 { view.x.1 } else { view.x.0 });
                 self.put_cursor(start + by, view, extent);
             }
             Action::Focus => {
@@ -326,7 +363,9 @@ impl Watch {
                 self.caches.clear();
                 let words = match WEIGHTS[self.smoothing] {
                     0.0 => "no moving average".to_owned(),
-                    weight => format!("moving average of weight {weight}; the raw line stays under it"),
+                    weight => {
+                        format!("moving average of weight {weight}; the raw line stays under it")
+                    }
                 };
                 reply.say(Said::new(words));
             }
@@ -337,12 +376,17 @@ impl Watch {
                 reply.say(Said::new(self.grouping.name()));
             }
             Action::Along => {
-                let at = ALONG.iter().position(|(along, _)| *along == self.along).unwrap_or(0);
+                let at = ALONG
+                    .iter()
+                    .position(|(along, _)| *along == self.along)
+                    .unwrap_or(0);
                 let (along, name) = ALONG[(at + 1) % ALONG.len()];
                 (self.along, self.view, self.whole, self.cursor) = (along, None, None, None);
                 reply.say(Said::new(format!("over {name}")));
             }
-            Action::NextSpike | Action::LastSpike => self.step_spike(action == Action::NextSpike, world, reply),
+            Action::NextSpike | Action::LastSpike => {
+                self.step_spike(action == Action::NextSpike, world, reply)
+            }
             Action::Maximise if self.focus == Focus::Spikes => {
                 self.go_to_spike(self.spike, world, reply);
                 self.focus = Focus::Panels;
@@ -360,7 +404,12 @@ impl Watch {
             Action::Log => self.log = !self.log,
             Action::Filter => {
                 let hint = "A query as in the list of runs: loss.kind=sigmoid seed=0. Nothing: the runs of the experiment.";
-                reply.ask(Layer::Prompt(Prompt::new(Asked::WatchFilter, "Draw which runs?", hint, &self.query)));
+                reply.ask(Layer::Prompt(Prompt::new(
+                    Asked::WatchFilter,
+                    "Draw which runs?",
+                    hint,
+                    &self.query,
+                )));
             }
             Action::Back if self.maximised => self.maximised = false,
             Action::Back if self.view.is_some() => self.view = None,
@@ -390,13 +439,21 @@ impl Watch {
         if spikes.is_empty() {
             return reply.problem("no spike in what is drawn");
         }
-        let at = self.cursor.unwrap_or(if on { f64::NEG_INFINITY } else { f64::INFINITY });
-        let onsets: Vec<f64> = spikes.iter().map(|(_, run, spike)| self.onset(run, spike)).collect();
+        let at = self
+            .cursor
+            .unwrap_or(if on { f64::NEG_INFINITY } else { f64::INFINITY });
+        let onsets: Vec<f64> = spikes
+            .iter()
+            .map(|(_, run, spike)| self.onset(run, spike))
+            .collect();
         // From the last on round to the first.
         let next = if on {
             onsets.iter().position(|x| *x > at).unwrap_or(0)
         } else {
-            onsets.iter().rposition(|x| *x < at).unwrap_or(onsets.len() - 1)
+            onsets
+                .iter()
+                .rposition(|x| *x < at)
+                .unwrap_or(onsets.len() - 1)
         };
         self.go_to_spike(next, world, reply);
     }
@@ -417,8 +474,16 @@ impl Watch {
 
     fn ask_panels(&self, world: &World, reply: &mut Reply) {
         let mut names: Vec<String> = self.panels.clone();
-        for run in self.lines.iter().flat_map(|line| &line.runs).filter_map(|id| world.run(id)) {
-            let evaluated = run.evaluations.iter().flat_map(|evaluation| evaluation.metrics.keys());
+        for run in self
+            .lines
+            .iter()
+            .flat_map(|line| &line.runs)
+            .filter_map(|id| world.run(id))
+        {
+            let evaluated = run
+                .evaluations
+                .iter()
+                .flat_map(|evaluation| evaluation.metrics.keys());
             for name in evaluated.map(String::as_str).chain(run.series.names()) {
                 if !names.iter().any(|known| known == name) {
                     names.push(name.to_owned());
@@ -431,11 +496,20 @@ impl Watch {
             ..Item::default()
         };
         let items = names.into_iter().map(item).collect();
-        reply.ask(Layer::Picker(Picker::new(Asked::Panels, "Which panels? Space ticks, Enter shows", items)));
+        reply.ask(Layer::Picker(Picker::new(
+            Asked::Panels,
+            "Which panels? Space ticks, Enter shows",
+            items,
+        )));
     }
 
     pub fn click(&mut self, at: Position) {
-        if let Some((plot, panel)) = self.plots.iter().find(|(plot, _)| plot.contains(at)).copied() {
+        if let Some((plot, panel)) = self
+            .plots
+            .iter()
+            .find(|(plot, _)| plot.contains(at))
+            .copied()
+        {
             self.panel = panel;
             if let Some(view) = self.view.or(self.whole) {
                 let part = (f64::from(at.x - plot.x) + 0.5) / f64::from(plot.width);
@@ -444,11 +518,25 @@ impl Watch {
         }
     }
 
-    pub fn draw(&mut self, area: Rect, buffer: &mut Buffer, desk: &Desk, world: &World, theme: Theme) {
+    pub fn draw(
+        &mut self,
+        area: Rect,
+        buffer: &mut Buffer,
+        desk: &Desk,
+        world: &World,
+        theme: Theme,
+    ) {
         self.arrange(desk, world);
         if self.lines.is_empty() {
             let words = "No run to watch yet: 1 shows the grid, L launches it.";
-            text::put(buffer, area.x + 2, area.y + 1, area.width.saturating_sub(2), words, theme.style(crate::tui::theme::Role::Dim));
+            text::put(
+                buffer,
+                area.x + 2,
+                area.y + 1,
+                area.width.saturating_sub(2),
+                words,
+                theme.style(crate::tui::theme::Role::Dim),
+            );
             return;
         }
         let wide = area.width >= 110;
@@ -492,7 +580,10 @@ impl Watch {
             grouping: self.grouping.clone(),
             panels: self.panels.clone(),
             logarithmic: self.logarithmic.clone(),
-            along: ALONG.iter().position(|(along, _)| *along == self.along).unwrap_or(0),
+            along: ALONG
+                .iter()
+                .position(|(along, _)| *along == self.along)
+                .unwrap_or(0),
             smoothing: self.smoothing,
             log: self.log,
         }

@@ -11,7 +11,9 @@ use super::{TIE, WEIGHTS, Watch, side};
 use crate::analysis::{BandPoint, band};
 use crate::store::{Along, Column, Run, RunState, Series};
 use crate::tui::theme::{Colours, Role, Theme};
-use crate::tui::widget::chart::{self, Chart, ChartCache, Data, Line, Marker, Scale, Sign, Smooth, Stroke, Vertical, View};
+use crate::tui::widget::chart::{
+    self, Chart, ChartCache, Data, Line, Marker, Scale, Sign, Smooth, Stroke, Vertical, View,
+};
 use crate::tui::widget::text;
 use crate::tui::world::World;
 
@@ -32,7 +34,11 @@ fn points(run: &Run, name: &str, along: Along) -> Vec<(f64, f64)> {
         Along::Seconds => {
             let row = run.series.first_at(Along::Steps, step as f64);
             let row = row.min(run.series.len().saturating_sub(1));
-            if run.series.is_empty() { 0.0 } else { run.series.seconds()[row] }
+            if run.series.is_empty() {
+                0.0
+            } else {
+                run.series.seconds()[row]
+            }
         }
     };
     let value = |evaluation: &crate::store::Evaluation| {
@@ -47,7 +53,10 @@ fn sparse(run: &Run, name: &str) -> (Series, Column) {
     let mut series = Series::default();
     for evaluation in &run.evaluations {
         if let Some(value) = evaluation.metrics.get(name) {
-            let row = run.series.first_at(Along::Steps, evaluation.step as f64).min(run.series.len().saturating_sub(1));
+            let row = run
+                .series
+                .first_at(Along::Steps, evaluation.step as f64)
+                .min(run.series.len().saturating_sub(1));
             let at = crate::store::Position {
                 attempt: 1,
                 step: evaluation.step,
@@ -66,7 +75,13 @@ fn fit(height: u16) -> usize {
     usize::from((height / 9).max((height / 6).min(3))).max(1)
 }
 
-pub(super) fn draw(watch: &mut Watch, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {
+pub(super) fn draw(
+    watch: &mut Watch,
+    area: Rect,
+    buffer: &mut Buffer,
+    world: &World,
+    theme: Theme,
+) {
     let view = watch.view(world);
     let below = 2.min(area.height / 6);
     let charts = Rect {
@@ -75,16 +90,38 @@ pub(super) fn draw(watch: &mut Watch, area: Rect, buffer: &mut Buffer, world: &W
     };
     let count = watch.panels.len();
     watch.panel = watch.panel.min(count.saturating_sub(1));
-    let shown = if watch.maximised { 1 } else { fit(charts.height).min(count) };
+    let shown = if watch.maximised {
+        1
+    } else {
+        fit(charts.height).min(count)
+    };
     watch.first_panel = if watch.maximised {
         watch.panel
     } else {
-        watch.first_panel.min(watch.panel).max((watch.panel + 1).saturating_sub(shown)).min(count.saturating_sub(shown))
+        watch
+            .first_panel
+            .min(watch.panel)
+            .max((watch.panel + 1).saturating_sub(shown))
+            .min(count.saturating_sub(shown))
     };
     extend_smoothing(watch, world, shown);
     let mut caches = std::mem::take(&mut watch.caches);
-    let names: Vec<String> = watch.panels.iter().skip(watch.first_panel).take(shown).cloned().collect();
-    watch.plots = draw_charts(watch, charts, buffer, world, theme, (view, &names), &mut caches);
+    let names: Vec<String> = watch
+        .panels
+        .iter()
+        .skip(watch.first_panel)
+        .take(shown)
+        .cloned()
+        .collect();
+    watch.plots = draw_charts(
+        watch,
+        charts,
+        buffer,
+        world,
+        theme,
+        (view, &names),
+        &mut caches,
+    );
     // Panels that are not shown keep nothing.
     caches.retain(|name, _| names.contains(name));
     watch.caches = caches;
@@ -108,9 +145,15 @@ fn draw_charts(
 ) -> Vec<(Rect, usize)> {
     let shown = names.len();
     let edges = chart::grid(view, theme.glyphs, charts.width.saturating_sub(8));
-    let made: Vec<BTreeMap<(usize, usize), Made>> = names.iter().map(|name| make(watch, name, world, &edges)).collect();
+    let made: Vec<BTreeMap<(usize, usize), Made>> = names
+        .iter()
+        .map(|name| make(watch, name, world, &edges))
+        .collect();
     let spikes = watch.spikes(world);
-    let labels: Vec<String> = spikes.iter().map(|(line, _, spike)| format!("{} x{:.1}", letter(*line), spike.height)).collect();
+    let labels: Vec<String> = spikes
+        .iter()
+        .map(|(line, _, spike)| format!("{} x{:.1}", letter(*line), spike.height))
+        .collect();
     let ended = diverged(watch, world);
     let mut markers: Vec<Marker> = spikes
         .iter()
@@ -127,48 +170,100 @@ fn draw_charts(
         label,
     }));
     // Labels once, on top; below, the signs alone lead the eye down the stack.
-    let bare: Vec<Marker> = markers.iter().map(|marker| Marker { label: "", ..*marker }).collect();
+    let bare: Vec<Marker> = markers
+        .iter()
+        .map(|marker| Marker {
+            label: "",
+            ..*marker
+        })
+        .collect();
 
     let heights = share(charts.height, shown);
-    let all_lines: Vec<Vec<Line>> = names.iter().zip(&made).map(|(name, made)| lines_of(watch, name, made, world, theme)).collect();
+    let all_lines: Vec<Vec<Line>> = names
+        .iter()
+        .zip(&made)
+        .map(|(name, made)| lines_of(watch, name, made, world, theme))
+        .collect();
     let build = |n: usize| {
         let name = &names[n];
-        let focused = shown > 1 && watch.first_panel + n == watch.panel && watch.focus == super::Focus::Panels;
+        let focused = shown > 1
+            && watch.first_panel + n == watch.panel
+            && watch.focus == super::Focus::Panels;
         let (title, latest) = title(watch, name, world);
-        let title = if focused { format!("{} {title}", theme.sign("▸", ">")) } else { format!("  {title}") };
-        let scale = if watch.logarithmic.contains(name) { Scale::Log } else { Scale::Linear };
-        (title, latest, scale, n + 1 == shown, if n == 0 { &markers } else { &bare })
+        let title = if focused {
+            format!("{} {title}", theme.sign("▸", ">"))
+        } else {
+            format!("  {title}")
+        };
+        let scale = if watch.logarithmic.contains(name) {
+            Scale::Log
+        } else {
+            Scale::Linear
+        };
+        (
+            title,
+            latest,
+            scale,
+            n + 1 == shown,
+            if n == 0 { &markers } else { &bare },
+        )
     };
     let parts: Vec<_> = (0..shown).map(build).collect();
     let charts_of: Vec<Chart> = parts
         .iter()
         .zip(&all_lines)
         .zip(&heights)
-        .map(|(((title, latest, scale, last, markers), lines), height)| Chart {
-            title,
-            lines,
-            view,
-            along: watch.along,
-            y: Vertical { scale: *scale, range: None },
-            latest: *latest,
-            markers: if *height >= 6 { markers } else { &[] },
-            cursor: watch.cursor,
-            glyphs: theme.glyphs,
-            colour: theme.colours != Colours::None,
-            x_axis: *last,
-        })
+        .map(
+            |(((title, latest, scale, last, markers), lines), height)| Chart {
+                title,
+                lines,
+                view,
+                along: watch.along,
+                y: Vertical {
+                    scale: *scale,
+                    range: None,
+                },
+                latest: *latest,
+                markers: if *height >= 6 { markers } else { &[] },
+                cursor: watch.cursor,
+                glyphs: theme.glyphs,
+                colour: theme.colours != Colours::None,
+                x_axis: *last,
+            },
+        )
         .collect();
-    let gutter = charts_of.iter().zip(&heights).map(|(chart, height)| chart.gutter_needed(*height)).max().unwrap_or(0);
+    let gutter = charts_of
+        .iter()
+        .zip(&heights)
+        .map(|(chart, height)| chart.gutter_needed(*height))
+        .max()
+        .unwrap_or(0);
     let mut plots = Vec::new();
     let mut y = charts.y;
     for (n, (chart, height)) in charts_of.iter().zip(&heights).enumerate() {
-        let place = Rect { y, height: *height, ..charts };
-        chart.draw(place, gutter, caches.entry(names[n].clone()).or_default(), buffer);
+        let place = Rect {
+            y,
+            height: *height,
+            ..charts
+        };
+        chart.draw(
+            place,
+            gutter,
+            caches.entry(names[n].clone()).or_default(),
+            buffer,
+        );
         let panel = chart.panel(place, gutter);
         plots.push((panel.plot, watch.first_panel + n));
         if all_lines[n].is_empty() {
             let words = "no run that is drawn logs this yet";
-            text::put(buffer, panel.plot.x + 2, panel.plot.y, panel.plot.width.saturating_sub(2), words, theme.style(Role::Dim));
+            text::put(
+                buffer,
+                panel.plot.x + 2,
+                panel.plot.y,
+                panel.plot.width.saturating_sub(2),
+                words,
+                theme.style(Role::Dim),
+            );
         }
         y += height;
     }
@@ -181,7 +276,9 @@ fn share(height: u16, n: usize) -> Vec<u16> {
     let axis = if height > 4 * n { 2 } else { 0 };
     let each = (height - axis) / n;
     let spare = height - axis - each * n;
-    (0..n).map(|i| each + u16::from(i < spare) + if i + 1 == n { axis } else { 0 }).collect()
+    (0..n)
+        .map(|i| each + u16::from(i < spare) + if i + 1 == n { axis } else { 0 })
+        .collect()
 }
 
 /// Title of a panel, and its newest value where one line has the panel to itself.
@@ -192,7 +289,9 @@ fn title(watch: &Watch, name: &str, world: &World) -> (String, Option<f64>) {
     };
     let drawn: Vec<_> = watch.drawn().collect();
     let latest = match drawn[..] {
-        [(_, line)] if line.runs.len() == 1 => world.run(&line.runs[0]).and_then(|run| run.evaluated(name).or_else(|| run.latest(name))),
+        [(_, line)] if line.runs.len() == 1 => world
+            .run(&line.runs[0])
+            .and_then(|run| run.evaluated(name).or_else(|| run.latest(name))),
         _ => None,
     };
     (title, latest)
@@ -204,13 +303,25 @@ fn extend_smoothing(watch: &mut Watch, world: &World, shown: usize) {
     if weight == 0.0 || watch.grouping != super::Grouping::Runs {
         return;
     }
-    let names: Vec<String> = watch.panels.iter().skip(watch.first_panel).take(shown).cloned().collect();
-    let ids: Vec<_> = watch.drawn().flat_map(|(_, line)| line.runs.clone()).collect();
+    let names: Vec<String> = watch
+        .panels
+        .iter()
+        .skip(watch.first_panel)
+        .take(shown)
+        .cloned()
+        .collect();
+    let ids: Vec<_> = watch
+        .drawn()
+        .flat_map(|(_, line)| line.runs.clone())
+        .collect();
     for id in ids {
         let Some(run) = world.run(&id) else { continue };
         for name in names.iter().flat_map(|name| name.split(TIE)) {
             if let Some(column) = run.series.column(name) {
-                let smooth = watch.smooth.entry((id.clone(), name.to_owned())).or_insert_with(|| Smooth::new(weight));
+                let smooth = watch
+                    .smooth
+                    .entry((id.clone(), name.to_owned()))
+                    .or_insert_with(|| Smooth::new(weight));
                 smooth.extend(column);
             }
         }
@@ -223,14 +334,29 @@ fn make(watch: &Watch, name: &str, world: &World, edges: &[f64]) -> BTreeMap<(us
     for (n, line) in watch.drawn() {
         let runs: Vec<&Run> = line.runs.iter().filter_map(|id| world.run(id)).collect();
         for (m, metric) in name.split(TIE).enumerate() {
-            let logged: Vec<(&Series, &Column)> = runs.iter().filter_map(|run| Some((&run.series, run.series.column(metric)?))).collect();
+            let logged: Vec<(&Series, &Column)> = runs
+                .iter()
+                .filter_map(|run| Some((&run.series, run.series.column(metric)?)))
+                .collect();
             let value = match (watch.grouping == super::Grouping::Runs, logged.is_empty()) {
                 (true, false) => continue,
-                (true, true) => Made::Points(runs.first().map_or_else(Vec::new, |run| points(run, metric, watch.along))),
-                (false, false) => Made::Band(only_means(watch, n, band(&logged, watch.along, edges))),
+                (true, true) => Made::Points(
+                    runs.first()
+                        .map_or_else(Vec::new, |run| points(run, metric, watch.along)),
+                ),
+                (false, false) => {
+                    Made::Band(only_means(watch, n, band(&logged, watch.along, edges)))
+                }
                 (false, true) => {
-                    let sparse: Vec<(Series, Column)> = runs.iter().map(|run| sparse(run, metric)).filter(|(series, _)| !series.is_empty()).collect();
-                    let borrowed: Vec<(&Series, &Column)> = sparse.iter().map(|(series, column)| (series, column)).collect();
+                    let sparse: Vec<(Series, Column)> = runs
+                        .iter()
+                        .map(|run| sparse(run, metric))
+                        .filter(|(series, _)| !series.is_empty())
+                        .collect();
+                    let borrowed: Vec<(&Series, &Column)> = sparse
+                        .iter()
+                        .map(|(series, column)| (series, column))
+                        .collect();
                     Made::Band(only_means(watch, n, band(&borrowed, watch.along, edges)))
                 }
             };
@@ -245,17 +371,30 @@ fn only_means(watch: &Watch, n: usize, points: Vec<BandPoint>) -> Vec<BandPoint>
     if n == watch.line || watch.drawn().count() <= MOST_BANDS {
         return points;
     }
-    let mean = |point: BandPoint| BandPoint { half_width: None, ..point };
+    let mean = |point: BandPoint| BandPoint {
+        half_width: None,
+        ..point
+    };
     points.into_iter().map(mean).collect()
 }
 
 /// The lines of a panel: raw ones first where they are smoothed, so that the average lies over them.
-fn lines_of<'a>(watch: &'a Watch, name: &str, made: &'a BTreeMap<(usize, usize), Made>, world: &'a World, theme: Theme) -> Vec<Line<'a>> {
+fn lines_of<'a>(
+    watch: &'a Watch,
+    name: &str,
+    made: &'a BTreeMap<(usize, usize), Made>,
+    world: &'a World,
+    theme: Theme,
+) -> Vec<Line<'a>> {
     let mut under = Vec::new();
     let mut over = Vec::new();
     for (n, line) in watch.drawn() {
         for (m, metric) in name.split(TIE).enumerate() {
-            let mark = if m == 0 { letter(n) } else { letter(n).to_ascii_uppercase() };
+            let mark = if m == 0 {
+                letter(n)
+            } else {
+                letter(n).to_ascii_uppercase()
+            };
             let stroke = Stroke {
                 colour: theme.curve(n).fg.unwrap_or(Color::Reset),
                 mark: Some(mark),
@@ -263,19 +402,45 @@ fn lines_of<'a>(watch: &'a Watch, name: &str, made: &'a BTreeMap<(usize, usize),
             };
             match made.get(&(n, m)) {
                 Some(Made::Points(points)) if points.is_empty() => {}
-                Some(Made::Points(points)) => over.push(Line { data: Data::Points(points), stroke }),
+                Some(Made::Points(points)) => over.push(Line {
+                    data: Data::Points(points),
+                    stroke,
+                }),
                 Some(Made::Band(points)) if points.iter().all(|point| point.mean.is_none()) => {}
-                Some(Made::Band(points)) => over.push(Line { data: Data::Band(points), stroke }),
+                Some(Made::Band(points)) => over.push(Line {
+                    data: Data::Band(points),
+                    stroke,
+                }),
                 None => {
-                    let Some(run) = line.runs.first().and_then(|id| world.run(id)) else { continue };
-                    let Some(column) = run.series.column(metric) else { continue };
+                    let Some(run) = line.runs.first().and_then(|id| world.run(id)) else {
+                        continue;
+                    };
+                    let Some(column) = run.series.column(metric) else {
+                        continue;
+                    };
                     let series = &run.series;
                     match watch.smooth.get(&(run.id().clone(), metric.to_owned())) {
                         Some(smooth) => {
-                            under.push(Line { data: Data::Raw { series, column }, stroke: Stroke { dim: true, mark: None, ..stroke } });
-                            over.push(Line { data: Data::Raw { series, column: smooth.column() }, stroke });
+                            under.push(Line {
+                                data: Data::Raw { series, column },
+                                stroke: Stroke {
+                                    dim: true,
+                                    mark: None,
+                                    ..stroke
+                                },
+                            });
+                            over.push(Line {
+                                data: Data::Raw {
+                                    series,
+                                    column: smooth.column(),
+                                },
+                                stroke,
+                            });
                         }
-                        None => over.push(Line { data: Data::Raw { series, column }, stroke }),
+                        None => over.push(Line {
+                            data: Data::Raw { series, column },
+                            stroke,
+                        }),
                     }
                 }
             }
@@ -287,13 +452,18 @@ fn lines_of<'a>(watch: &'a Watch, name: &str, made: &'a BTreeMap<(usize, usize),
 
 /// Where runs stopped being finite.
 fn diverged(watch: &Watch, world: &World) -> Vec<(f64, String)> {
-    let runs = watch.drawn().flat_map(|(n, line)| line.runs.iter().map(move |id| (n, id)));
+    let runs = watch
+        .drawn()
+        .flat_map(|(n, line)| line.runs.iter().map(move |id| (n, id)));
     let place = |(n, id)| {
         let run: &Run = world.run(id)?;
         let RunState::Diverged { step, .. } = &run.state else {
             return None;
         };
-        let row = run.series.first_at(Along::Steps, *step as f64).min(run.series.len().checked_sub(1)?);
+        let row = run
+            .series
+            .first_at(Along::Steps, *step as f64)
+            .min(run.series.len().checked_sub(1)?);
         Some((run.series.x(watch.along, row), format!("{} NaN", letter(n))))
     };
     runs.filter_map(place).collect()
