@@ -71,7 +71,7 @@ fn along(chart: &Chart, panel: &Panel, columns: &Columns, buffer: &mut Buffer) {
     };
     // Labels may reach under the gutter and to the end of the panel.
     let (left, mut right) = (panel.title.left(), panel.title.right());
-    if unit.len() > 0 && usize::from(axis.width) >= 3 * unit.len() {
+    if !unit.is_empty() && usize::from(axis.width) >= 3 * unit.len() {
         let x = right - unit.len() as u16;
         buffer.set_string(x, labels, unit, FAINT);
         right = x.saturating_sub(1);

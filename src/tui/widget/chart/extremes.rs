@@ -70,7 +70,9 @@ pub fn of(chart: &Chart) -> Extremes {
                 for point in points.iter().filter(|point| (from..=to).contains(&point.x)) {
                     if let Some(mean) = point.mean {
                         let half = point.half_width.unwrap_or(0.0);
-                        [mean - half, mean, mean + half].map(|y| found.value(y, scale));
+                        for value in [mean - half, mean, mean + half] {
+                            found.value(value, scale);
+                        }
                     }
                 }
             }
@@ -111,7 +113,8 @@ fn outside(chart: &Chart, (from, to): (f64, f64), found: &mut Extremes) {
             }
         };
         if let [Some(before), Some(after)] = values {
-            [before, after].map(|value| found.value(value, scale));
+            found.value(before, scale);
+            found.value(after, scale);
         }
     }
 }

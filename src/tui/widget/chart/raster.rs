@@ -188,7 +188,7 @@ impl Raster {
         };
         let mut rows = (0..self.rows * down).filter(lit);
         let top = rows.next()?;
-        Some((top, rows.last().unwrap_or(top)))
+        Some((top, rows.next_back().unwrap_or(top)))
     }
 }
 

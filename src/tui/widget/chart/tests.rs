@@ -397,7 +397,20 @@ fn a_linear_chart() {
     let lines = [raw(&run, ' ', false)];
     let mut chart = chart(&lines, (0.0, 299.0));
     chart.latest = Some(1.2345678);
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss                                                   1.235]
+    [4┤⠔⢦⡀                                                       ]
+    [ │  ⠳⡄                                                      ]
+    [ │   ⠙⠦⠖⠋⠳⡄                                                 ]
+    [3┤        ⠹⣄⢀⡠⠤⣄                                            ]
+    [ │         ⠈⠉  ⠈⢧⡀⢀⡠⠤⡄                                      ]
+    [ │               ⠉⠉  ⠙⢦ ⣠⠖⠲⣄   ⢀                            ]
+    [2┤                    ⠈⠉⠁  ⠘⢦⣠⠞⠉⠙⣆  ⣠⠶⣄   ⢀⣀                ]
+    [ │                               ⠈⠓⠊⠁ ⠈⠳⢤⠴⠋⠈⠹⣄⢀⡠⠚⠙⢦  ⣠⠖⢦⡀   ]
+    [1┤                                           ⠈⠉   ⠈⠓⠚⠁  ⠙⠦⠞ ]
+    [ └┬────────┬─────────┬────────┬─────────┬────────┬───────── ]
+    [  0       50        100      150       200      250    steps]
+    ");
 }
 
 #[test]
@@ -412,7 +425,20 @@ fn a_logarithmic_chart_counts_what_it_cannot_place() {
     let mut chart = chart(&lines, (0.0, 299.0));
     (chart.y.scale, chart.along) = (Scale::Log, Along::Seconds);
     chart.view.x.1 = 74.75;
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss · log · 2 values ≤ 0 at the bottom                     ]
+    [100┤⠔⢦⡀                                                     ]
+    [   │  ⢳⡀                                                    ]
+    [   │   ⠓⠦⠒⠙⢦⡀                                               ]
+    [ 10┤        ⠳⣄⣀⡤⢤⡀                                          ]
+    [   │         ⠈⠁  ⠹⣄ ⣠⠤⣄                                     ]
+    [   │              ⠈⠉⠁ ⠈⢧⡀⢀⠔⠲⣄   ⢀                           ]
+    [  1┤                    ⠉⠁  ⠈⢧⣠⠞⠉⠹⣄  ⡤⠶⣄   ⣀⡀               ]
+    [   │                              ⠈⠓⠋  ⠈⢧⡤⠞⠁⣿⢧⡀⣠⠔⠙⢦⡀ ⣀⠖⠲⡄   ]
+    [0.1┤                                    ⢸   ⡇ ⠉⠁   ⠙⠚⠁  ⠙⠦⠞ ]
+    [   └┬──────┬──────┬───────┬──────┬──────┬───────┬──────┬─── ]
+    [   0s     10s    20s     30s    40s    50s     1m    1m10s  ]
+    ");
 }
 
 #[test]
@@ -422,7 +448,18 @@ fn two_lines_are_told_apart_by_their_letters() {
         series(&[(0, 4.0), (100, 3.5), (299, 3.0)]),
     );
     let lines = [raw(&a, 'a', false), raw(&b, 'b', false)];
-    insta::assert_snapshot!(text(&chart(&lines, (0.0, 299.0)), 60, 10), @"");
+    insta::assert_snapshot!(text(&chart(&lines, (0.0, 299.0)), 60, 10), @"
+    [loss                                                        ]
+    [4┤⠒⠲⡤⠤⠤⢄⣀⣀⣀⡀                                                ]
+    [ │  ⠙⢦⡀⣀⡤⣄ ⠈⠉⠉⠉⠑⠒⠒⠒⠤⠤⠤⠤⠤⠤⢄b⣀⣀⣀⣀⣀⣀⣀⣀                         ]
+    [3┤    ⠉  ⠈⢳⣀ ⣀a⣀                   ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠑⠒⠒⠒⠒⠒b⠒⠒⠒⠤⠤⠤⠤⠤b]
+    [ │         ⠈⠉⠁ ⠘⢦⡀⢀⡤⠤⣄                                      ]
+    [2┤               ⠉⠁  ⠈⠳⠤⠴⠊⠙⢦⡀ ⢀⡤⢤⡀                          ]
+    [ │                          ⠉⠋⠁  ⠓⠦⠤⠚⠉a⢤⡀⣠⠔⠒⢦⡀ ⢀⠤⠤⡄  ⢀⡠⣄    ]
+    [1┤                                      ⠉    ⠉⠛⠁  ⠙⠒⠒⠋ ⠈⠳⠤⠔a]
+    [ └┬────────┬─────────┬────────┬─────────┬────────┬───────── ]
+    [  0       50        100      150       200      250    steps]
+    ");
 }
 
 #[test]
@@ -446,9 +483,35 @@ fn a_band_holds_its_mean() {
         stroke,
     }];
     let mut chart = chart(&lines, (0.0, 59.0));
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss                                                        ]
+    [  │            ⡀⡀⠄⡄⠄⡂⠆⡂⠆⡄⠄⡄⠄⡀⡀                              ]
+    [ 1┤      ⡀⡄⠄⣂⣅⣃⡥⡦⠥⡖⠗⡒⠗⡦⠥⡦⠥⣂⣅⡂⠅⡃⠅⡂⠄⡄⡀                        ]
+    [  │  ⡀⡄⣆⣃⠥⡒⠗⡃⡅⠆⠅⠆⠃⠂⠃⠂⠃⠆⠅⠆⡅⡂⠅⡋⠍⡒⠧⣆⡅⡂⠅⡃⠅⡂⠄⡀                   ]
+    [  │⢄⡧⡗⡋⠅⠂⠃⠁⠁               ⠁⠁⠃⠆⡅⡂⠍⡋⠕⡢⢅⡂⠅⡂⠅⡂⠆⡄⡀⡀             ]
+    [ 0┤⠅⠁                            ⠁⠂⠅⡂⠅⡊⠕⡦⠥⣂⠅⡂⠅⡂⠅⡃⠆⡂⠆⡄⠄⡄⠄⡄⠄⡄ ]
+    [  │                                  ⠁⠂⠅⡂⠅⡂⠍⡒⠗⡦⣅⣂⠅⡂⠅⡂⠅⡂⠅⡂⠅⡂ ]
+    [-1┤                                     ⠁⠃⠆⠅⡂⠅⡂⠅⡂⠍⡓⠗⡒⠧⡦⠥⡦⠥⡦m]
+    [  │                                          ⠁⠂⠅⠆⡅⡂⠅⡂⠅⡂⠅⡂⠅⡂ ]
+    [  │                                                ⠁⠁⠃⠂⠃⠆⠅⠆ ]
+    [  └┬────────┬────────┬─────────┬────────┬─────────┬──────── ]
+    [   0       10       20        30       40        50    steps]
+    ");
     chart.glyphs = Glyphs::Ascii;
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss                                                        ]
+    [  |               .........                                 ]
+    [ 1+       .....mmmmmmmmmmm.........                         ]
+    [  |  ...mmmmmmm..........mmmmmmmmm.......                   ]
+    [  |mmmmm.....            ........mmmmmm.......              ]
+    [ 0+m..                         .......mmmmm................ ]
+    [  |                                 ......mmmmmmmm......... ]
+    [-1+                                     .........mmmmmmmmmmm]
+    [  |                                          .............. ]
+    [  |                                                 ....... ]
+    [  ++--------+--------+---------+--------+---------+-------- ]
+    [   0       10       20        30       40        50    steps]
+    ");
 }
 
 #[test]
@@ -487,9 +550,35 @@ fn signs_and_a_cursor() {
     ];
     let mut chart = chart(&lines, (0.0, 320.0));
     (chart.markers, chart.cursor) = (&markers, Some(200.0));
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss                                                        ]
+    [            ▼               ╷                 ✖ NaN         ]
+    [6┤          ⢰                        │        ┊             ]
+    [ │          ⢸                        │        ┊             ]
+    [ │          ⢸                        │        ┊             ]
+    [4┤⠚⠲⣄       ⢸                        │        ┊             ]
+    [ │  ⠈⠙⠒⠚⠙⠦⣄ ⢸⣀⡀           ⢀⣀•⣀⣀⣀⠤⠤⠤⠤⠤⠤⠔⠒⠒⠒•   ┊             ]
+    [ │        ⠈⠉⣉⣀⠭•⣤⡴⠖⠲⣖⠒⠉⢉⣉⡉⠁          │        ┊             ]
+    [2┤   ⣀⡠⠤⠔⠒⠊⠉┊       ⠈⠙⠊⠉ ⠙⠲⠤⠔⠊⠓⢦⣀⣀⠴⠲⣄⡀ ⣀⠤⣄   ⣀⣀   ⢀⣀        ]
+    [ │•⠉⠉       ┊                        ⠉⠉⠁ ⠈⠙⠒⠋ ⠈⠙⠒⠒⠉⠈⠙⠦⠴⠂    ]
+    [ └┬───────┬────────┬────────┬────────▲────────┬────────┬─── ]
+    [  0      50       100      150      200      250       steps]
+    ");
     chart.glyphs = Glyphs::Ascii;
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss                                                        ]
+    [            v               '                 x NaN         ]
+    [6+          |                        |        !             ]
+    [ |          |                        |        !             ]
+    [ |          |                        |        !             ]
+    [4+**|       |                        |        !             ]
+    [ |  |******||*|       ******o*************o   !             ]
+    [ |         |***o******|**|   |       |        !             ]
+    [2+   *******!        ||  |***|*************|***| |**|       ]
+    [ |o**       !                        |     |  !|*|  |***    ]
+    [ ++-------+--------+--------+--------^--------+--------+--- ]
+    [  0      50       100      150      200      250       steps]
+    ");
 }
 
 #[test]
@@ -512,7 +601,20 @@ fn a_smoothed_line_over_its_raw_one_in_plain_characters() {
     ];
     let mut chart = chart(&lines, (0.0, 299.0));
     chart.glyphs = Glyphs::Ascii;
-    insta::assert_snapshot!(text(&chart, 60, 12), @"");
+    insta::assert_snapshot!(text(&chart, 60, 12), @"
+    [loss                                                        ]
+    [ ||:                                                        ]
+    [ |||:                                                       ]
+    [4+||**|:: :                                                 ]
+    [ |  :.|****|: :::  ::                                       ]
+    [3+        :|*****||:: ::: ::   ::                           ]
+    [ |             ::||*********| ::: ::: ::  :::   : :   ::    ]
+    [2+                    ::::::|***********|::|*|::::::::::: : ]
+    [ |                               :::: ::|**|:|************* ]
+    [1+                                                 ::   ::: ]
+    [ ++--------+---------+--------+---------+--------+--------- ]
+    [  0       50        100      150       200      250    steps]
+    ");
 }
 
 #[test]
@@ -521,5 +623,8 @@ fn a_metric_in_a_cell_of_a_table() {
     rows[200].1 = 4.0;
     let run = series(&rows);
     let cell = |glyphs| spark(&run, run.column("y").unwrap(), Along::Steps, 16, glyphs);
-    insta::assert_snapshot!(format!("[{}]\n[{}]", cell(Glyphs::Braille), cell(Glyphs::Ascii)), @"");
+    insta::assert_snapshot!(format!("[{}]\n[{}]", cell(Glyphs::Braille), cell(Glyphs::Ascii)), @"
+    [⠙⠒⠒⠒⠦⠤⠤⠤⠤⡤⣼⣤⣀⣄⣀⣀]
+    [^!!----:::|_____]
+    ");
 }

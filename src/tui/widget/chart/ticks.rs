@@ -137,7 +137,7 @@ fn value(x: f64, step: f64, large: f64) -> String {
     if large >= 1e5 && step >= 1.0 {
         return count(x, step);
     }
-    if large >= 1e5 || large < 1e-2 {
+    if !(1e-2..1e5).contains(&large) {
         let magnitude = |x: f64| (x.abs().log10() + 1e-9).floor();
         let digits = (magnitude(x) - magnitude(step)).clamp(0.0, 12.0);
         return if x == 0.0 {

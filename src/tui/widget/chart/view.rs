@@ -43,7 +43,7 @@ impl View {
         let ((from, to), (first, last)) = (self.places(), whole.places());
         let smallest = ((last - first) * CLOSEST).max(last.abs().max(first.abs()) * 1e-12);
         let length = (to - from).max(smallest);
-        if !(length < last - first) {
+        if length >= last - first {
             return whole;
         }
         let from = from.max(first).min(last - length);
@@ -71,7 +71,7 @@ impl View {
             to = if to > 1e-200 { to } else { 1.0 };
             from = if from > 1e-204 { from } else { to * 1e-4 };
         }
-        if !(to - from > from.abs() * 1e-14) {
+        if to - from <= from.abs() * 1e-14 {
             to = from + (from.abs() * 1e-3).max(1.0);
         }
         Self {
