@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::design::Design;
 use super::error::SpecError;
 use super::path;
 use super::prerequisite::{Prerequisite, stand_in};
@@ -24,7 +25,10 @@ pub struct Experiment {
     pub axes: Vec<Axis>,
     pub excludes: Vec<Exclude>,
     pub seeds: Vec<u64>,
+    /// Which cells of the full product there are.
+    pub design: Design,
     pub reports: Vec<Report>,
+    pub(super) design_at: Place,
     pub(super) prerequisites: Vec<Prerequisite>,
     pub(super) schema: Schema,
 }

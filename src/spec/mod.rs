@@ -2,6 +2,7 @@
 //! process, screen or tensor.
 
 mod catalogue;
+mod design;
 pub mod edit;
 mod error;
 mod experiment;
@@ -28,6 +29,7 @@ pub use crate::train::TrainConfig;
 use crate::util::{printable, write_atomic};
 
 pub use catalogue::{Choice, KindDefault, KnownKey, catalogue};
+pub use design::{Aliased, Aliases, Design, Effect};
 pub use edit::{Edit, EditError, EditWordsError, Seeds};
 pub use error::SpecError;
 pub use experiment::{Axis, Exclude, Experiment, Point, Report, Setting};

@@ -2,6 +2,8 @@
 //! Shapes are checked here; whether a key is a setting, and a value fits it, is not.
 
 mod axes;
+mod conditions;
+mod design;
 mod exclude;
 mod report;
 mod seeds;
@@ -11,6 +13,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::design::Design;
 use super::error::SpecError;
 use super::experiment::{Experiment, Setting, shown};
 use super::path;
@@ -21,8 +24,8 @@ use super::source::{Node, Place, Tree};
 type Result<T> = std::result::Result<T, SpecError>;
 type Entry = (String, Place, Node);
 
-const SECTIONS: [&str; 8] = [
-    "question", "base", "axes", "zip", "exclude", "seeds", "report", "runs",
+const SECTIONS: [&str; 9] = [
+    "question", "base", "axes", "zip", "exclude", "seeds", "design", "report", "runs",
 ];
 
 pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
@@ -34,6 +37,8 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
         axes: Vec::new(),
         excludes: Vec::new(),
         seeds: vec![0],
+        design: Design::Full,
+        design_at: Place::File,
         reports: Vec::new(),
         prerequisites: Vec::new(),
         schema: Schema::learn(),
@@ -66,6 +71,10 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
                     .iter()
                     .map(|node| sections.exclude(node, &experiment))
                     .collect::<Result<_>>()?
+            }
+            "design" => {
+                experiment.design = sections.design(node, &experiment)?;
+                experiment.design_at = node.at;
             }
             "report" => {
                 experiment.reports = sections
