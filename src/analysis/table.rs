@@ -56,6 +56,8 @@ pub struct Cell {
 pub struct Reported {
     pub value: f64,
     pub source: String,
+    /// What it is of, in the source's words.
+    pub what: String,
 }
 
 /// The tables of one report.
@@ -71,6 +73,7 @@ pub fn tables<'s>(
     let mut points: Vec<Vec<usize>> = Vec::new();
     let mut table_of: BTreeMap<Vec<usize>, u32> = BTreeMap::new();
     let mut observations: Vec<(Place, Answer)> = Vec::new();
+    let mut reported: BTreeMap<Place, Reported> = BTreeMap::new();
     let mut samples: BTreeMap<Place, Vec<Sample>> = BTreeMap::new();
     for cell in &grid.cells {
         let at: Vec<usize> = fixed.iter().map(|axis| cell.position[*axis]).collect();
@@ -81,6 +84,21 @@ pub fn tables<'s>(
         let along = |axis: Option<usize>| axis.map_or(0, |axis| cell.position[axis] as u32);
         if let Some(spec) = cell.run() {
             let place = (table, along(report.rows), along(report.columns));
+            for numbers in experiment
+                .reported
+                .iter()
+                .filter(|numbers| numbers.metric == report.metric)
+            {
+                if let Some(value) = numbers.value_of(cell) {
+                    let source = numbers.source.clone();
+                    let what = numbers.what.clone();
+                    reported.entry(place).or_insert(Reported {
+                        value,
+                        source,
+                        what,
+                    });
+                }
+            }
             let answer = answer(run_of(spec), &report.metric);
             if let Answer::Measured(value) = answer {
                 let seed = cell.seed;
@@ -111,8 +129,7 @@ pub fn tables<'s>(
             };
             Cell {
                 samples: samples.get(&place).cloned().unwrap_or_default(),
-                // The one place where a cell gets the number that somebody else reports.
-                reported: None,
+                reported: reported.get(&place).cloned(),
                 ..Cell::new(summary)
             }
         };

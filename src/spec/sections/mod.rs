@@ -6,6 +6,7 @@ mod conditions;
 mod design;
 mod exclude;
 mod report;
+mod reported;
 mod seeds;
 
 use std::collections::BTreeSet;
@@ -24,8 +25,8 @@ use super::source::{Node, Place, Tree};
 type Result<T> = std::result::Result<T, SpecError>;
 type Entry = (String, Place, Node);
 
-const SECTIONS: [&str; 9] = [
-    "question", "base", "axes", "zip", "exclude", "seeds", "design", "report", "runs",
+const SECTIONS: [&str; 10] = [
+    "question", "base", "axes", "zip", "exclude", "seeds", "design", "report", "reported", "runs",
 ];
 
 pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
@@ -40,6 +41,7 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
         design: Design::Full,
         design_at: Place::File,
         reports: Vec::new(),
+        reported: Vec::new(),
         prerequisites: Vec::new(),
         schema: Schema::learn(),
     };
@@ -75,6 +77,13 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
             "design" => {
                 experiment.design = sections.design(node, &experiment)?;
                 experiment.design_at = node.at;
+            }
+            "reported" => {
+                experiment.reported = sections
+                    .list(name, node)?
+                    .iter()
+                    .map(|node| sections.reported(node, &experiment))
+                    .collect::<Result<_>>()?
             }
             "report" => {
                 experiment.reports = sections

@@ -69,8 +69,18 @@ pub(super) fn summary(
         theme.style(Role::Plain),
     );
     y += 1;
-    if let Some(aliases) = grid.aliases.as_ref() {
-        let words = aliases.to_string();
+    if let Some(aliases) = experiment.aliases() {
+        let lots: Vec<&str> = aliases
+            .aliased
+            .iter()
+            .map(|lot| lot.label.as_str())
+            .collect();
+        let told = if lots.is_empty() {
+            "main effects and pairs are clear".into()
+        } else {
+            format!("one in this design: {}", lots.join("; "))
+        };
+        let words = format!("resolution {}; {told}", aliases.resolution);
         for line in text::wrap(&words, area.width.into()).into_iter().take(3) {
             text::put(
                 buffer,

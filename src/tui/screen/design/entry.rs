@@ -105,7 +105,7 @@ pub(super) fn open(item: &Item, desk: &Desk, reply: &mut Reply) {
             Asked::Design,
             "Which cells of the product?",
             DESIGN,
-            &experiment.design.to_string(),
+            &super::items::design(experiment),
         ),
         Item::Question => Prompt::new(
             Asked::Question,

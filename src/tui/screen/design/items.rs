@@ -1,7 +1,7 @@
 //! The experiment as a list: question, axes, seeds, design, shared settings, exclusions, reports. Each line knows what
 //! it is of, so that a key can act on it.
 
-use crate::spec::{Experiment, path};
+use crate::spec::{Experiment, path, values};
 
 /// What a line is.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,20 @@ fn heading(name: &str) -> Line {
     line(Item::Heading, name, "")
 }
 
+/// The design as it is typed: its kind and its keys.
+pub(super) fn design(experiment: &Experiment) -> String {
+    let entries = experiment
+        .design
+        .entries()
+        .into_iter()
+        .map(|(key, value)| format!(" {key}={}", values::show_one(&value)));
+    format!(
+        "{}{}",
+        experiment.design.kind(),
+        entries.collect::<String>()
+    )
+}
+
 /// The lines of an experiment.
 pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -81,7 +95,7 @@ pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
     }
     let seeds: Vec<String> = experiment.seeds.iter().map(u64::to_string).collect();
     lines.push(line(Item::Seeds, "seeds", seeds.join("  ")));
-    lines.push(line(Item::Design, "design", experiment.design.to_string()));
+    lines.push(line(Item::Design, "design", design(experiment)));
     if !experiment.excludes.is_empty() {
         lines.push(heading("Left out"));
         for (n, exclude) in experiment.excludes.iter().enumerate() {

@@ -210,7 +210,7 @@ impl Design {
                 let item = |preset: &preset::Preset| crate::tui::layer::Item {
                     label: preset.name.into(),
                     detail: preset.title.into(),
-                    doc: preset.question().into(),
+                    doc: preset.about(),
                     ..Default::default()
                 };
                 let items = preset::ALL.iter().map(item).collect();
