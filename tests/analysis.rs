@@ -32,6 +32,8 @@ fn siglab(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_siglab"))
         .current_dir(dir)
         .env_remove("SIGLAB_WORKSPACE")
+        // No preferences of whoever runs the tests.
+        .env("XDG_CONFIG_HOME", dir)
         .args(args)
         .output()
         .unwrap()
