@@ -47,7 +47,8 @@ impl Scale {
         };
         let mean = factor * mean;
         match half_width.map(|half| factor * half) {
-            Some(half) if half > 0.0 => {
+            // Values that are alike but for rounding have no spread.
+            Some(half) if half > 1e-12 * mean.abs() => {
                 let decimals = (1 - exponent(half, 2)).clamp(0, 12) as usize;
                 format!("{mean:.decimals$} ± {half:.decimals$}")
             }
@@ -147,5 +148,6 @@ mod tests {
         );
         assert_eq!(show("zeroshot/top1", 0.5, None), "50.0");
         assert_eq!(show("loss", 0.5, Some(0.0)), "0.5000 ± 0");
+        assert_eq!(show("zeroshot/top1", 0.2, Some(5e-17)), "20.0 ± 0");
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::interval::t_quantile;
 use crate::spec::RunSpec;
 use crate::store::{Run, RunState};
-use leaves::{Leaf, leaves};
+use leaves::leaves;
 use queue::{Job, makespan};
 
 /// Errors that an interval takes at least.
@@ -76,8 +76,8 @@ pub struct Total {
 #[derive(Clone, Debug, Default)]
 pub struct Forecast {
     keys: Keys,
-    /// Codes of the settings of each group, one after the other.
-    codes: Vec<u16>,
+    /// By key on which runs differ, the code of each group.
+    codes: Vec<Vec<u16>>,
     groups: Vec<Group>,
     /// Half of the interval of a log rate for settings that some finished run has, and for others.
     known: Option<f64>,
@@ -88,16 +88,22 @@ pub struct Forecast {
 #[derive(Clone, Debug, Default)]
 struct Keys {
     places: HashMap<String, Place>,
-    values: Vec<HashMap<u64, u16>>,
+    /// The keys of one run as they come, since those of most runs come in the same order.
+    order: Vec<(String, Place)>,
+    values: Vec<HashMap<String, u16>>,
     /// Keys that all have with the same value.
     common: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Place {
-    Common(u64),
+    /// The value that all have.
+    Common(String),
     Varies(usize),
 }
+
+/// Key and text of each setting that matters, in the order of the settings.
+type Settings = Vec<(String, String)>;
 
 /// Settings as far as they tell finished runs apart, and on how many keys they differ from all of those.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -129,29 +135,26 @@ impl Forecast {
             .into_iter()
             .filter(|run| run.state == RunState::Completed);
         let rates = finished.filter_map(|run| Some((run, cost(run)?.ln())));
-        let rates: Vec<(BTreeMap<String, u64>, f64)> = rates
+        let rates: Vec<(Settings, f64)> = rates
             .filter_map(|(run, rate)| Some((settings(&run.spec)?, rate)))
             .collect();
         let keys = Keys::of(&rates);
         let mut by_codes: BTreeMap<Codes, Vec<f64>> = BTreeMap::new();
         for (settings, rate) in &rates {
-            let settings = settings.iter().map(|(key, hash)| (key.as_str(), *hash));
-            by_codes
-                .entry(keys.encode(settings))
-                .or_default()
-                .push(*rate);
+            let mut reader = keys.reader();
+            settings
+                .iter()
+                .for_each(|(key, text)| reader.see(key, text));
+            by_codes.entry(reader.finish()).or_default().push(*rate);
         }
         let group = |rates: &Vec<f64>| Group {
             sum: rates.iter().sum(),
             runs: rates.len(),
         };
+        let of_key = |key: usize| by_codes.keys().map(|codes| codes.codes[key]).collect();
         let mut forecast = Self {
+            codes: (0..keys.values.len()).map(of_key).collect(),
             keys,
-            codes: by_codes
-                .keys()
-                .flat_map(|codes| &codes.codes)
-                .copied()
-                .collect(),
             groups: by_codes.values().map(group).collect(),
             known: None,
             other: None,
@@ -228,12 +231,12 @@ impl Forecast {
 
     fn encode(&self, spec: &RunSpec) -> Option<Codes> {
         let mut reader = self.keys.reader();
-        let see = &mut |key: &str, leaf: Leaf| {
-            if matters(key, leaf) {
-                reader.see(key, leaf.hash);
+        leaves(&spec.config, |key, text| {
+            if matters(key, text) {
+                reader.see(key, text);
             }
-        };
-        leaves(&spec.config, see).ok()?;
+        })
+        .ok()?;
         Some(reader.finish())
     }
 
@@ -257,25 +260,29 @@ impl Forecast {
 
     /// The nearest groups but for one; none if there is no other.
     fn nearest(&self, Codes { codes, apart }: &Codes, but: Option<usize>) -> Option<Nearest> {
-        let mut least = usize::MAX;
+        let mut differences = vec![0_u16; self.groups.len()];
+        for (of_key, code) in self.codes.iter().zip(codes) {
+            for (sum, other) in differences.iter_mut().zip(of_key) {
+                *sum += u16::from(other != code);
+            }
+        }
+        if let Some(but) = but {
+            differences[but] = u16::MAX;
+        }
+        let least = differences
+            .iter()
+            .copied()
+            .min()
+            .filter(|least| *least < u16::MAX)?;
         let (mut sum, mut runs) = (0.0, 0);
-        for (i, group) in self.groups.iter().enumerate() {
-            if Some(i) == but {
-                continue;
-            }
-            let of_group = &self.codes[i * codes.len()..(i + 1) * codes.len()];
-            let pairs = of_group.iter().zip(codes);
-            let differences = usize::from(pairs.map(|(a, b)| u16::from(a != b)).sum::<u16>());
-            if differences < least {
-                (least, sum, runs) = (differences, 0.0, 0);
-            }
-            if differences == least {
+        for (group, differences) in self.groups.iter().zip(&differences) {
+            if *differences == least {
                 sum += group.sum;
                 runs += group.runs;
             }
         }
-        (runs > 0).then(|| Nearest {
-            differences: least + apart,
+        Some(Nearest {
+            differences: usize::from(least) + apart,
             log_rate: sum / runs as f64,
             runs,
         })
@@ -283,22 +290,22 @@ impl Forecast {
 }
 
 impl Keys {
-    fn of(runs: &[(BTreeMap<String, u64>, f64)]) -> Self {
-        let mut values: BTreeMap<&str, HashMap<u64, u16>> = BTreeMap::new();
+    fn of(runs: &[(Settings, f64)]) -> Self {
+        let mut values: BTreeMap<&str, HashMap<String, u16>> = BTreeMap::new();
         let mut having: BTreeMap<&str, usize> = BTreeMap::new();
-        for (key, hash) in runs.iter().flat_map(|(settings, _)| settings) {
+        for (key, text) in runs.iter().flat_map(|(settings, _)| settings) {
             let codes = values.entry(key).or_default();
             let next = (codes.len() + 1).min(usize::from(UNKNOWN) - 1) as u16;
-            codes.entry(*hash).or_insert(next);
+            codes.entry(text.clone()).or_insert(next);
             *having.entry(key).or_default() += 1;
         }
         let mut keys = Self::default();
         for (key, codes) in values {
             let only = codes.keys().next().filter(|_| codes.len() == 1);
             let place = match only {
-                Some(hash) if having[key] == runs.len() => {
+                Some(text) if having[key] == runs.len() => {
                     keys.common += 1;
-                    Place::Common(*hash)
+                    Place::Common(text.clone())
                 }
                 _ => {
                     keys.values.push(codes);
@@ -307,18 +314,17 @@ impl Keys {
             };
             keys.places.insert(key.to_owned(), place);
         }
+        let first = runs.first().into_iter().flat_map(|(settings, _)| settings);
+        keys.order = first
+            .map(|(key, _)| (key.clone(), keys.places[key].clone()))
+            .collect();
         keys
-    }
-
-    fn encode<'k>(&self, settings: impl Iterator<Item = (&'k str, u64)>) -> Codes {
-        let mut reader = self.reader();
-        settings.for_each(|(key, hash)| reader.see(key, hash));
-        reader.finish()
     }
 
     fn reader(&self) -> Reader<'_> {
         Reader {
             keys: self,
+            next: 0,
             codes: vec![ABSENT; self.values.len()],
             shared: 0,
             strange: 0,
@@ -329,6 +335,8 @@ impl Keys {
 /// One run's settings on their way to codes.
 struct Reader<'k> {
     keys: &'k Keys,
+    /// The place in the order where the next key is looked for first.
+    next: usize,
     codes: Vec<u16>,
     /// Common keys with the common value.
     shared: usize,
@@ -337,13 +345,25 @@ struct Reader<'k> {
 }
 
 impl Reader<'_> {
-    fn see(&mut self, key: &str, hash: u64) {
-        match self.keys.places.get(key) {
+    fn see(&mut self, key: &str, text: &str) {
+        let place = match self.keys.order.get(self.next) {
+            Some((expected, place)) if expected == key => {
+                self.next += 1;
+                Some(place)
+            }
+            _ => {
+                let order = &self.keys.order;
+                let at = order.iter().position(|(expected, _)| expected == key);
+                self.next = at.map_or(self.next, |at| at + 1);
+                self.keys.places.get(key)
+            }
+        };
+        match place {
             Some(Place::Varies(place)) => {
-                let code = self.keys.values[*place].get(&hash);
+                let code = self.keys.values[*place].get(text);
                 self.codes[*place] = code.copied().unwrap_or(UNKNOWN);
             }
-            Some(Place::Common(common)) => self.shared += usize::from(*common == hash),
+            Some(Place::Common(common)) => self.shared += usize::from(common == text),
             None => self.strange += 1,
         }
     }
@@ -366,20 +386,21 @@ fn half_width(squares: &[f64]) -> Option<f64> {
 }
 
 /// The settings of a run that its cost may depend on.
-fn settings(spec: &RunSpec) -> Option<BTreeMap<String, u64>> {
-    let mut found = BTreeMap::new();
-    let see = &mut |key: &str, leaf: Leaf| {
-        if matters(key, leaf) {
-            found.insert(key.to_owned(), leaf.hash);
+fn settings(spec: &RunSpec) -> Option<Settings> {
+    let mut found = Settings::new();
+    leaves(&spec.config, |key, text| {
+        if matters(key, text) {
+            found.push((key.to_owned(), text.to_owned()));
         }
-    };
-    leaves(&spec.config, see).ok()?;
+    })
+    .ok()?;
     Some(found)
 }
 
 /// Whether a setting may change what an example costs.
-fn matters(key: &str, leaf: Leaf) -> bool {
-    let of_optimiser = key.starts_with("optim.") && leaf.is_number;
+fn matters(key: &str, text: &str) -> bool {
+    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let of_optimiser = is_number && key.starts_with("optim.");
     !(of_optimiser || key == "seed" || key == "train.examples")
 }
 

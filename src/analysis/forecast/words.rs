@@ -93,6 +93,6 @@ mod tests {
             words(alone(4.0), alone(4.0)),
             "4.0 device-seconds, done in 4s"
         );
-        assert_eq!(alone(f64::MAX).to_string().is_empty(), false);
+        assert!(!alone(f64::MAX).to_string().is_empty());
     }
 }
