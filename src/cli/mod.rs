@@ -8,6 +8,7 @@ mod edit;
 mod keys;
 mod logs;
 mod ls;
+mod new;
 mod open;
 mod plan;
 mod progress;
@@ -65,6 +66,8 @@ pub enum Verb {
     Table(table::Args),
     /// List or search the settings that an experiment can vary: what they mean, what they can be, their defaults.
     Keys(keys::Args),
+    /// Begin an experiment with one of the paper's ablations.
+    New(new::Args),
     /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
     /// List the loss spikes of runs, and what preceded each.
@@ -108,6 +111,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Edit(args) => edit::run(args),
         Verb::Table(args) => table::run(workspace, args),
         Verb::Keys(args) => keys::run(args),
+        Verb::New(args) => new::run(args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Spikes(args) => spikes::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
