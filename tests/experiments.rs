@@ -400,3 +400,26 @@ fn an_edit_goes_through_a_link_and_keeps_permissions() {
         0o600
     );
 }
+
+#[test]
+fn plan_shows_the_design_and_what_it_cannot_tell_apart() {
+    let desk = Desk::new();
+    let axes = "[axes]\noptim.lr = [1, 2]\noptim.eps = [1, 2]\noptim.beta1 = [0, 0.5]\n";
+    let design = "[design]\nkind = \"fractional\"\nfraction = 2\n";
+    fs::write(desk.dir.path().join("x.toml"), format!("{axes}{design}")).unwrap();
+    let shown = text(&desk.siglab(&["plan", "x.toml"]));
+    assert!(shown.contains("4 cells: 4 new\ndesign: fractional, 4 of 8 cells, resolution III\n"));
+    assert!(
+        shown.contains("    optim.lr = optim.eps x optim.beta1\n"),
+        "{shown}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&desk.siglab(&["plan", "x.toml", "--json"]))).unwrap();
+    assert_eq!(json["design"]["aliases"]["defining"][0], "ABC");
+    text(&desk.siglab(&["edit", "x.toml", "design", "latin-hypercube", "count=3"]));
+    let shown = text(&desk.siglab(&["plan", "x.toml"]));
+    assert!(
+        shown.contains("design: Latin hypercube, 3 of 8 cells, seed 0\n"),
+        "{shown}"
+    );
+}

@@ -23,7 +23,11 @@ Changes:
   zip KEY KEY..               question TEXT
   zip set KEY VALUES; KEY VALUES..
   unzip KEY                   report add METRIC [rows=KEY] [columns=KEY] [title=TEXT]
-                              report remove NUMBER
+  design full                 report remove NUMBER
+  design one-factor [KEY=VALUE..]
+  design fractional fraction=NUMBER [generators=[\"d = a b c\", ..]]
+  design random count=NUMBER [seed=NUMBER]
+  design latin-hypercube count=NUMBER [seed=NUMBER]
 
 Values: sigmoid, softmax | 16..256 x2 | 0..1 5 | 0..10 step 2 | 1e-4..1e-2 log 5
 Keys:   siglab keys

@@ -1,6 +1,7 @@
 //! `siglab plan FILE`: every cell of a grid, what a `run` would do about it and how long that will take. It starts and
 //! writes nothing.
 
+mod design;
 mod time;
 mod why;
 
@@ -18,6 +19,7 @@ use crate::spec::{Cell, CellKind, Experiment, Grid, RunSpec, path};
 use crate::store::Store;
 use crate::util::printable;
 use crate::workbench::{View, outlook, prospect};
+use design::Chosen;
 use time::Time;
 
 #[derive(clap::Args, Debug)]
@@ -100,6 +102,9 @@ const INVALID: &str = "invalid";
 struct Plan {
     file: String,
     question: String,
+    /// Absent for the full product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    design: Option<Chosen>,
     /// Cells by state.
     counts: BTreeMap<&'static str, usize>,
     /// None where nothing is left to do.
@@ -160,6 +165,7 @@ impl Plan {
         Self {
             file: experiment.path.display().to_string(),
             question: experiment.question.clone(),
+            design: Chosen::of(experiment),
             counts,
             time: None,
             prerequisites: grid.prerequisites.iter().map(prerequisite).collect(),
@@ -180,6 +186,7 @@ impl Plan {
         let cells = self.cells.len();
         let noun = if cells == 1 { "cell" } else { "cells" };
         text += &format!("\n{cells} {noun}: {}\n", counts.join(", "));
+        text += &self.design.as_ref().map(Chosen::show).unwrap_or_default();
         if let Some(time) = &self.time {
             text += &format!("{time}\n");
         }
@@ -302,6 +309,44 @@ mod tests {
         ] {
             assert!(text.contains(&part), "{part} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_design_is_shown_with_what_it_cannot_tell_apart() {
+        let axes = "[axes]\noptim.lr = [1, 2]\noptim.eps = [1, 2]\noptim.beta1 = [0, 0.5]\n\
+                    loss.kind = [\"sigmoid\", \"softmax\"]\n[design]\n";
+        let shown = |design: &str| {
+            let text = format!("{axes}{design}");
+            let experiment = Experiment::parse(Path::new("x.toml"), &text, &[]).unwrap();
+            let grid = experiment.expand().unwrap();
+            let text = Plan::new(&experiment, &grid, &nothing_run(&grid)).show(&experiment);
+            text.split("\n\n").next().unwrap().to_owned()
+        };
+        insta::assert_snapshot!(shown("kind = \"fractional\"\nfraction = 2"), @r"
+        x.toml
+        8 cells: 8 new
+        design: fractional, 8 of 16 cells, resolution IV
+          I = ABCD
+          where A is optim.lr, B is optim.eps, C is optim.beta1, D is loss.kind
+          cannot be told apart:
+            optim.lr x optim.eps = optim.beta1 x loss.kind
+            optim.lr x optim.beta1 = optim.eps x loss.kind
+            optim.lr x loss.kind = optim.eps x optim.beta1
+        ");
+        insta::assert_snapshot!(shown("kind = \"one-factor\""), @r"
+        x.toml
+        5 cells: 5 new
+        design: one factor at a time, 5 of 16 cells, around optim.lr = 1, optim.eps = 1, optim.beta1 = 0, loss.kind = sigmoid
+        ");
+        insta::assert_snapshot!(shown("kind = \"random\"\ncount = 3"), @r"
+        x.toml
+        3 cells: 3 new
+        design: random, 3 of 16 cells, seed 0
+        ");
+        insta::assert_snapshot!(shown("kind = \"full\""), @r"
+        x.toml
+        16 cells: 16 new
+        ");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::path;
 use crate::util::human_count;
 pub use aliases::{Aliased, Aliases, Effect};
 use fraction::Fraction;
+pub(super) use fraction::LETTERS;
 
 /// `[design]`.
 #[derive(Clone, Debug, Default, PartialEq)]

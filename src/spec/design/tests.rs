@@ -448,7 +448,7 @@ fn bad_designs_are_refused_with_place_and_key() {
         ),
         (
             "kind = \"one-factor\"\naround = { optim.lr = 7 }",
-            "x.toml:7:12: design.optim.lr: 7 is not on that axis",
+            "x.toml:7:18: design.optim.lr: 7 is not on that axis",
         ),
         (
             "kind = \"one-factor\"\naround = 3",

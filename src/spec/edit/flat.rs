@@ -106,20 +106,23 @@ pub fn array(text: &str, name: &str) -> Result<String, EditError> {
 
 /// What each table of the section `name` says, an array of tables however it is written.
 pub fn elements(text: &str, name: &str) -> Result<Vec<Value>, EditError> {
-    let document = source::parse(Path::new("line"), text).map_err(|e| EditError::Unfit {
-        section: name.to_owned(),
-        problem: e.to_string(),
-    })?;
-    match document.to_value().get(name) {
-        None => Ok(Vec::new()),
-        Some(Value::Array(elements)) if elements.iter().all(Value::is_object) => {
-            Ok(elements.clone())
-        }
-        Some(_) => Err(EditError::Unfit {
+    match section(text, name)? {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(elements) if elements.iter().all(Value::is_object) => Ok(elements),
+        _ => Err(EditError::Unfit {
             section: name.to_owned(),
             problem: format!("is not written as [[{name}]]"),
         }),
     }
+}
+
+/// What the section `name` says; null if it is not there.
+pub fn section(text: &str, name: &str) -> Result<Value, EditError> {
+    let document = source::parse(Path::new("line"), text).map_err(|e| EditError::Unfit {
+        section: name.to_owned(),
+        problem: e.to_string(),
+    })?;
+    Ok(document.to_value().get(name).cloned().unwrap_or_default())
 }
 
 fn flatten(prefix: &str, value: &Value, entries: &mut Vec<(String, String)>) {

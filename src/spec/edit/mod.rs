@@ -16,6 +16,7 @@ mod zips;
 
 use serde_json::Value;
 
+use crate::spec::Design;
 use crate::util::printable;
 use layout::Layout;
 pub use merge::{Clash, Merge, merge};
@@ -77,6 +78,8 @@ pub enum Edit {
         key: String,
     },
     Seeds(Seeds),
+    /// The whole section; the full product needs none.
+    Design(Design),
     Question(String),
     AddReport {
         title: Option<String>,
@@ -130,6 +133,8 @@ pub enum EditError {
     },
     #[error("`{key}` is in the condition of an [[exclude]], {condition}; remove that first")]
     InUse { key: String, condition: String },
+    #[error("`{key}` is in the generator `{word}` of [design]; give the file another design first")]
+    Generates { key: String, word: String },
     #[error("`{key}` is an axis of its own; only a zip can be unzipped")]
     NotZipped { key: String },
     #[error("{keys} are one axis already; name keys of two axes or more")]
@@ -183,6 +188,17 @@ pub fn apply(text: &str, edit: &Edit) -> Result<String, EditError> {
 impl Edit {
     fn on(&self, text: &str) -> Result<String, EditError> {
         Layout::read(text)?;
+        let spelled = match self {
+            Self::AddAxis { .. }
+            | Self::SetAxis { .. }
+            | Self::SetZip { .. }
+            | Self::MoveAxis { .. }
+            | Self::RemoveAxis { .. }
+            | Self::Zip { .. }
+            | Self::Unzip { .. } => references::spell_out(text)?,
+            _ => text.to_owned(),
+        };
+        let text = spelled.as_str();
         match self {
             Self::AddAxis { key, values } => axes::add(text, key, values),
             Self::SetAxis { key, values } => axes::set(text, &[(key.clone(), values.clone())]),
@@ -197,6 +213,7 @@ impl Edit {
             Self::SetBase { key, value } => sections::set_base(text, key, value),
             Self::UnsetBase { key } => sections::unset_base(text, key),
             Self::Seeds(seeds) => sections::seeds(text, seeds),
+            Self::Design(design) => sections::design(text, design),
             Self::Question(question) => sections::question(text, question),
             Self::AddReport {
                 title,

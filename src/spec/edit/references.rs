@@ -6,6 +6,7 @@ use super::axes::{Axes, Place};
 use super::flat;
 use super::layout::{Layout, replace};
 use super::{EditError, list};
+use crate::spec::design::LETTERS;
 use crate::spec::path::{self, Flat};
 use crate::spec::values::{quoted, show_one, to_toml};
 use crate::util::printable;
@@ -73,12 +74,21 @@ fn speaks_of(conditions: &Conditions, key: &str) -> bool {
         .any(|(other, _)| other == key || path::is_inside(other, key))
 }
 
-/// Refuse while an exclude speaks of `key`: without it, it would leave out more.
+/// Refuse while an exclude speaks of `key`, which would leave out more without it, or a generator.
 pub fn free(text: &str, key: &str) -> Result<(), EditError> {
-    match excludes(text)?.iter().find(|all| speaks_of(all, key)) {
-        Some(all) => Err(EditError::InUse {
+    if let Some(all) = excludes(text)?.iter().find(|all| speaks_of(all, key)) {
+        return Err(EditError::InUse {
             key: printable(key),
             condition: label(all),
+        });
+    }
+    match generators(text)?
+        .into_iter()
+        .find(|word| names(word).any(|name| name == key))
+    {
+        Some(word) => Err(EditError::Generates {
+            key: printable(key),
+            word: printable(&word),
         }),
         None => Ok(()),
     }
@@ -102,7 +112,14 @@ pub fn rename(text: &str, key: &str, to: &str) -> Result<String, EditError> {
             }
         }
     }
-    replace_reports(&text, |axis| (axis == key).then(|| to.to_owned()))
+    let text = replace_reports(&text, |axis| (axis == key).then(|| to.to_owned()))?;
+    let words = generators(&text)?;
+    let words = words
+        .iter()
+        .map(|word| with_names(word, |name| if name == key { to } else { name }.to_owned()));
+    with_design(&text, words.collect(), |other| {
+        renamed(other).or_else(|| Some(other.to_owned()))
+    })
 }
 
 /// `text` without what spoke of the axis `key`, which has been removed.
@@ -112,7 +129,12 @@ pub fn forget(text: &str, key: &str) -> Result<String, EditError> {
     let lines = report_axes(&layout).into_iter();
     let gone = lines.filter(|(_, _, axis, _)| axis == key);
     let bytes = gone.map(|(.., statement)| layout.statements[statement].block.clone());
-    prune(&layout.without(bytes.collect()))
+    let text = prune(&layout.without(bytes.collect()))?;
+    let gone = |other: &str| other == key || path::is_inside(other, key);
+    let words = generators(&text)?;
+    with_design(&text, words, |other| {
+        (!gone(other)).then(|| other.to_owned())
+    })
 }
 
 /// `text` without columns of reports whose rows have become the same axis.
@@ -215,6 +237,118 @@ fn with_condition(text: &str, index: usize, all: &Conditions) -> Result<String, 
         *first = format!("when = {}\n", when(all));
     }
     Ok(replace(text, changes))
+}
+
+/// The generators of a fractional design.
+fn generators(text: &str) -> Result<Vec<String>, EditError> {
+    let layout = Layout::read(text)?;
+    let leaves = layout.leaves("design");
+    let words = leaves.iter().find(|leaf| leaf.key == "generators");
+    let words = words
+        .and_then(|leaf| layout.list(&leaf.value))
+        .unwrap_or_default();
+    Ok(words
+        .iter()
+        .filter_map(|word| Some(word.as_str()?.to_owned()))
+        .collect())
+}
+
+/// The names in a generator.
+fn names(word: &str) -> impl Iterator<Item = &str> {
+    word.split(between_names)
+}
+
+fn between_names(c: char) -> bool {
+    c.is_whitespace() || "=*+-".contains(c)
+}
+
+/// A generator with other names.
+fn with_names(word: &str, to: impl Fn(&str) -> String) -> String {
+    let parts = word.split_inclusive(between_names).map(|part| {
+        let name = part.trim_end_matches(between_names);
+        let gap = &part[name.len()..];
+        if name.is_empty() {
+            gap.to_owned()
+        } else {
+            to(name) + gap
+        }
+    });
+    parts.collect()
+}
+
+/// `text` with the keys of axes for their letters in generators: letters follow the order of the axes, which is about
+/// to change.
+pub fn spell_out(text: &str) -> Result<String, EditError> {
+    let words = generators(text)?;
+    if words.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let flat = flat::array(text, "zip")?;
+    let layout = Layout::read(&flat)?;
+    let axes = Axes::of(&layout);
+    let firsts = axes
+        .plain
+        .iter()
+        .chain(axes.zips.iter().filter_map(|zip| zip.first()));
+    let two = firsts.filter(|leaf| layout.list(&leaf.value).is_some_and(|list| list.len() == 2));
+    let two: Vec<&str> = two.map(|leaf| leaf.key.as_str()).collect();
+    let key = |letter: u8| {
+        let upper = letter.to_ascii_uppercase();
+        let place = LETTERS.iter().position(|other| *other == upper)?;
+        two.get(place).copied()
+    };
+    let spelled = words.iter().map(|word| {
+        with_names(word, |name| {
+            let keys = name.bytes().map(key).collect::<Option<Vec<&str>>>();
+            match keys.filter(|_| axes.find(name).is_none()) {
+                Some(keys) => keys.join(" "),
+                None => name.to_owned(),
+            }
+        })
+    });
+    with_design(text, spelled.collect(), |key| Some(key.to_owned()))
+}
+
+/// `text` with these generators, and `around` with other keys or without those that become none.
+fn with_design(
+    text: &str,
+    words: Vec<String>,
+    to: impl Fn(&str) -> Option<String>,
+) -> Result<String, EditError> {
+    let axes = Axes::of(&Layout::read(&flat::array(text, "zip")?)?);
+    let document = flat::section(text, "design")?;
+    let Some(table) = document.as_object() else {
+        return Ok(text.to_owned());
+    };
+    let mut changed = table.clone();
+    if let Some(around) = table.get("around") {
+        let around = conditions(&axes, &serde_json::json!({ "when": around }));
+        let around = around
+            .into_iter()
+            .filter_map(|(key, value)| Some((to(&key)?, value)));
+        changed.insert("around".into(), around.collect());
+        if changed["around"]
+            .as_object()
+            .is_some_and(serde_json::Map::is_empty)
+        {
+            changed.remove("around");
+        }
+    }
+    if table.contains_key("generators") {
+        changed.insert("generators".into(), words.into_iter().collect());
+    }
+    let same = |a: &Value, b: &Value| {
+        let leaves = |value: &Value| leaves(&vec![(String::from("design"), value.clone())]);
+        leaves(a) == leaves(b)
+    };
+    if same(&document, &Value::Object(changed.clone())) {
+        return Ok(text.to_owned());
+    }
+    let entries: Vec<(&str, Value)> = changed
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.clone()))
+        .collect();
+    super::sections::with_entries(text, "design", &entries)
 }
 
 /// Which report, `rows` or `columns`, the axis, and the statement that says so; all reports being flat.

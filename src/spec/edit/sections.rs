@@ -6,6 +6,7 @@ use super::flat::{self, Keys};
 use super::layout::{Layout, replace};
 use super::references::{self, Conditions};
 use super::{EditError, Seeds, checked, list};
+use crate::spec::Design;
 use crate::spec::path;
 use crate::spec::values::{quoted, to_toml};
 use crate::util::printable;
@@ -225,6 +226,17 @@ pub fn seeds(text: &str, seeds: &Seeds) -> Result<String, EditError> {
         Seeds::Values(values) if values.is_empty() || !distinct(values) => Err(EditError::NoSeeds),
         _ => with_entries(text, "seeds", &[(key, value)]),
     }
+}
+
+pub fn design(text: &str, design: &Design) -> Result<String, EditError> {
+    if *design == Design::Full {
+        let layout = Layout::read(text)?;
+        let gone = layout.of("design").map(|statement| statement.block.clone());
+        return Ok(layout.without(gone.collect()));
+    }
+    let kind = [("kind", Value::from(design.kind()))];
+    let entries: Vec<(&str, Value)> = kind.into_iter().chain(design.entries()).collect();
+    with_entries(text, "design", &entries)
 }
 
 /// `text` with a section that is a table and says just this.

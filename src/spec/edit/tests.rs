@@ -192,6 +192,13 @@ fn an_edit_changes_its_lines_and_no_others() {
     -count = 3 # enough
     +values = [1, 2, 3]
     ");
+    insta::assert_snapshot!(changes("design random count=3 seed=1"), @r#"
+    +[design]
+    +kind = "random"
+    +count = 3
+    +seed = 1
+    +
+    "#);
     insta::assert_snapshot!(changes("question What is \"it\"?"), @r#"
     -# Which loss?
     -question = "Which loss?"
@@ -326,6 +333,16 @@ fn words_that_are_no_edit_show_the_forms() {
         ("exclude add a", "`a` is not KEY=VALUE"),
         ("base set a", "expected base set KEY=VALUE"),
         ("seeds many", "expected seeds COUNT"),
+        ("design", "expected design full | design one-factor"),
+        (
+            "design random",
+            "expected design random count=NUMBER [seed=NUMBER]",
+        ),
+        ("design random count=2 sead=1", "expected design random"),
+        (
+            "design fractional",
+            "expected design fractional fraction=NUMBER",
+        ),
         ("report remove 0", "expected report remove NUMBER"),
         ("paint it", "axis add KEY VALUES | axis set"),
     ] {
@@ -348,6 +365,66 @@ fn a_command_can_be_pasted_into_a_shell() {
     assert_eq!(
         command("base set model.text.init={ from = \"it's\" }"),
         "siglab edit 'my grid.toml' 'base set model.text.init={ from = \"it'\\''s\" }'"
+    );
+}
+
+#[test]
+fn what_speaks_of_an_axis_goes_with_it() {
+    let text = r#"
+[axes]
+optim.lr = [1, 2]
+optim.eps = [1, 2]
+optim.beta1 = [0, 0.5]
+[[report]]
+rows = "optim.lr"
+columns = "optim.eps" # that
+metric = "loss"
+[design]
+kind = "one-factor"
+around = { optim.lr = 2, "optim.eps" = 2 } # there
+"#;
+    let one = edited(text, "axis rename optim.lr optim.image.lr_mult");
+    assert!(one.contains("rows = \"optim.image.lr_mult\""), "{one}");
+    assert!(
+        one.contains("around = { \"optim.image.lr_mult\" = 2, \"optim.eps\" = 2 } # there"),
+        "{one}"
+    );
+    let one = edited(text, "axis remove optim.lr");
+    assert!(
+        !one.contains("optim.lr") && one.contains("around = { \"optim.eps\" = 2 } # there"),
+        "{one}"
+    );
+    let none = edited(&one, "axis remove optim.eps");
+    assert!(
+        !none.contains("around") && none.contains("kind = \"one-factor\""),
+        "{none}"
+    );
+    let zipped = edited(text, "zip optim.lr optim.eps");
+    assert!(
+        zipped.contains("rows = \"optim.lr\"") && !zipped.contains("columns"),
+        "{zipped}"
+    );
+
+    let text = edited(
+        text,
+        "design fractional generators=[\"optim.beta1 = optim.lr*optim.eps\"]",
+    );
+    let renamed = edited(&text, "axis rename optim.lr optim.image.lr_mult");
+    assert!(
+        renamed.contains("\"optim.beta1 = optim.image.lr_mult*optim.eps\""),
+        "{renamed}"
+    );
+    assert_eq!(
+        refusal(&text, "axis remove optim.eps"),
+        "`optim.eps` is in the generator `optim.beta1 = optim.lr*optim.eps` of [design]; give the file another design first"
+    );
+    assert!(!edited(&text, "design full").contains("design"));
+    // A letter would be another axis after this.
+    let text = edited(&text, "design fractional generators=[\"c = -ab\"]");
+    let moved = edited(&text, "axis up optim.beta1");
+    assert!(
+        moved.contains("\"optim.beta1 = -optim.lr optim.eps\""),
+        "{moved}"
     );
 }
 

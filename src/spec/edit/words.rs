@@ -9,11 +9,12 @@ use serde_json::Value;
 
 use super::references::Conditions;
 use super::{Edit, Seeds};
+use crate::spec::Design;
 use crate::spec::values::{self, ValuesError, quoted, show, show_one};
 use crate::util::printable;
 
 /// The forms that an edit has, for a person who got one wrong.
-const FORMS: [&str; 18] = [
+const FORMS: [&str; 23] = [
     "axis add KEY VALUES",
     "axis set KEY VALUES",
     "axis rename KEY KEY",
@@ -29,6 +30,11 @@ const FORMS: [&str; 18] = [
     "base unset KEY",
     "seeds COUNT",
     "seeds [SEED, SEED..]",
+    "design full",
+    "design one-factor [KEY=VALUE..]",
+    "design fractional fraction=NUMBER [generators=[\"d = a b c\", ..]]",
+    "design random count=NUMBER [seed=NUMBER]",
+    "design latin-hypercube count=NUMBER [seed=NUMBER]",
     "question TEXT",
     "report add METRIC [rows=KEY] [columns=KEY] [title=TEXT]",
     "report remove NUMBER",
@@ -101,6 +107,7 @@ impl FromStr for Edit {
             ("base", "unset") => Ok(Self::UnsetBase {
                 key: only("base unset", more)?,
             }),
+            ("design", kind) => design(kind, more).map(Self::Design),
             ("seeds", _) => seeds(rest).map(Self::Seeds),
             ("question", _) if !rest.is_empty() => Ok(Self::Question(verbatim(rest))),
             ("report", "add") => report(more),
@@ -153,6 +160,21 @@ impl fmt::Display for Edit {
             Self::UnsetBase { key } => write!(f, "base unset {}", shown(key)),
             Self::Seeds(Seeds::Count(count)) => write!(f, "seeds {count}"),
             Self::Seeds(Seeds::Values(values)) => write!(f, "seeds {values:?}"),
+            Self::Design(design) => {
+                write!(f, "design {}", design.kind())?;
+                let entries = design.entries();
+                let entries = entries
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value));
+                let all: Conditions = match design {
+                    Design::OneFactor { around } => around.clone(),
+                    _ => entries.collect(),
+                };
+                match all.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, " {}", pairs(&all)),
+                }
+            }
             Self::Question(text) => {
                 let plain = verbatim(text) == *text && printable(text) == *text;
                 let plain = plain && text.trim() == text && !text.is_empty();
@@ -297,6 +319,62 @@ fn seeds(text: &str) -> Result<Seeds> {
     match whole.collect::<Option<Vec<u64>>>() {
         Some(values) => Ok(Seeds::Values(values)),
         None => Err(forms("seeds")),
+    }
+}
+
+fn design(kind: &str, text: &str) -> Result<Design> {
+    let said: Conditions = match text.is_empty() {
+        true => Vec::new(),
+        false => conditions(text)?,
+    };
+    let wrong = || forms(&format!("design {kind}"));
+    let get = |name: &str| {
+        said.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    };
+    let number = |name: &str| match get(name) {
+        Some(value) => value.as_u64().map(Some).ok_or_else(wrong),
+        None => Ok(None),
+    };
+    let only = |known: &[&str]| match said.iter().all(|(key, _)| known.contains(&key.as_str())) {
+        true => Ok(()),
+        false => Err(wrong()),
+    };
+    match kind {
+        "full" => only(&[]).map(|()| Design::Full),
+        "one-factor" => Ok(Design::OneFactor { around: said }),
+        "fractional" => {
+            only(&["fraction", "generators"])?;
+            let words = match get("generators") {
+                Some(Value::Array(words)) => words
+                    .iter()
+                    .map(|word| Some(word.as_str()?.to_owned()))
+                    .collect(),
+                Some(_) => None,
+                None => Some(Vec::new()),
+            };
+            let generators: Vec<String> = words.ok_or_else(wrong)?;
+            // So many generators, such a fraction.
+            let implied = (1..64)
+                .contains(&generators.len())
+                .then(|| 1 << generators.len());
+            Ok(Design::Fractional {
+                fraction: number("fraction")?.or(implied).ok_or_else(wrong)?,
+                generators,
+            })
+        }
+        "random" | "latin-hypercube" => {
+            only(&["count", "seed"])?;
+            let count = number("count")?.ok_or_else(wrong)?;
+            let count = usize::try_from(count).map_err(|_| wrong())?;
+            let seed = number("seed")?.unwrap_or(0);
+            Ok(match kind {
+                "random" => Design::Random { count, seed },
+                _ => Design::LatinHypercube { count, seed },
+            })
+        }
+        _ => Err(forms("design")),
     }
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::spec::Design;
 use crate::spec::edit::{Edit, Seeds, list};
 use crate::spec::values::{quoted, to_toml};
 
@@ -211,6 +212,20 @@ pub fn edit() -> impl Strategy<Value = Edit> {
         }),
         1 => (1u64..5).prop_map(|n| Edit::Seeds(Seeds::Count(n))),
         1 => Just(Edit::Seeds(Seeds::Values(vec![7, 3]))),
+        1 => Just(Edit::Design(Design::Full)),
+        2 => prop::collection::vec(one(), 0..2)
+            .prop_map(|around| Edit::Design(Design::OneFactor { around })),
+        2 => (1usize..4, 0u64..3).prop_map(|(count, seed)| Edit::Design(Design::Random { count, seed })),
+        1 => (1usize..4, 0u64..3)
+            .prop_map(|(count, seed)| Edit::Design(Design::LatinHypercube { count, seed })),
+        1 => (1u32..3, any::<bool>()).prop_map(|(p, words)| {
+            let generators = ["d = a b c", "e = -optim.lr b"];
+            let generators = generators.iter().take(if words { p as usize } else { 0 });
+            Edit::Design(Design::Fractional {
+                fraction: 1 << p,
+                generators: generators.map(|word| (*word).to_owned()).collect(),
+            })
+        }),
         1 => Just(Edit::Question("Why \"not\"?".into())),
     ]
 }

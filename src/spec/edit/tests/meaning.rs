@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::spec::edit::{Edit, Seeds};
 use crate::spec::path::{self, Flat};
-use crate::spec::{Axis, Experiment, Setting};
+use crate::spec::{Axis, Design, Experiment, Setting};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meaning {
@@ -15,6 +15,7 @@ pub struct Meaning {
     zips: Vec<Vec<(String, Vec<Value>)>>,
     excludes: Vec<Flat>,
     seeds: Vec<u64>,
+    design: Design,
     reports: Vec<(Option<String>, Option<String>)>,
 }
 
@@ -48,6 +49,7 @@ impl Meaning {
             zips: zips.into_iter().map(columns).collect(),
             excludes: experiment.excludes.iter().map(|e| flat(&e.when)).collect(),
             seeds: experiment.seeds.clone(),
+            design: experiment.design.clone(),
             reports: experiment
                 .reports
                 .iter()
@@ -122,6 +124,13 @@ impl Meaning {
                         *k = to.clone();
                     }
                 }
+                if let Design::OneFactor { around } = &mut self.design {
+                    for (k, _) in around {
+                        if k == key {
+                            *k = to.clone();
+                        }
+                    }
+                }
                 for flat in &mut self.excludes {
                     let old = std::mem::take(flat);
                     flat.extend(
@@ -138,6 +147,9 @@ impl Meaning {
             Edit::RemoveAxis { key } => {
                 if !self.has(key) || self.excluded(key) {
                     return None;
+                }
+                if let Design::OneFactor { around } = &mut self.design {
+                    around.retain(|(k, _)| k != key);
                 }
                 self.plain.retain(|(k, _)| k != key);
                 if let Some(zip) = self.zip_of(key) {
@@ -235,6 +247,7 @@ impl Meaning {
             }
             Edit::Seeds(Seeds::Count(n)) => self.seeds = (0..*n).collect(),
             Edit::Seeds(Seeds::Values(values)) => self.seeds = values.clone(),
+            Edit::Design(design) => self.design = design.clone(),
             Edit::Question(question) => self.question = question.clone(),
             Edit::SetZip { .. } | Edit::AddReport { .. } | Edit::RemoveReport { .. } => {}
         }
