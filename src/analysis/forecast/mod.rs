@@ -1,7 +1,7 @@
 //! How long runs will take, learned from the finished runs of the workspace. It knows nothing of what a setting costs:
 //! the finished runs whose settings differ in the fewest keys from a new run's are its measure.
 //!
-//! A run's rate is its seconds per example, [`cost`]. The prediction is the mean of the log rates of the nearest finished
+//! A run's rate is its seconds per example, see `cost`. The prediction is the mean of the log rates of the nearest finished
 //! runs. Settings that do not change the cost do not count as differences: the seed, the budget, and the numbers of the
 //! optimiser. The error is that of the same rule on the finished runs themselves, each predicted without itself. It is
 //! taken apart for two cases, since a run that has twins is predicted better than one of new settings: for settings

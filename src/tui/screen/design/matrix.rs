@@ -132,15 +132,26 @@ pub(super) struct Shown<'a> {
     pub focused: bool,
 }
 
-/// Draw the matrix; returns the first row and column in sight and where cells are, for the mouse.
+/// Row and column.
+pub(super) type Place = (usize, usize);
+
+/// What of the matrix is in sight.
+pub(super) struct InSight {
+    /// The first row and column.
+    pub first: Place,
+    /// Where cells are, for the mouse.
+    pub places: Vec<(Rect, Place)>,
+}
+
+/// Draw the matrix, from `first` on or from where the cursor can be seen.
 pub(super) fn draw(
     shown: &Shown,
     area: Rect,
     buffer: &mut Buffer,
     world: &World,
     theme: Theme,
-    first: (usize, usize),
-) -> ((usize, usize), Vec<(Rect, (usize, usize))>) {
+    first: Place,
+) -> InSight {
     let Shown {
         experiment,
         grid,
@@ -150,7 +161,7 @@ pub(super) fn draw(
     } = shown;
     let mut places = Vec::new();
     if area.height < 3 || area.width < 10 {
-        return (first, places);
+        return InSight { first, places };
     }
     let axes = &experiment.axes;
     let row_axes = &axes[..axes.len().saturating_sub(1)];
@@ -310,7 +321,7 @@ pub(super) fn draw(
             theme.style(Role::Dim),
         );
     }
-    (first, places)
+    InSight { first, places }
 }
 
 /// A sign for each seed, or counts where they do not fit.

@@ -10,7 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use self::items::{Item, Line};
-use self::matrix::{Matrix, Shown};
+use self::matrix::{InSight, Matrix, Shown};
 use crate::spec::edit::Edit;
 use crate::spec::{CellKind, Experiment, Grid, preset};
 use crate::tui::action::Action;
@@ -591,7 +591,8 @@ impl Design {
             cursor: self.cell,
             focused,
         };
-        let (first, places) = matrix::draw(&shown, upper, buffer, world, theme, self.first);
+        let InSight { first, places } =
+            matrix::draw(&shown, upper, buffer, world, theme, self.first);
         (self.first, self.places) = (first, places);
         let cells = self.matrix.at(self.cell.0, self.cell.1);
         about::cell_below(lower, buffer, (experiment, grid), cells, world, theme);
