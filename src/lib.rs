@@ -9,10 +9,10 @@
 //!   experiment.toml                                                   you
 //!        │                                                             ▲
 //!        ▼                                                             │
-//!   ┌─ spec ───┐    ┌─ workbench ─────────────────────────┐    ┌─ cli ───────┐
-//!   │ file     │    │ submit, stop, retry, tick           │◄──►│ run plan ls │
-//!   │ → grid   │───►│  sched   what should happen next    │    │ table logs  │
-//!   │ → runs   │    │  exec    where processes live       │    │ stop retry… │
+//!   ┌─ spec ───┐    ┌─ workbench ─────────────────────────┐    ┌─ tui, cli ──┐
+//!   │ file     │    │ submit, launch, stop, retry, tick   │◄──►│ the screens │
+//!   │ → grid   │───►│  sched   what should happen next    │    │ run plan ls │
+//!   │ → runs   │    │  exec    where processes live       │    │ table stop… │
 //!   └──────────┘    │  store   every log, folded          │    └──────┬──────┘
 //!                   └──────┬──────────────────▲───────────┘           ▼
 //!                 starts   │                  │ reads         analysis → export
@@ -34,7 +34,7 @@
 //! | [`exec`] | where a run's process lives |
 //! | [`store`] | every run's log folded into memory |
 //! | [`sched`] | what should happen next, and the tick that does it |
-//! | [`analysis`] | reports → tables as data |
+//! | [`analysis`] | reports → tables as data; spikes, effects, forecasts |
 //! | [`export`] | tables → bytes |
 //! | [`workbench`] | the core that faces use |
 //! | [`worker`] | `siglab worker DIR` |

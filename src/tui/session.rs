@@ -26,6 +26,8 @@ use crate::workbench::{Handover, Verb, Workbench};
 
 /// Reading what the runs wrote may hold up a key for this long.
 const BITE: Duration = Duration::from_millis(12);
+/// The first picture is worth a longer bite: in this time most workspaces are listed whole.
+const FIRST_BITE: Duration = Duration::from_millis(45);
 /// Everything is looked at after this long, whatever the file system says.
 const POLL: Duration = Duration::from_secs(1);
 /// Lines of a log that are kept at hand.
@@ -70,6 +72,7 @@ pub struct Session<W> {
     waker: W,
     polled: Instant,
     busy: bool,
+    bite: Duration,
 }
 
 impl<W: Fn() + Clone + Send + 'static> Session<W> {
@@ -102,6 +105,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
             waker,
             polled: Instant::now(),
             busy: true,
+            bite: FIRST_BITE,
         };
         session
             .app
@@ -136,7 +140,8 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
     pub fn turn(&mut self) -> anyhow::Result<bool> {
         self.world.now = wall_clock_ms();
         let due = self.polled.elapsed() >= POLL;
-        let deltas = self.world.bench.refresh_within(BITE)?;
+        let bite = std::mem::replace(&mut self.bite, BITE);
+        let deltas = self.world.bench.refresh_within(bite)?;
         let mut changed = !deltas.is_empty();
         if changed {
             self.world.take_in(&deltas, self.app.desk.specs());
@@ -145,6 +150,9 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         let looking = self.world.look_for_spikes();
         changed |= looking;
         self.busy = self.world.unread() > 0 || looking;
+        if !self.busy {
+            self.world.settle(self.app.desk.specs());
+        }
         if due {
             self.polled = Instant::now();
             self.world.review(self.app.desk.specs());

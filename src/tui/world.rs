@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use crate::analysis::forecast::Forecast;
 use crate::analysis::spikes::{Spike, SpikeConfig, Spikes};
 use crate::spec::path::Flat;
@@ -12,6 +14,8 @@ use crate::spec::{KnownKey, RunSpec, Schema, label};
 use crate::store::{Change, Delta, Run, RunId, RunState, Store};
 use crate::workbench::{View, Workbench, log_of, prospect, why};
 
+/// While runs are being read, how they stand is worked out no more often than this.
+const STAND: Duration = Duration::from_millis(200);
 /// Looking for spikes may hold up a key for this long.
 const LOOK: Duration = Duration::from_millis(8);
 
@@ -38,6 +42,9 @@ pub struct World {
     unseen: BTreeSet<RunId>,
     /// Runs have ended that the forecast has not learnt from.
     learn: bool,
+    /// `view` is of runs as they were.
+    stale: bool,
+    stood: Instant,
 }
 
 impl World {
@@ -57,6 +64,8 @@ impl World {
             spike_config,
             unseen: BTreeSet::new(),
             learn: true,
+            stale: true,
+            stood: Instant::now(),
         }
     }
 
@@ -103,18 +112,11 @@ impl World {
 
     /// Work out what `deltas` changed; `grid` are the runs of the experiment.
     pub fn take_in(&mut self, deltas: &[Delta], grid: &[RunSpec]) {
-        let (mut finished, mut stands) = (false, false);
+        let mut appeared = Vec::new();
         for Delta { id, change } in deltas {
             match change {
-                Change::Appeared => {
-                    stands = true;
-                    if let Some(run) = self.bench.store().get(id) {
-                        let changes = self.schema.changes(&run.spec.config);
-                        self.changes.insert(id.clone(), changes);
-                    }
-                }
+                Change::Appeared => appeared.extend(self.bench.store().get(id)),
                 Change::Vanished => {
-                    stands = true;
                     self.changes.remove(id);
                     self.spikes.remove(id);
                     self.unseen.remove(id);
@@ -127,14 +129,26 @@ impl World {
                 Change::Rows { .. } => {
                     self.unseen.insert(id.clone());
                 }
-                Change::State { .. } => (finished, stands) = (true, true),
-                Change::Evaluated { .. } | Change::Warned { .. } => {}
+                Change::State { .. } | Change::Evaluated { .. } | Change::Warned { .. } => {}
             }
+            let moves = matches!(
+                change,
+                Change::Appeared | Change::Vanished | Change::State { .. }
+            );
+            self.stale |= moves;
+            self.learn |= moves;
         }
-        if stands {
+        // A workspace is opened with thousands of them.
+        let schema = &self.schema;
+        let changes: Vec<(RunId, Flat)> = appeared
+            .par_iter()
+            .map(|run| (run.id().clone(), schema.changes(&run.spec.config)))
+            .collect();
+        self.changes.extend(changes);
+        // While runs pour in, how each of them stands can wait.
+        if self.stale && (self.unread() == 0 || self.stood.elapsed() > STAND) {
             self.stand(grid);
         }
-        self.learn |= finished || stands;
     }
 
     /// What is due once a second: how runs stand, since a wish of another face is no news of its own, and what is to be
@@ -146,9 +160,18 @@ impl World {
         }
     }
 
+    /// Everything is read: work out what was put off.
+    pub fn settle(&mut self, grid: &[RunSpec]) {
+        if self.stale {
+            self.stand(grid);
+        }
+    }
+
     /// How the runs of the workspace and of `grid` stand.
     pub fn stand(&mut self, grid: &[RunSpec]) {
         self.view = prospect(self.bench.store(), grid);
+        self.stale = false;
+        self.stood = Instant::now();
     }
 
     /// Look for spikes in new rows, some at a time. True while there are more.
