@@ -8,6 +8,7 @@ mod markdown;
 mod number;
 mod text;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::analysis::{Cell, Mark, Table, Test};
@@ -80,7 +81,26 @@ fn show(cell: &Cell, scale: Scale) -> String {
     } else {
         String::new()
     };
-    mean + &partial
+    // Never part of the mean: a number in brackets is somebody else's.
+    let reported = cell.reported.as_ref();
+    let reported = reported.map_or_else(String::new, |reported| {
+        format!(" [{}]", scale.estimate(reported.value, None))
+    });
+    mean + &partial + &reported
+}
+
+/// Where the numbers in brackets come from, if there are some.
+pub fn sources(table: &Table) -> Option<String> {
+    let reported = table
+        .cells
+        .iter()
+        .flatten()
+        .filter_map(|cell| cell.reported.as_ref());
+    let sources: BTreeSet<String> = reported
+        .map(|reported| format!("{}: {}", reported.source, reported.what))
+        .collect();
+    let sources: Vec<String> = sources.into_iter().collect();
+    (!sources.is_empty()).then(|| format!("[reported] {}", sources.join("; ")))
 }
 
 /// The mark behind a cell for people: ` =`, or ` ?` where the best one could be tested and the cell could not.
@@ -141,8 +161,9 @@ fn legend(table: &Table) -> String {
         .iter()
         .flatten()
         .any(|cell| cell.expected > 0 && cell.is_partial());
+    let sources = sources(table).map_or_else(String::new, |sources| format!("; {sources}"));
     format!(
-        "{}{}: {what}{}",
+        "{}{}: {what}{}{sources}",
         table.metric,
         Scale::of(&table.metric).unit(),
         if partial {
@@ -230,6 +251,18 @@ fn example() -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reported_number_stands_in_brackets_with_its_source_below() {
+        let mut table = example();
+        table.cells[0][0].reported = Some(crate::analysis::Reported {
+            value: 0.63,
+            source: "SigLIP, table 4".into(),
+            what: "ImageNet".into(),
+        });
+        assert_eq!(cell(&table, &table.cells[0][0]), "52.3 ± 1.2 [63.0]");
+        assert!(legend(&table).ends_with("; [reported] SigLIP, table 4: ImageNet"));
+    }
 
     #[test]
     fn runs_that_ended_without_a_result_are_not_called_missing() {

@@ -155,14 +155,14 @@ impl Desk {
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
-    /// The name for the top line, with what is to be known about the file.
-    pub fn title(&self) -> String {
+    /// `name` for the top line, with what is to be known about the file.
+    pub fn title(&self, name: &str) -> String {
         let state = match (&self.conflict, self.is_unsaved()) {
             (Some(_), _) => "  [conflict: w shows it]",
             (None, true) => "  [not saved]",
             (None, false) => "",
         };
-        format!("{}{state}", self.path.display())
+        format!("{name}{state}")
     }
 
     pub fn question(&self) -> &str {

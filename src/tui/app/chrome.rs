@@ -80,8 +80,14 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer, world: &World) -> (Rect, Vec<
         &doing,
         theme.style(Role::Plain),
     );
-    let name = app.desk.title();
     let room = right.saturating_sub(x + 2);
+    // Where the path has no room, the file's name alone is worth more than the path's beginning.
+    let path = app.desk.title(&app.desk.path().display().to_string());
+    let name = if text::width(&path) > room {
+        app.desk.title(&app.desk.name())
+    } else {
+        path
+    };
     text::put(buffer, x + 1, area.y, room, &name, theme.style(Role::Title));
 
     let body = Rect {

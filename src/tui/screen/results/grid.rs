@@ -247,6 +247,9 @@ fn legend(table: &Table, theme: Theme) -> String {
             mark(Mark::Tied, theme).0
         );
     }
+    if let Some(sources) = export::sources(table) {
+        words += &format!("; {sources}");
+    }
     if has(Mark::Untested) {
         words += "; ? too few seeds to tell";
     }
