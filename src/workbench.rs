@@ -1,28 +1,35 @@
 //! The core that both faces use: open a workspace, put runs into it, say what is wanted of them, and turn the
 //! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
 
-pub mod background;
+mod background;
+mod launch;
+mod outlook;
 mod prospect;
+mod why;
+mod wish;
 
 use std::fs;
 use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rustix::process::Signal;
 
 use crate::exec::{Executor, Slot, device};
-use crate::record::{Lease, RunDir, RunId, Want, Wish};
+use crate::record::{RunDir, RunId, end_of_log};
 use crate::sched::{SchedulerLock, holder};
 use crate::spec::RunSpec;
-use crate::store::{Delta, Hint, Run, RunState, Store, Watch, WorkspaceError};
+use crate::store::{Delta, Hint, REFRESH, Run, Store, Watch, WorkspaceError};
 use crate::util::{printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local};
 pub use crate::sched::{Notice, Scheduler, Standing, View, standing};
+pub use launch::Handover;
+pub use outlook::outlook;
 pub use prospect::{prospect, require_sources};
+pub use why::{blocked, why};
+pub use wish::Verb;
 
 /// A run that the user named and the workspace cannot give.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +67,21 @@ impl Workbench {
             store: Store::open(root)?,
             watch: None,
         })
+    }
+
+    /// The workspace before its runs are read, for a face that shows something at once and calls
+    /// [`Workbench::refresh_within`] from then on.
+    pub fn begin(root: &Path) -> Result<Self, WorkspaceError> {
+        Ok(Self {
+            root: root.to_owned(),
+            store: Store::begin(root)?,
+            watch: None,
+        })
+    }
+
+    /// Have `waker` called, from another thread, when the runs have written something to refresh for.
+    pub fn wake(&mut self, waker: impl Fn() + Send + 'static) {
+        self.watch = Some(Watch::with_waker(&self.root, waker));
     }
 
     pub fn root(&self) -> &Path {
@@ -154,53 +176,9 @@ impl Workbench {
         }
     }
 
-    /// Want a run no more: its worker saves and stops, and no scheduler starts it until it is retried. False when
-    /// it is over or was stopped before, and nothing changes.
-    pub fn stop(&self, run: &Run) -> anyhow::Result<bool> {
-        let want = Want::read(&run.dir)?;
-        let running = run.state == RunState::Running;
-        if run.state.is_over() || want.wish == Wish::Stop && !running {
-            return Ok(false);
-        }
-        Want {
-            wish: Wish::Stop,
-            ..want
-        }
-        .write(&run.dir)?;
-        // A scheduler obeys at its next tick; a worker that outlived its own is told here.
-        if running
-            && holder(&self.root)?.is_none()
-            && let Some(lease) = Lease::read(&run.dir)?
-        {
-            lease.process.signal_group(Signal::TERM)?;
-        }
-        Ok(true)
-    }
-
     /// Who schedules the workspace now, if anybody does.
     pub fn scheduler(&self) -> io::Result<Option<String>> {
         holder(&self.root)
-    }
-
-    /// Let a run that failed, diverged or was stopped go again. False when there is nothing to forgive.
-    pub fn retry(&self, run: &Run) -> anyhow::Result<bool> {
-        let want = Want::read(&run.dir)?;
-        let forgivable = match run.state {
-            RunState::Failed { .. } | RunState::Diverged { .. } | RunState::Interrupted { .. } => {
-                true
-            }
-            RunState::New | RunState::Stopped => want.wish != Wish::Run,
-            RunState::Running | RunState::Completed => false,
-        };
-        if forgivable {
-            Want {
-                wish: Wish::Run,
-                forgive: run.attempt,
-                ..want
-            }
-            .write(&run.dir)?;
-        }
-        Ok(forgivable)
     }
 
     /// A scheduler for the runs of `scope`, in their order, with workers on this machine. There is one a workspace.
@@ -217,14 +195,35 @@ impl Workbench {
 
     /// Wait for `patience` and read what the runs wrote meanwhile.
     pub fn wait(&mut self, patience: Duration) -> anyhow::Result<Vec<Delta>> {
-        let watch = self.watch.get_or_insert_with(|| Watch::new(&self.root));
-        match watch.wait(patience) {
-            Hint::Runs(ids) => Ok(self.store.refresh_runs(&ids)),
-            Hint::Everything => self
+        let hint = self.watch().wait(patience);
+        self.follow(&hint, REFRESH)
+    }
+
+    /// Read what the runs wrote, and go on with what is still unread, for about `budget` and without waiting. To be
+    /// called when the waker says so, and once a second at least.
+    pub fn refresh_within(&mut self, budget: Duration) -> anyhow::Result<Vec<Delta>> {
+        let hint = self.watch().take();
+        self.follow(&hint, budget)
+    }
+
+    fn watch(&mut self) -> &mut Watch {
+        self.watch.get_or_insert_with(|| Watch::new(&self.root))
+    }
+
+    fn follow(&mut self, hint: &Hint, budget: Duration) -> anyhow::Result<Vec<Delta>> {
+        let began = Instant::now();
+        let mut deltas = self.store.refresh_runs(&hint.runs);
+        let left = budget.saturating_sub(began.elapsed());
+        if hint.all {
+            let more = self
                 .store
-                .refresh()
-                .with_context(|| format!("cannot read the workspace {}", self.root.display())),
+                .refresh_within(left)
+                .with_context(|| format!("cannot read the workspace {}", self.root.display()))?;
+            deltas.extend(more);
+        } else {
+            deltas.extend(self.store.go_on(left));
         }
+        Ok(deltas)
     }
 
     /// Why changes are seen late, if they are.
@@ -242,6 +241,14 @@ impl Workbench {
         let (more, notices) = scheduler.tick(&mut self.store);
         deltas.extend(more);
         Ok(Turn { deltas, notices })
+    }
+}
+
+/// The last lines of a run's log, safe to print; why it cannot be read, where that is so.
+pub fn log_of(run: &Run, lines: usize) -> Vec<String> {
+    match end_of_log(&run.dir, lines) {
+        Ok(lines) => lines.iter().map(|line| printable(line)).collect(),
+        Err(e) => vec![printable(&format!("no log: {e}"))],
     }
 }
 

@@ -42,7 +42,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that live in one place, so that they can be replaced there.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("burn", &["src/train/"]),
     ("ratatui", &["src/tui/"]),
     ("crossterm", &["src/tui/"]),
@@ -52,6 +52,9 @@ const HOMES: [(&str, &[&str]); 8] = [
     ),
     ("plotters", &["src/export/"]),
     ("notify", &["src/store/"]),
+    // Settings describe themselves; `spec` alone reads the description.
+    ("schemars", &["src/train/", "src/spec/", "src/record/"]),
+    ("toml_edit", &["src/spec/"]),
     ("clap", &["src/cli/", "src/main.rs"]),
     ("indicatif", &["src/cli/"]),
 ];

@@ -285,3 +285,141 @@ fn runs_are_compared_without_a_file() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no run begins with `aa`"), "{said}");
 }
+
+#[test]
+fn settings_are_found_by_what_is_said_of_them() {
+    let desk = Desk::new();
+    let found = text(&desk.siglab(&["keys", "second", "moment", "survives"]));
+    assert!(found.starts_with("optim.beta2 = 0.95\n"), "{found}");
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&desk.siglab(&["keys", "bias.init", "--json"]))).unwrap();
+    assert_eq!(json[0]["key"], "loss.bias.init");
+    assert_eq!(json[0]["only_with"], "loss.kind = \"sigmoid\"");
+    assert_eq!(json[0]["defaults"][0]["value"], -10.0);
+    let nothing = desk.siglab(&["keys", "no such words"]);
+    assert_eq!(nothing.status.code(), Some(1));
+}
+
+#[test]
+fn a_file_is_edited_in_place_and_keeps_its_comments() {
+    let desk = Desk::new();
+    let file = desk.dir.path().join("x.toml");
+    fs::write(&file, GRID.replace("[seeds]", "# enough\n[seeds]")).unwrap();
+    let edit = |words: &[&str]| {
+        let output = desk.siglab(&[&["edit", "x.toml"], words].concat());
+        text(&output);
+        fs::read_to_string(&file).unwrap()
+    };
+    let edited = edit(&["axis", "add", "optim.lr", "1e-4..1e-2", "log", "3"]);
+    assert!(
+        edited.contains("\"optim.lr\" = [1e-4, 1e-3, 0.01]\n"),
+        "{edited}"
+    );
+    assert!(edited.contains("# enough\n[seeds]"), "{edited}");
+    let edited = edit(&["axis", "set", "loss.kind", "sigmoid"]);
+    assert!(
+        edited.contains("\"loss.kind\" = [\"sigmoid\"]\n"),
+        "{edited}"
+    );
+    // A value may begin with a hyphen, and a change may come as one word.
+    let edited = edit(&["axis", "add", "loss.bias.init", "-10,", "0"]);
+    assert!(
+        edited.contains("\"loss.bias.init\" = [-10, 0]\n"),
+        "{edited}"
+    );
+    let edited = edit(&["exclude add loss.bias.init=-10 train.batch_size=64"]);
+    assert!(
+        edited.contains("when = { \"loss.bias.init\" = -10, \"train.batch_size\" = 64 }"),
+        "{edited}"
+    );
+    let edited = edit(&["seeds", "5"]);
+    assert!(edited.contains("count = 5"), "{edited}");
+    assert!(text(&desk.siglab(&["plan", "x.toml"])).contains("60 cells: 15 excluded, 45 new"));
+    let shown = text(&desk.siglab(&["edit", "--dry-run", "x.toml", "seeds", "1"]));
+    assert!(shown.contains("count = 1"));
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        edited,
+        "a dry run writes nothing"
+    );
+}
+
+#[test]
+fn an_edit_that_would_spoil_a_file_is_not_written() {
+    let desk = Desk::new();
+    let file = desk.dir.path().join("x.toml");
+    fs::write(&file, GRID).unwrap();
+    for (words, said) in [
+        (
+            "axis add optim.lrr 1",
+            "axes.\"optim.lrr\": is not a setting; expected `optim.lr`?",
+        ),
+        ("axis set loss.kind hinge", "`hinge`"),
+        ("axis remove optim.lr", "no axis `optim.lr`"),
+        ("base set loss.kind=sigmoid", "is an axis too"),
+        ("axis fly loss.kind", "expected axis add KEY VALUES"),
+        ("axis add optim.lr 1 2", "separate values by commas"),
+    ] {
+        let output = desk.siglab(&["edit", "x.toml", words]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words}: {stderr}");
+        assert!(stderr.contains(said), "{words}: {stderr}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), GRID, "{words}");
+    }
+    // What is broken may be mended step by step.
+    fs::write(&file, "[base]\noptim.lrr = 1\ntrain.tiles = 2\n").unwrap();
+    text(&desk.siglab(&["edit", "x.toml", "base", "unset", "optim.lrr"]));
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "[base]\ntrain.tiles = 2\n"
+    );
+    assert_eq!(desk.siglab(&["edit", "x.toml"]).status.code(), Some(2));
+    assert_eq!(
+        desk.siglab(&["edit", "y.toml", "seeds", "2"]).status.code(),
+        Some(2)
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_edit_goes_through_a_link_and_keeps_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let (file, link) = (
+        desk.dir.path().join("real.toml"),
+        desk.dir.path().join("x.toml"),
+    );
+    fs::write(&file, GRID).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("real.toml", &link).unwrap();
+    text(&desk.siglab(&["edit", "x.toml", "seeds", "4"]));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&file).unwrap().contains("count = 4"));
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn plan_shows_the_design_and_what_it_cannot_tell_apart() {
+    let desk = Desk::new();
+    let axes = "[axes]\noptim.lr = [1, 2]\noptim.eps = [1, 2]\noptim.beta1 = [0, 0.5]\n";
+    let design = "[design]\nkind = \"fractional\"\nfraction = 2\n";
+    fs::write(desk.dir.path().join("x.toml"), format!("{axes}{design}")).unwrap();
+    let shown = text(&desk.siglab(&["plan", "x.toml"]));
+    assert!(shown.contains("4 cells: 4 new\ndesign: fractional, 4 of 8 cells, resolution III\n"));
+    assert!(
+        shown.contains("    optim.lr = optim.eps x optim.beta1\n"),
+        "{shown}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&desk.siglab(&["plan", "x.toml", "--json"]))).unwrap();
+    assert_eq!(json["design"]["aliases"]["defining"][0], "ABC");
+    text(&desk.siglab(&["edit", "x.toml", "design", "latin-hypercube", "count=3"]));
+    let shown = text(&desk.siglab(&["plan", "x.toml"]));
+    assert!(
+        shown.contains("design: Latin hypercube, 3 of 8 cells, seed 0\n"),
+        "{shown}"
+    );
+}

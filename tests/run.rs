@@ -246,16 +246,16 @@ fn workers_outlive_a_scheduler_that_is_killed_and_the_next_one_takes_them_over()
         assert!(Instant::now() < deadline, "the workspace is not taken");
         std::thread::sleep(Duration::from_millis(20));
     }
-    for args in [
-        &["--set", ENDLESS] as &[&str],
-        &["--set", ENDLESS, "--detach"],
-    ] {
-        let refused = desk.run(args);
-        assert_eq!(refused.status.code(), Some(1));
+    let refused = desk.run(&["--set", ENDLESS]);
+    assert_eq!(refused.status.code(), Some(1));
+    let handed = desk.run(&["--set", ENDLESS, "--detach"]);
+    assert_eq!(handed.status.code(), Some(0));
+    assert!(text(&handed.stderr).contains("takes the runs on"));
+    for output in [refused, handed] {
         assert!(
-            text(&refused.stderr).contains(&name),
+            text(&output.stderr).contains(&name),
             "{}",
-            text(&refused.stderr)
+            text(&output.stderr)
         );
     }
     let dry = desk.run(&["--set", ENDLESS, "--dry-run"]);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use siglab::exec::{Local, Slot};
@@ -12,7 +13,7 @@ use siglab::sched::{Notice, Scheduler, SchedulerLock};
 use siglab::spec::RunSpec;
 use siglab::store::{Run, RunState};
 use siglab::train::TrainConfig;
-use siglab::workbench::Workbench;
+use siglab::workbench::{Verb, Workbench};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -197,6 +198,26 @@ fn a_failing_worker_stops_no_other_and_leaves_its_last_words() {
 }
 
 #[test]
+fn a_face_that_begins_with_nothing_read_is_woken_for_what_comes() {
+    let (tmp, ids) = workspace(&["", ""]);
+    let mut workbench = Workbench::begin(tmp.path()).unwrap();
+    let (bell, rings) = channel();
+    workbench.wake(move || {
+        // Nobody listens any more when the test is over.
+        let _ = bell.send(());
+    });
+    workbench.refresh_within(Duration::ZERO).unwrap();
+    assert_eq!(workbench.store().runs().count(), ids.len());
+    let dir = RunDir::new(tmp.path().join(ids[1].as_str()));
+    let row = r#"{"attempt":1,"step":1,"examples":64,"seconds":0.5,"loss":2.5}"#;
+    fs::write(dir.metrics(), format!("{row}\n")).unwrap();
+    while workbench.store().get(&ids[1]).unwrap().latest("loss") != Some(2.5) {
+        rings.recv_timeout(PATIENCE).expect("woken");
+        workbench.refresh_within(Duration::from_millis(5)).unwrap();
+    }
+}
+
+#[test]
 fn a_worker_that_is_killed_goes_on_by_itself() {
     let (tmp, ids) = workspace(&["crash-once"]);
     let mut bench = Bench::new(tmp.path(), &ids, 1);
@@ -315,7 +336,7 @@ fn a_recycled_pid_gets_no_signal() {
     let workbench = Workbench::open(tmp.path()).unwrap();
     let run = workbench.store().get(&ids[0]).unwrap();
     assert_eq!(run.state, RunState::Running);
-    assert!(workbench.stop(run).unwrap());
+    assert!(workbench.wish(Verb::Stop, run).unwrap());
     std::thread::sleep(Duration::from_millis(50));
     assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
     stranger.kill().unwrap();

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::aggregate::{Answer, Place, Summary, summarise};
+use super::compare::{Comparison, Direction, Mark, Sample, mark};
+use super::interval::half_width;
 use super::metric::final_value;
 use crate::spec::{Axis, Experiment, Grid, Report, RunSpec};
 use crate::store::{Run, RunState};
@@ -41,6 +42,22 @@ pub struct Cell {
     pub missing: u32,
     pub diverged: u32,
     pub failed: u32,
+    /// What the mean is of, by seed.
+    pub samples: Vec<Sample>,
+    pub mark: Mark,
+    /// Against the best cell of the table; none for that one, and where nothing could be tested.
+    pub against_best: Option<Comparison>,
+    /// What somebody else reports for these settings.
+    pub reported: Option<Reported>,
+}
+
+/// A number that was not measured here.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reported {
+    pub value: f64,
+    pub source: String,
+    /// What it is of, in the source's words.
+    pub what: String,
 }
 
 /// The tables of one report.
@@ -56,6 +73,8 @@ pub fn tables<'s>(
     let mut points: Vec<Vec<usize>> = Vec::new();
     let mut table_of: BTreeMap<Vec<usize>, u32> = BTreeMap::new();
     let mut observations: Vec<(Place, Answer)> = Vec::new();
+    let mut reported: BTreeMap<Place, Reported> = BTreeMap::new();
+    let mut samples: BTreeMap<Place, Vec<Sample>> = BTreeMap::new();
     for cell in &grid.cells {
         let at: Vec<usize> = fixed.iter().map(|axis| cell.position[*axis]).collect();
         let table = *table_of.entry(at).or_insert_with_key(|at| {
@@ -64,10 +83,31 @@ pub fn tables<'s>(
         });
         let along = |axis: Option<usize>| axis.map_or(0, |axis| cell.position[axis] as u32);
         if let Some(spec) = cell.run() {
-            observations.push((
-                (table, along(report.rows), along(report.columns)),
-                answer(run_of(spec), &report.metric),
-            ));
+            let place = (table, along(report.rows), along(report.columns));
+            for numbers in experiment
+                .reported
+                .iter()
+                .filter(|numbers| numbers.metric == report.metric)
+            {
+                if let Some(value) = numbers.value_of(cell) {
+                    let source = numbers.source.clone();
+                    let what = numbers.what.clone();
+                    reported.entry(place).or_insert(Reported {
+                        value,
+                        source,
+                        what,
+                    });
+                }
+            }
+            let answer = answer(run_of(spec), &report.metric);
+            if let Answer::Measured(value) = answer {
+                let seed = cell.seed;
+                samples
+                    .entry(place)
+                    .or_default()
+                    .push(Sample { seed, value });
+            }
+            observations.push((place, answer));
         }
     }
     let summaries = summarise(&observations).context("cannot aggregate the runs")?;
@@ -83,11 +123,25 @@ pub fn tables<'s>(
             )
         });
         let cell = |row, column| {
-            summaries
-                .get(&(table, row, column))
-                .map(Cell::new)
-                .unwrap_or_default()
+            let place = (table, row, column);
+            let Some(summary) = summaries.get(&place) else {
+                return Cell::default();
+            };
+            Cell {
+                samples: samples.get(&place).cloned().unwrap_or_default(),
+                reported: reported.get(&place).cloned(),
+                ..Cell::new(summary)
+            }
         };
+        let of_row = |row| {
+            (0..columns.len() as u32)
+                .map(|column| cell(row, column))
+                .collect()
+        };
+        let mut cells: Vec<Vec<Cell>> = (0..rows.len() as u32).map(of_row).collect();
+        if let Some(direction) = Direction::of(&report.metric) {
+            mark(&mut cells, direction);
+        }
         Table {
             title: report
                 .title
@@ -97,13 +151,7 @@ pub fn tables<'s>(
             given: given.collect(),
             row_axis: name(axis(report.rows)),
             column_axis: name(axis(report.columns)),
-            cells: (0..rows.len() as u32)
-                .map(|row| {
-                    (0..columns.len() as u32)
-                        .map(|column| cell(row, column))
-                        .collect()
-                })
-                .collect(),
+            cells,
             rows: rows.clone(),
             columns: columns.clone(),
         }
@@ -118,7 +166,7 @@ fn labels(axis: Option<&Axis>, alone: &str) -> Vec<String> {
 }
 
 /// What a run says about `metric` in the end. Only a completed run has a say.
-fn answer(run: Option<&Run>, metric: &str) -> Answer {
+pub(super) fn answer(run: Option<&Run>, metric: &str) -> Answer {
     let Some(run) = run else {
         return Answer::Missing;
     };
@@ -153,6 +201,7 @@ impl Cell {
             missing,
             diverged,
             failed,
+            ..Self::default()
         }
     }
 
@@ -162,16 +211,11 @@ impl Cell {
     }
 }
 
-/// Half of the 95 % interval of a mean of `n` values with standard deviation `sd`.
-fn half_width(sd: f64, n: u32) -> Option<f64> {
-    let t = StudentsT::new(0.0, 1.0, f64::from(n.checked_sub(1)?)).ok()?;
-    Some(t.inverse_cdf(0.975) * sd / f64::from(n).sqrt())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::super::compare::Test;
     use super::*;
     use crate::record::{RunDir, RunId};
     use crate::store::{Evaluation, Position};
@@ -258,6 +302,11 @@ mod tests {
             Cell::default(),
             "an excluded cell expects nothing"
         );
+        // 128 pairs are 640 better on each of the three seeds.
+        let marks = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(r, c)| table.cells[r][c].mark);
+        assert_eq!(marks, [Mark::Worse, Mark::Worse, Mark::Best, Mark::None]);
+        let found = table.cells[0][0].against_best.unwrap();
+        assert_eq!((found.test, found.difference), (Test::Paired, -640.0));
     }
 
     #[test]
@@ -285,7 +334,14 @@ mod tests {
                 expected: 3,
                 missing: 1,
                 diverged: 1,
-                failed: 0
+                failed: 0,
+                samples: vec![Sample {
+                    seed: 0,
+                    value: 640.0
+                }],
+                mark: Mark::Untested,
+                against_best: None,
+                reported: None,
             }
         );
     }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{DONE, FAILED};
-use crate::record::Tail;
+use crate::record::{Block, Tail};
 use crate::store::RunState;
 use crate::util::printable;
 use crate::workbench::Workbench;
 
 /// Between two looks at a log that is followed.
 const LOOK: Duration = Duration::from_millis(200);
-const BITE: usize = 1_000;
+/// Bytes that are shown at a time.
+const BITE: usize = 64 << 10;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -65,13 +66,13 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
 /// Print what is new; how many lines that was.
 fn show(tail: &mut Tail) -> io::Result<usize> {
     let mut out = stdout().lock();
-    let mut lines = 0;
+    let (mut block, mut lines) = (Block::default(), 0);
     loop {
-        let bite = tail.read(BITE)?;
-        for line in &bite.lines {
+        let bite = tail.read(BITE, &mut block)?;
+        for line in block.lines().flatten() {
             writeln!(out, "{}", printable(line))?;
+            lines += 1;
         }
-        lines += bite.lines.len();
         if !bite.more {
             out.flush()?;
             return Ok(lines);

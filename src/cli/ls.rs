@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{DONE, label, obstacle, parse_set, print};
-use crate::record::{RunId, Wish};
-use crate::spec::{Experiment, Schema};
-use crate::store::{Run, RunState, Store};
+use super::{DONE, parse_set, print};
+use crate::record::RunId;
+use crate::spec::{Experiment, Schema, label};
+use crate::store::{Query, Run, Store};
 use crate::util::{human_count, printable};
-use crate::workbench::{Standing, View, Workbench, standing};
+use crate::workbench::{View, Workbench, why};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -19,9 +19,24 @@ pub struct Args {
     /// Set a key of the experiment's base settings.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_set, requires = "file")]
     pub set: Vec<(String, String)>,
+    /// Only runs that fit: `state=running top1<0.3 loss.kind=sigmoid -seed=0 words`.
+    #[arg(long = "where", value_name = "QUERY")]
+    pub query: Option<Query>,
     /// One JSON object a run.
     #[arg(long)]
     pub json: bool,
+}
+
+impl Args {
+    /// All runs, or those of `file`.
+    pub fn of_file(file: Option<PathBuf>, set: Vec<(String, String)>) -> Self {
+        Self {
+            file,
+            set,
+            query: None,
+            json: false,
+        }
+    }
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
@@ -41,7 +56,12 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let (store, schema) = (workbench.store(), Schema::learn());
     let view = View::at_rest(store);
     let is_wanted = |id: &RunId| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-    let runs: Vec<&Run> = store.runs().filter(|run| is_wanted(run.id())).collect();
+    let query = args.query.unwrap_or_default();
+    query.require_fields(&store.runs().collect::<Vec<_>>())?;
+    let fits = |run: &&Run| {
+        is_wanted(run.id()) && query.fits(run, &label::of_run(&schema, &run.spec.config))
+    };
+    let runs: Vec<&Run> = store.runs().filter(fits).collect();
     if args.json {
         print(
             &runs
@@ -79,7 +99,7 @@ fn columns([run, state, done, examples, loss, top1, settings]: [&str; 7]) -> Str
 
 fn line(store: &Store, run: &Run, view: &View, schema: &Schema) -> String {
     let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or("-".into(), show);
-    let mut settings = label::of_run(schema, run);
+    let mut settings = label::of_run(schema, &run.spec.config);
     if let Some(why) = why(store, run, view) {
         settings = format!("{settings}  ({why})");
     }
@@ -94,22 +114,6 @@ fn line(store: &Store, run: &Run, view: &View, schema: &Schema) -> String {
         }),
         &settings,
     ])
-}
-
-/// Why a run is where it is, if its state alone does not say.
-fn why(store: &Store, run: &Run, view: &View) -> Option<String> {
-    Some(match (&run.state, standing(view, run.id())?) {
-        (RunState::Failed { reason }, _) => printable(reason),
-        (RunState::Diverged { step, reason }, _) => {
-            format!("at step {step}: {}", printable(reason))
-        }
-        (_, Standing::Held(Wish::Pause)) => "paused on request".into(),
-        (_, Standing::Held(_)) => "stopped on request".into(),
-        (_, Standing::Blocked { by }) => obstacle::blocked(store, &by),
-        (_, Standing::Waiting { needs }) => format!("waits for {needs}"),
-        (RunState::Interrupted { cause: Some(cause) }, _) => printable(cause),
-        _ => return None,
-    })
 }
 
 fn object(store: &Store, run: &Run, view: &View) -> Value {

@@ -4,13 +4,16 @@
 mod check;
 mod completions;
 mod doctor;
-mod label;
+mod edit;
+mod keys;
 mod logs;
 mod ls;
-mod obstacle;
+mod new;
+mod open;
 mod plan;
 mod progress;
 mod run;
+mod spikes;
 mod table;
 mod wish;
 mod worker;
@@ -21,9 +24,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::analysis::UnknownMetric;
-use crate::spec::SpecError;
-use crate::store::WorkspaceError;
-use crate::workbench::{DeviceError, FindError};
+use crate::spec::{EditError, EditWordsError, SpecError};
+use crate::store::{QueryError, WorkspaceError};
+use crate::tui::PreferencesError;
+use crate::workbench::{DeviceError, FindError, Verb as Wish};
 
 /// Exit codes that verbs return.
 pub const DONE: u8 = 0;
@@ -45,7 +49,9 @@ pub struct Cli {
     )]
     pub workspace: PathBuf,
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
+    #[command(flatten)]
+    pub open: open::Args,
 }
 
 #[derive(Subcommand, Debug)]
@@ -54,16 +60,30 @@ pub enum Verb {
     Run(run::Args),
     /// Show each cell of an experiment: new, cached, running, excluded or invalid, and why.
     Plan(plan::Args),
+    /// Change an experiment file: its axes, zips, excludes, base, seeds; what is not spoken of stays as it is.
+    Edit(edit::Args),
     /// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
     Table(table::Args),
+    /// List or search the settings that an experiment can vary: what they mean, what they can be, their defaults.
+    Keys(keys::Args),
+    /// Begin an experiment with one of the paper's ablations.
+    New(new::Args),
     /// List runs: state, progress, loss, accuracy, and what sets each apart from the defaults.
     Ls(ls::Args),
+    /// List the loss spikes of runs, and what preceded each.
+    Spikes(spikes::Args),
     /// Show a run's log.
     Logs(logs::Args),
     /// Stop runs at a checkpoint, and start them no more until they are retried.
     Stop(wish::Args),
+    /// Hold runs back at a checkpoint, so that their devices go to others, until they are resumed.
+    Pause(wish::Args),
+    /// Let runs that were paused or stopped go on, with the next `siglab run` or the one at work.
+    Resume(wish::Args),
     /// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
     Retry(wish::Args),
+    /// Let runs start before or after others: `siglab priority 5 RUN…`.
+    Priority(wish::PriorityArgs),
     /// Print a completion script for a shell.
     Completions(completions::Args),
     /// Hold this build's arithmetic against recorded values.
@@ -78,14 +98,30 @@ pub enum Verb {
 /// Do what the command line says; the number is the exit code.
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
     let workspace = cli.workspace.as_path();
-    match cli.verb {
+    let Some(verb) = cli.verb else {
+        return open::run(workspace, cli.open);
+    };
+    if let Some(stray) = cli.open.stray() {
+        eprintln!("error: {stray} stands before the verb; flags of a verb follow it");
+        return Ok(USAGE);
+    }
+    match verb {
         Verb::Run(args) => run::run(workspace, args),
         Verb::Plan(args) => plan::run(workspace, args),
+        Verb::Edit(args) => edit::run(args),
         Verb::Table(args) => table::run(workspace, args),
+        Verb::Keys(args) => keys::run(args),
+        Verb::New(args) => new::run(args),
         Verb::Ls(args) => ls::run(workspace, args),
+        Verb::Spikes(args) => spikes::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
-        Verb::Stop(args) => wish::stop(workspace, args),
-        Verb::Retry(args) => wish::retry(workspace, args),
+        Verb::Stop(args) => wish::run(workspace, Wish::Stop, args),
+        Verb::Pause(args) => wish::run(workspace, Wish::Pause, args),
+        Verb::Resume(args) => wish::run(workspace, Wish::Resume, args),
+        Verb::Retry(args) => wish::run(workspace, Wish::Retry, args),
+        Verb::Priority(priority) => {
+            wish::run(workspace, Wish::Priority(priority.priority), priority.args)
+        }
         Verb::Completions(args) => completions::run(args),
         Verb::Check(check) => check::run(check),
         Verb::Doctor(args) => doctor::run(workspace, args),
@@ -96,10 +132,15 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
 /// What an error means to a script: wrong input is 2, everything else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let wrong_input = error.is::<SpecError>()
+        || error.is::<EditError>()
+        || error.is::<EditWordsError>()
         || error.is::<DeviceError>()
         || error.is::<FindError>()
         || error.is::<UnknownMetric>()
         || error.is::<WorkspaceError>()
+        || error.is::<QueryError>()
+        || error.is::<PreferencesError>()
+        || error.is::<open::NoFile>()
         || error.is::<check::Unusable>();
     if wrong_input { USAGE } else { FAILED }
 }

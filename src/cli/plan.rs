@@ -1,5 +1,8 @@
-//! `siglab plan FILE`: every cell of a grid and what a `run` would do about it. It starts and writes nothing.
+//! `siglab plan FILE`: every cell of a grid, what a `run` would do about it and how long that will take. It starts and
+//! writes nothing.
 
+mod design;
+mod time;
 mod why;
 
 use std::collections::BTreeMap;
@@ -13,9 +16,11 @@ use super::{DONE, USAGE, print};
 use crate::export::align;
 use crate::record::RunId;
 use crate::spec::{Cell, CellKind, Experiment, Grid, RunSpec, path};
-use crate::store::{RunState, Store};
+use crate::store::Store;
 use crate::util::printable;
-use crate::workbench::{Standing, View, prospect, standing};
+use crate::workbench::{View, outlook, prospect};
+use design::Chosen;
+use time::Time;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -28,10 +33,25 @@ pub struct Args {
     /// One JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+    /// Runs at a time to reckon with [default: as many as `siglab run` takes].
+    #[arg(long, value_name = "N", requires = "file")]
+    pub jobs: Option<usize>,
     /// Show the settings on which two runs differ, each given by the beginning of its id: of the workspace or, with
     /// a file, of its grid.
     #[arg(long, num_args = 2, value_names = ["RUN", "RUN"], conflicts_with = "json")]
     pub why: Option<Vec<String>>,
+}
+
+impl Args {
+    pub fn of_file(file: PathBuf, set: Vec<(String, String)>) -> Self {
+        Self {
+            file: Some(file),
+            set,
+            json: false,
+            why: None,
+            jobs: None,
+        }
+    }
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
@@ -60,7 +80,8 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     }
     let view = prospect(&store, of_grid);
     let (experiment, grid) = asked.context("a plan needs an experiment file")?;
-    let plan = Plan::new(&experiment, &grid, &view);
+    let mut plan = Plan::new(&experiment, &grid, &view);
+    plan.time = time::of(&store, &view, &grid, args.jobs)?;
     let text = if args.json {
         serde_json::to_string_pretty(&plan)? + "\n"
     } else {
@@ -81,8 +102,13 @@ const INVALID: &str = "invalid";
 struct Plan {
     file: String,
     question: String,
+    /// Absent for the full product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    design: Option<Chosen>,
     /// Cells by state.
     counts: BTreeMap<&'static str, usize>,
+    /// None where nothing is left to do.
+    time: Option<Time>,
     prerequisites: Vec<Line>,
     cells: Vec<Line>,
 }
@@ -139,7 +165,9 @@ impl Plan {
         Self {
             file: experiment.path.display().to_string(),
             question: experiment.question.clone(),
+            design: Chosen::of(experiment),
             counts,
+            time: None,
             prerequisites: grid.prerequisites.iter().map(prerequisite).collect(),
             cells,
         }
@@ -157,7 +185,12 @@ impl Plan {
         }
         let cells = self.cells.len();
         let noun = if cells == 1 { "cell" } else { "cells" };
-        text += &format!("\n{cells} {noun}: {}\n\n", counts.join(", "));
+        text += &format!("\n{cells} {noun}: {}\n", counts.join(", "));
+        text += &self.design.as_ref().map(Chosen::show).unwrap_or_default();
+        if let Some(time) = &self.time {
+            text += &format!("{time}\n");
+        }
+        text.push('\n');
         if !self.prerequisites.is_empty() {
             let named = self.prerequisites.iter().map(|line| {
                 vec![
@@ -227,34 +260,10 @@ fn id(line: &Line) -> String {
         .map_or_else(|| "-".into(), RunId::to_string)
 }
 
-/// A run's state in the words of a plan, and what there is to say about it.
-fn outlook(view: &View, id: &RunId) -> (&'static str, Option<String>) {
-    if let Some(Standing::Blocked { by }) = standing(view, id) {
-        let what = view
-            .tasks
-            .get(&by)
-            .map_or("is in this workspace no run that can be read", |task| {
-                task.state.name()
-            });
-        return ("blocked", Some(format!("needs {by}, which {what}")));
-    }
-    let state = view
-        .tasks
-        .get(id)
-        .map_or(&RunState::New, |task| &task.state);
-    match state {
-        RunState::Completed => ("cached", None),
-        RunState::Interrupted { cause } => (state.name(), cause.clone()),
-        RunState::Diverged { reason, .. } | RunState::Failed { reason } => {
-            (state.name(), Some(reason.clone()))
-        }
-        RunState::New | RunState::Running | RunState::Stopped => (state.name(), None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RunState;
 
     const TEXT: &str = r#"
         question = "Which?"
@@ -300,6 +309,44 @@ mod tests {
         ] {
             assert!(text.contains(&part), "{part} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_design_is_shown_with_what_it_cannot_tell_apart() {
+        let axes = "[axes]\noptim.lr = [1, 2]\noptim.eps = [1, 2]\noptim.beta1 = [0, 0.5]\n\
+                    loss.kind = [\"sigmoid\", \"softmax\"]\n[design]\n";
+        let shown = |design: &str| {
+            let text = format!("{axes}{design}");
+            let experiment = Experiment::parse(Path::new("x.toml"), &text, &[]).unwrap();
+            let grid = experiment.expand().unwrap();
+            let text = Plan::new(&experiment, &grid, &nothing_run(&grid)).show(&experiment);
+            text.split("\n\n").next().unwrap().to_owned()
+        };
+        insta::assert_snapshot!(shown("kind = \"fractional\"\nfraction = 2"), @r"
+        x.toml
+        8 cells: 8 new
+        design: fractional, 8 of 16 cells, resolution IV
+          I = ABCD
+          where A is optim.lr, B is optim.eps, C is optim.beta1, D is loss.kind
+          cannot be told apart:
+            optim.lr x optim.eps = optim.beta1 x loss.kind
+            optim.lr x optim.beta1 = optim.eps x loss.kind
+            optim.lr x loss.kind = optim.eps x optim.beta1
+        ");
+        insta::assert_snapshot!(shown("kind = \"one-factor\""), @r"
+        x.toml
+        5 cells: 5 new
+        design: one factor at a time, 5 of 16 cells, around optim.lr = 1, optim.eps = 1, optim.beta1 = 0, loss.kind = sigmoid
+        ");
+        insta::assert_snapshot!(shown("kind = \"random\"\ncount = 3"), @r"
+        x.toml
+        3 cells: 3 new
+        design: random, 3 of 16 cells, seed 0
+        ");
+        insta::assert_snapshot!(shown("kind = \"full\""), @r"
+        x.toml
+        16 cells: 16 new
+        ");
     }
 
     #[test]

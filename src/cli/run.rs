@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::progress::{Bars, Json, Lines, Named, Progress};
-use super::{DONE, FAILED, INTERRUPTED, label, print, table};
+use super::{DONE, FAILED, INTERRUPTED, print, table};
 use crate::record::{RunId, Wish};
-use crate::spec::{Experiment, Grid, RunSpec};
+use crate::spec::{Experiment, Grid, RunSpec, label};
 use crate::store::{RunState, Store};
 use crate::util::printable;
-use crate::workbench::background::{self, Background};
-use crate::workbench::{self, Workbench};
+use crate::workbench::{self, Handover, Workbench};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -64,7 +63,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         return dry_run(&args, workbench.store(), &names);
     }
     if args.detach && startable > 0 {
-        return detach(&workbench, &args);
+        return detach(&mut workbench, &specs, &args);
     }
     let mut progress = progress(&args);
     let code = if startable == 0 {
@@ -136,8 +135,7 @@ fn dry_run(args: &Args, store: &Store, names: &[Named]) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn detach(workbench: &Workbench, args: &Args) -> anyhow::Result<u8> {
-    workbench.create()?;
+fn detach(workbench: &mut Workbench, specs: &[RunSpec], args: &Args) -> anyhow::Result<u8> {
     let mut arguments: Vec<OsString> = vec![args.file.clone().into()];
     for (key, value) in &args.set {
         arguments.extend(["--set".into(), format!("{key}={value}").into()]);
@@ -146,16 +144,18 @@ fn detach(workbench: &Workbench, args: &Args) -> anyhow::Result<u8> {
     if let Some(jobs) = args.jobs {
         arguments.extend(["--jobs".into(), jobs.to_string().into()]);
     }
-    let Background { pid, log, over } = background::start(workbench.root(), arguments)?;
-    if over {
-        eprintln!("nothing is left to do; {} tells more", log.display());
-        return Ok(DONE);
+    let log = workbench.root().join("scheduler.log");
+    match workbench.launch(specs, arguments)? {
+        Handover::Over => eprintln!("nothing is left to do; {} tells more", log.display()),
+        Handover::Taken { by } => eprintln!("{by} is at work here and takes the runs on"),
+        Handover::Began { pid } => {
+            eprintln!(
+                "process {pid} schedules in the background and writes to {}",
+                log.display()
+            );
+            eprintln!("`siglab ls` shows the runs; `kill {pid}` stops them at a checkpoint");
+        }
     }
-    eprintln!(
-        "process {pid} schedules in the background and writes to {}",
-        log.display()
-    );
-    eprintln!("`siglab ls` shows the runs; `kill {pid}` stops them at a checkpoint");
     Ok(DONE)
 }
 

@@ -1,10 +1,11 @@
 //! `siglab table FILE`: the tables that an experiment's reports ask for, from what has been run so far.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::DONE;
-use crate::analysis::{Table, require_metric, tables};
-use crate::export::{Format, write};
+use crate::analysis::{Effects, Table, effects, require_metric, tables};
+use crate::export::{Format, write, write_effects};
 use crate::spec::{Cell, Experiment, Grid, Report};
 use crate::store::Store;
 
@@ -22,12 +23,30 @@ pub struct Args {
     /// The measurement to show instead of the reports'.
     #[arg(long, value_name = "KEY")]
     pub metric: Option<String>,
+    /// Show what each axis does to the metric over the whole grid, and what pairs of two-level axes do together.
+    #[arg(long, conflicts_with_all = ["rows", "columns"])]
+    pub effects: bool,
     /// A key of the axis to show as rows.
     #[arg(long, value_name = "AXIS")]
     pub rows: Option<String>,
     /// A key of the axis to show as columns.
     #[arg(long, value_name = "AXIS")]
     pub columns: Option<String>,
+}
+
+impl Args {
+    /// The reports of `file` as they are.
+    pub fn of_file(file: PathBuf, set: Vec<(String, String)>) -> Self {
+        Self {
+            file,
+            set,
+            format: Format::Text,
+            metric: None,
+            rows: None,
+            columns: None,
+            effects: false,
+        }
+    }
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
@@ -43,6 +62,16 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     for report in &reports {
         let specs = grid.cells.iter().filter_map(Cell::run);
         require_metric(specs.filter_map(|spec| store.get(&spec.id)), &report.metric)?;
+    }
+    if args.effects {
+        let metrics: BTreeSet<&str> = reports
+            .iter()
+            .map(|report| report.metric.as_str())
+            .collect();
+        let on = |metric| effects(&experiment, &grid, metric, |spec| store.get(&spec.id));
+        let effects: Vec<Effects> = metrics.into_iter().map(on).collect();
+        super::print(&write_effects(&effects, args.format)?)?;
+        return Ok(DONE);
     }
     print(&collect(&experiment, &grid, &reports, &store)?, args.format)?;
     Ok(DONE)

@@ -2,9 +2,9 @@
 
 use anyhow::Context;
 
-use crate::analysis::Table;
+use crate::analysis::{Mark, Table, Test};
 
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 18] = [
     "table",
     "metric",
     "given",
@@ -19,6 +19,10 @@ const HEADER: [&str; 14] = [
     "missing",
     "diverged",
     "failed",
+    "mark",
+    "test",
+    "p",
+    "p_adjusted",
 ];
 
 pub fn write(tables: &[Table]) -> anyhow::Result<String> {
@@ -53,7 +57,15 @@ pub fn write(tables: &[Table]) -> anyhow::Result<String> {
                     cell.failed,
                 ]
                 .map(|n| n.to_string());
-                writer.write_record(words.iter().chain(&reals).chain(&counts))?;
+                let comparison = cell.against_best;
+                let marks = [
+                    mark(cell.mark).to_owned(),
+                    comparison.map_or("", |c| test(c.test)).to_owned(),
+                    comparison.map_or_else(String::new, |c| c.p.to_string()),
+                    comparison.map_or_else(String::new, |c| c.adjusted.to_string()),
+                ];
+                let fields = words.iter().chain(&reals).chain(&counts).chain(&marks);
+                writer.write_record(fields)?;
             }
         }
     }
@@ -63,8 +75,25 @@ pub fn write(tables: &[Table]) -> anyhow::Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
+fn mark(mark: Mark) -> &'static str {
+    match mark {
+        Mark::None => "",
+        Mark::Best => "best",
+        Mark::Tied => "tied",
+        Mark::Worse => "worse",
+        Mark::Untested => "untested",
+    }
+}
+
+fn test(test: Test) -> &'static str {
+    match test {
+        Test::Paired => "paired",
+        Test::Welch => "welch",
+    }
+}
+
 /// `text` with a quote in front if a spreadsheet would take it for a formula; numbers are none.
-fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     let formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
     if formula {
@@ -81,11 +110,13 @@ mod tests {
     #[test]
     fn one_line_a_cell() {
         insta::assert_snapshot!(write(&[super::super::example()]).unwrap(), @r"
-        table,metric,given,row_axis,row,column_axis,column,mean,half_width,n,expected,missing,diverged,failed
-        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,64,loss.kind,sigmoid,0.52341,0.012,3,3,0,0,0
-        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,64,loss.kind,softmax,0.5,,1,3,0,2,0
-        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,'=1+2,loss.kind,sigmoid,,,0,3,3,0,0
-        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,'=1+2,loss.kind,softmax,,,0,0,0,0,0
+        table,metric,given,row_axis,row,column_axis,column,mean,half_width,n,expected,missing,diverged,failed,mark,test,p,p_adjusted
+        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,64,loss.kind,sigmoid,0.52341,0.012,3,3,0,0,0,best,,,
+        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,64,loss.kind,softmax,0.5,,1,3,0,2,0,untested,,,
+        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,128,loss.kind,sigmoid,0.518,0.02,3,3,0,0,0,tied,paired,0.125,0.25
+        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,128,loss.kind,softmax,0.402,0.015,3,3,0,0,0,worse,paired,0.002,0.004
+        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,'=1+2,loss.kind,sigmoid,,,0,3,3,0,0,,,,
+        Zero-shot | top-1,zeroshot/top1,optim.lr=0.001,train.batch_size,'=1+2,loss.kind,softmax,,,0,0,0,0,0,,,,
         ");
     }
 

@@ -1,7 +1,8 @@
-//! Tables to text: one file a format, each a function from tables to text. What the numbers mean was settled
+//! Tables to text: one file a format, each a function from tables to text, and one for effects. What the numbers mean was settled
 //! before; here they get digits and separators.
 
 mod csv;
+mod effects;
 mod json;
 mod markdown;
 mod number;
@@ -9,7 +10,8 @@ mod text;
 
 use std::str::FromStr;
 
-use crate::analysis::{Cell, Table};
+use crate::analysis::{Cell, Mark, Table, Test};
+pub use effects::write_effects;
 use number::Scale;
 pub use text::align;
 
@@ -46,6 +48,16 @@ pub fn write(tables: &[Table], format: Format) -> anyhow::Result<String> {
     }
 }
 
+/// A cell of `table` as people read it.
+pub fn cell(table: &Table, cell: &Cell) -> String {
+    show(cell, Scale::of(&table.metric))
+}
+
+/// A value of `metric` by itself, as people read it.
+pub fn number(metric: &str, value: f64) -> String {
+    Scale::of(metric).estimate(value, None)
+}
+
 /// A cell for people: `52.3 ± 1.2`, `51.0 (1/3, 2 diverged)`, `missing (0/3)`,
 /// `none (0/3, 3 failed)`, `excluded`.
 fn show(cell: &Cell, scale: Scale) -> String {
@@ -69,6 +81,46 @@ fn show(cell: &Cell, scale: Scale) -> String {
         String::new()
     };
     mean + &partial
+}
+
+/// The mark behind a cell for people: ` =`, or ` ?` where the best one could be tested and the cell could not.
+fn sign(table: &Table, cell: &Cell) -> &'static str {
+    match cell.mark {
+        Mark::Tied => " =",
+        Mark::Untested if is_tested(table) => " ?",
+        Mark::Best | Mark::Worse | Mark::Untested | Mark::None => "",
+    }
+}
+
+/// Whether the best cell of `table` has the two seeds that a test takes.
+fn is_tested(table: &Table) -> bool {
+    let mut cells = table.cells.iter().flatten();
+    cells.any(|cell| cell.mark == Mark::Best && cell.samples.len() > 1)
+}
+
+/// What the marks mean, where there are some; `best` is how the best cell is marked.
+fn marks(table: &Table, best: &str) -> Option<String> {
+    let cells = || table.cells.iter().flatten();
+    let has = |mark| cells().any(|cell| cell.mark == mark);
+    let uses = |test| cells().any(|cell| cell.against_best.is_some_and(|c| c.test == test));
+    let test = match (uses(Test::Paired), uses(Test::Welch)) {
+        (true, false) => "paired t over seeds",
+        (false, true) => "Welch's t",
+        (true, true) => "paired t over seeds where two are shared, else Welch's t",
+        (false, false) => "",
+    };
+    let mut words = vec![best.to_owned()];
+    if !is_tested(table) {
+        words.push("one seed is no test".into());
+    } else if !test.is_empty() {
+        words.push(format!(
+            "= not distinguishable from the best ({test}, Holm, 5 %)"
+        ));
+    }
+    if is_tested(table) && has(Mark::Untested) {
+        words.push("? too few seeds to test".into());
+    }
+    has(Mark::Best).then(|| words.join("; "))
 }
 
 /// What the numbers are and over how many seeds.
@@ -124,29 +176,51 @@ fn corner(table: &Table) -> String {
     }
 }
 
+/// A table with every mark and every gap.
 #[cfg(test)]
 fn example() -> Table {
-    let cell = |mean: Option<f64>, half_width, n, diverged| Cell {
+    use crate::analysis::{Comparison, Sample};
+
+    let cell = |mean: Option<f64>, half_width, n: u32, diverged| Cell {
         mean,
         half_width,
         n,
         expected: 3,
         missing: 3 - n - diverged,
         diverged,
-        failed: 0,
+        samples: (0..u64::from(n))
+            .zip(mean.into_iter().cycle())
+            .map(|(seed, value)| Sample { seed, value })
+            .collect(),
+        ..Cell::default()
     };
+    let against = |mark, adjusted, cell| Cell {
+        mark,
+        against_best: Some(Comparison {
+            test: Test::Paired,
+            difference: -0.01,
+            p: adjusted / 2.0,
+            adjusted,
+        }),
+        ..cell
+    };
+    let marked = |mark, cell| Cell { mark, ..cell };
     Table {
         title: "Zero-shot | top-1".into(),
         metric: "zeroshot/top1".into(),
         given: vec![("optim.lr".into(), "0.001".into())],
         row_axis: "train.batch_size".into(),
         column_axis: "loss.kind".into(),
-        rows: vec!["64".into(), "=1+2".into()],
+        rows: vec!["64".into(), "128".into(), "=1+2".into()],
         columns: vec!["sigmoid".into(), "softmax".into()],
         cells: vec![
             vec![
-                cell(Some(0.52341), Some(0.012), 3, 0),
-                cell(Some(0.5), None, 1, 2),
+                marked(Mark::Best, cell(Some(0.52341), Some(0.012), 3, 0)),
+                marked(Mark::Untested, cell(Some(0.5), None, 1, 2)),
+            ],
+            vec![
+                against(Mark::Tied, 0.25, cell(Some(0.518), Some(0.02), 3, 0)),
+                against(Mark::Worse, 0.004, cell(Some(0.402), Some(0.015), 3, 0)),
             ],
             vec![cell(None, None, 0, 0), Cell::default()],
         ],
@@ -168,6 +242,32 @@ mod tests {
         assert_eq!(
             show(&cell, Scale::Plain),
             "none (0/2, 1 diverged, 1 failed)"
+        );
+    }
+
+    #[test]
+    fn marks_are_explained_as_far_as_there_are_any() {
+        let mut table = example();
+        let of = |table: &Table| marks(table, "* best");
+        for cell in table.cells.iter_mut().flatten() {
+            cell.samples.truncate(1);
+            cell.against_best = None;
+        }
+        assert_eq!(of(&table).unwrap(), "* best; one seed is no test");
+        table.cells[0][0].mark = Mark::None;
+        assert_eq!(of(&table), None);
+        let mut welch = example();
+        for comparison in welch
+            .cells
+            .iter_mut()
+            .flatten()
+            .flat_map(|c| &mut c.against_best)
+        {
+            comparison.test = Test::Welch;
+        }
+        assert_eq!(
+            of(&welch).unwrap(),
+            "* best; = not distinguishable from the best (Welch's t, Holm, 5 %); ? too few seeds to test"
         );
     }
 }

@@ -34,21 +34,27 @@ impl Scale {
         }
     }
 
-    /// `52.3 ± 1.2`: the interval's first two digits settle where the mean ends. None without a mean.
+    /// The mean of a cell. None without a mean.
     pub fn show(self, cell: &Cell) -> Option<String> {
+        Some(self.estimate(cell.mean?, cell.half_width))
+    }
+
+    /// `52.3 ± 1.2`: the interval's first two digits settle where the mean ends.
+    pub fn estimate(self, mean: f64, half_width: Option<f64>) -> String {
         let factor = match self {
             Self::Percent => 100.0,
             Self::Plain => 1.0,
         };
-        let mean = factor * cell.mean?;
-        Some(match cell.half_width.map(|half| factor * half) {
-            Some(half) if half > 0.0 => {
+        let mean = factor * mean;
+        match half_width.map(|half| factor * half) {
+            // Values that are alike but for rounding have no spread.
+            Some(half) if half > 1e-12 * mean.abs() => {
                 let decimals = (1 - exponent(half, 2)).clamp(0, 12) as usize;
                 format!("{mean:.decimals$} ± {half:.decimals$}")
             }
             Some(_) => format!("{} ± 0", self.alone(mean)),
             None => self.alone(mean),
-        })
+        }
     }
 
     fn alone(self, x: f64) -> String {
@@ -142,5 +148,6 @@ mod tests {
         );
         assert_eq!(show("zeroshot/top1", 0.5, None), "50.0");
         assert_eq!(show("loss", 0.5, Some(0.0)), "0.5000 ± 0");
+        assert_eq!(show("zeroshot/top1", 0.2, Some(5e-17)), "20.0 ± 0");
     }
 }

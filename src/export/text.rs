@@ -1,7 +1,7 @@
 //! Aligned columns for a terminal. Labels come from files, so nothing in them may drive it.
 
-use super::{Scale, corner, heading, legend, show};
-use crate::analysis::Table;
+use super::{Scale, corner, heading, legend, marks, show, sign};
+use crate::analysis::{Cell, Mark, Table};
 use crate::util::printable;
 
 pub fn write(tables: &[Table]) -> String {
@@ -10,17 +10,22 @@ pub fn write(tables: &[Table]) -> String {
 
 fn write_one(table: &Table) -> String {
     let scale = Scale::of(&table.metric);
+    let cell = |cell: &Cell| {
+        let best = if cell.mark == Mark::Best { " *" } else { "" };
+        show(cell, scale) + best + sign(table, cell)
+    };
     let head = std::iter::once(corner(table))
         .chain(table.columns.iter().cloned())
         .collect();
     let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| {
         std::iter::once(label.clone())
-            .chain(cells.iter().map(|cell| show(cell, scale)))
+            .chain(cells.iter().map(cell))
             .collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
+    let marks = marks(table, "* best").map_or_else(String::new, |marks| marks + "\n");
     format!(
-        "{}\n\n{}\n{}\n",
+        "{}\n\n{}\n{}\n{marks}",
         printable(&heading(table)),
         align(&rows),
         printable(&legend(table))
@@ -63,10 +68,12 @@ mod tests {
         Zero-shot | top-1 (optim.lr = 0.001)
 
         train.batch_size / loss.kind  sigmoid        softmax
-        64                            52.3 ± 1.2     50.0 (1/3, 2 diverged)
+        64                            52.3 ± 1.2 *   50.0 (1/3, 2 diverged) ?
+        128                           51.8 ± 2.0 =   40.2 ± 1.5
         =1+2                          missing (0/3)  excluded
 
         zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
+        * best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ? too few seeds to test
         ");
     }
 

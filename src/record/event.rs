@@ -1,4 +1,4 @@
-//! The lines of `events.jsonl` and `metrics.jsonl`. A new variant of [`Event`] is a compile error in every fold
+//! The lines of `events.jsonl`. A new variant of [`Event`] is a compile error in every fold
 //! until somebody has thought about it; a reader older than the line counts it as unknown and goes on.
 
 use std::collections::BTreeMap;
@@ -117,41 +117,9 @@ impl fmt::Display for Event {
     }
 }
 
-/// One line of `metrics.jsonl`, flat on disk so that polars, jq and pandas read it as it is. Values are finite;
-/// what is not finite is left out here and told by an event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    pub attempt: u32,
-    /// Updates done when the row was taken: the first update logs step 1.
-    pub step: u64,
-    /// Image-text pairs seen so far.
-    pub examples: u64,
-    /// Seconds of training in this attempt, by a monotonic clock.
-    pub seconds: f64,
-    #[serde(flatten)]
-    pub values: BTreeMap<String, f64>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_row_is_flat_json() {
-        let row = Row {
-            attempt: 1,
-            step: 2,
-            examples: 128,
-            seconds: 0.5,
-            values: BTreeMap::from([("loss".into(), 3.25)]),
-        };
-        let text = serde_json::to_string(&row).unwrap();
-        assert_eq!(
-            text,
-            r#"{"attempt":1,"step":2,"examples":128,"seconds":0.5,"loss":3.25}"#
-        );
-        assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row);
-    }
 
     #[test]
     fn an_event_round_trips() {

@@ -6,6 +6,7 @@ pub mod checkpoint;
 mod event;
 mod lease;
 mod log;
+mod row;
 mod tail;
 mod want;
 mod writer;
@@ -14,12 +15,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use event::{Event, Line, Outcome, Row};
+pub use event::{Event, Line, Outcome};
 pub use lease::{Lease, Process, WorkerLock};
 pub use log::end_of_log;
-pub use tail::{Bite, Tail};
+pub use row::{Row, RowReader};
+pub use tail::{Bite, Block, Tail};
 pub use want::{Want, Wish};
 pub use writer::{EventLog, MetricLog, read_events};
 
@@ -27,7 +30,7 @@ pub use writer::{EventLog, MetricLog, read_events};
 pub const FORMAT: u32 = 1;
 
 /// The name of a run: ten hexadecimal digits, a hash of what its settings change from the defaults.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 

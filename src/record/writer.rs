@@ -5,8 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::event::{Event, Line, Row};
-use super::{RunDir, Tail};
+use super::{Block, Event, Line, Row, RunDir, Tail};
 use crate::util::wall_clock_ms;
 
 /// Appends to `events.jsonl`; every event is on disk before [`EventLog::append`] returns.
@@ -73,18 +72,15 @@ impl MetricLog {
 
 /// Every whole line of `events.jsonl` that this version understands, in order; empty when there is no file.
 pub fn read_events(dir: &RunDir) -> io::Result<Vec<Line>> {
-    let mut tail = Tail::new(dir.events());
-    let mut lines = Vec::new();
+    let (mut tail, mut block) = (Tail::new(dir.events()), Block::default());
+    let mut events = Vec::new();
     loop {
-        let bite = tail.read(usize::MAX)?;
-        if bite.lines.is_empty() {
-            return Ok(lines);
+        let bite = tail.read(usize::MAX, &mut block)?;
+        let lines = block.lines().flatten();
+        events.extend(lines.filter_map(|line| serde_json::from_str::<Line>(line).ok()));
+        if !bite.more {
+            return Ok(events);
         }
-        lines.extend(
-            bite.lines
-                .iter()
-                .filter_map(|line| serde_json::from_str::<Line>(line).ok()),
-        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::slots::Slots;
-use super::{Action, SchedulerLock, Standing, Task, View, plan, standing};
+use super::{Action, SchedulerLock, Standing, Task, View, plan, requests, standing};
 use crate::exec::{Executor, Job, JobState, Ticket};
 use crate::record::{Lease, RunId, Want};
 use crate::store::{Delta, Run, RunState, Store};
@@ -79,7 +79,8 @@ pub struct Scheduler<E> {
     held: BTreeMap<RunId, Held>,
     setbacks: BTreeMap<RunId, Setbacks>,
     halting: bool,
-    _lock: SchedulerLock,
+    request_trouble: Option<String>,
+    lock: SchedulerLock,
 }
 
 impl<E: Executor> Scheduler<E> {
@@ -92,7 +93,8 @@ impl<E: Executor> Scheduler<E> {
             held: BTreeMap::new(),
             setbacks: BTreeMap::new(),
             halting: false,
-            _lock: lock,
+            request_trouble: None,
+            lock,
         }
     }
 
@@ -118,6 +120,7 @@ impl<E: Executor> Scheduler<E> {
             self.judge(store, end, &mut notices);
         }
         self.adopt(store, &mut notices);
+        self.take_on(store, &mut notices);
         let mut started = Vec::new();
         for action in plan(&self.view(store)) {
             match action {
@@ -297,6 +300,34 @@ impl<E: Executor> Scheduler<E> {
             notices.push(Notice::Adopted {
                 id: run.id().clone(),
             });
+        }
+    }
+
+    /// Runs that somebody asked for meanwhile are ours from now on.
+    fn take_on(&mut self, store: &mut Store, notices: &mut Vec<Notice>) {
+        let asked = match requests::take(self.lock.workspace()) {
+            Ok(asked) if self.halting || asked.is_empty() => return,
+            Ok(asked) => asked,
+            Err(e) => {
+                // Told once, not ten times a second.
+                let problem = format!("cannot read what was asked for: {e}");
+                if self.request_trouble.as_ref() != Some(&problem) {
+                    self.request_trouble = Some(problem.clone());
+                    notices.extend(
+                        self.scope
+                            .first()
+                            .cloned()
+                            .map(|id| Notice::Trouble { id, problem }),
+                    );
+                }
+                return;
+            }
+        };
+        store.refresh_runs(&asked);
+        for id in asked {
+            if self.ours.insert(id.clone()) {
+                self.scope.push(id);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::util::printable;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("another scheduler works in {}: {holder}; wait for it, or stop it with Ctrl-C or `kill`", .workspace.display())]
+    #[error("another scheduler works in {}: {holder}; `siglab run --detach` hands runs to it, or wait for it, or stop it with Ctrl-C or `kill`", .workspace.display())]
     Held { workspace: PathBuf, holder: String },
     #[error("cannot lock {}", .path.display())]
     Io { path: PathBuf, source: io::Error },
@@ -19,6 +19,7 @@ pub enum LockError {
 /// The right to start and stop the runs of a workspace, for as long as the value lives.
 #[derive(Debug)]
 pub struct SchedulerLock {
+    workspace: PathBuf,
     _file: File,
 }
 
@@ -64,7 +65,17 @@ impl SchedulerLock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "process {} on {host}", std::process::id()))
             .map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self {
+            workspace: workspace.to_owned(),
+            _file: file,
+        })
+    }
+}
+
+impl SchedulerLock {
+    /// The workspace that it is the right to.
+    pub fn workspace(&self) -> &Path {
+        &self.workspace
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod drive;
 mod lock;
+pub mod requests;
 mod slots;
 
 use std::collections::BTreeMap;

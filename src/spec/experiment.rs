@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::design::Design;
 use super::error::SpecError;
+use super::grid::Cell;
 use super::path;
 use super::prerequisite::{Prerequisite, stand_in};
 use super::problem::Problem;
@@ -24,7 +26,11 @@ pub struct Experiment {
     pub axes: Vec<Axis>,
     pub excludes: Vec<Exclude>,
     pub seeds: Vec<u64>,
+    /// Which cells of the full product there are.
+    pub design: Design,
     pub reports: Vec<Report>,
+    pub reported: Vec<Reported>,
+    pub(super) design_at: Place,
     pub(super) prerequisites: Vec<Prerequisite>,
     pub(super) schema: Schema,
 }
@@ -68,6 +74,38 @@ pub struct Report {
     pub rows: Option<usize>,
     pub columns: Option<usize>,
     pub metric: String,
+}
+
+/// Numbers that somebody else measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reported {
+    /// Where they stand: `SigLIP (arXiv 2303.15343), table 4`.
+    pub source: String,
+    /// What they are of, in the source's words.
+    pub what: String,
+    /// The measurement here that they are set beside.
+    pub metric: String,
+    /// Settings, and the value at cells that have them.
+    pub values: Vec<(Vec<(String, Value)>, f64)>,
+}
+
+impl Reported {
+    /// The number for a cell; none for settings that nobody reports. The first that fits holds.
+    pub fn value_of(&self, cell: &Cell) -> Option<f64> {
+        let has = |(key, value): &(String, Value)| {
+            cell.settings
+                .iter()
+                .any(|(axis, set)| match key.strip_prefix(axis.as_str()) {
+                    Some("") => set == value,
+                    Some(rest) => {
+                        rest.strip_prefix('.').and_then(|rest| path::get(set, rest)) == Some(value)
+                    }
+                    None => false,
+                })
+        };
+        let fits = self.values.iter().find(|(when, _)| when.iter().all(has));
+        fits.map(|(_, value)| *value)
+    }
 }
 
 impl Axis {
@@ -120,6 +158,11 @@ impl Experiment {
         experiment.set(sets)?;
         experiment.check()?;
         Ok(experiment)
+    }
+
+    /// The names of `[runs.NAME]`.
+    pub fn prerequisite_names(&self) -> impl Iterator<Item = &str> {
+        self.prerequisites.iter().map(|run| run.name.as_str())
     }
 
     /// The axis that has `key`.
@@ -383,7 +426,7 @@ impl Experiment {
 /// A key as the file has it: `base.optim.lr`, `axes."optim.lr"`.
 pub(super) fn shown(section: &str, key: &str) -> String {
     match section {
-        "axes" | "zip" | "exclude" => format!("{section}.\"{key}\""),
+        "axes" | "zip" | "exclude" | "reported" => format!("{section}.\"{key}\""),
         _ => path::join(section, key),
     }
 }

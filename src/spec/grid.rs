@@ -1,5 +1,5 @@
-//! An experiment's axes multiplied out: every cell with its settings, and the run it asks for or the reason why it
-//! asks for none. Nothing here looks at what has been run.
+//! The cells that an experiment's design chooses on its axes: each with its settings, and the run it asks for or the
+//! reason why it asks for none. Nothing here looks at what has been run.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::RunSpec;
+use super::design::Design;
 use super::error::SpecError;
 use super::experiment::{Experiment, shown};
 use super::path;
@@ -22,7 +23,7 @@ pub const LIMIT: usize = 100_000;
 pub struct Grid {
     /// The named runs that some cell starts from, each after those that it needs itself.
     pub prerequisites: Vec<(String, RunSpec)>,
-    /// In the order of the axes, the last one fastest, then the seeds.
+    /// In the order of the axes, the last one fastest, then the seeds; a design of one factor at a time in its own.
     pub cells: Vec<Cell>,
 }
 
@@ -93,14 +94,22 @@ impl Cell {
 }
 
 impl Experiment {
-    /// Multiply the axes and seeds out. Cells that cannot run are in the grid, with their reason.
+    /// The chosen cells with each seed. Cells that cannot run are in the grid, with their reason.
     pub fn expand(&self) -> Result<Grid, SpecError> {
-        let count = self.count()?;
+        self.check_count()?;
+        let positions = self.design.positions(self).map_err(|problem| {
+            let key = shown("design", problem.key);
+            self.error(self.design_at, &key, &problem.problem, &problem.expected)
+        })?;
         let named = Named::resolve(self)?;
         let expansion = Expansion::new(self, &named)?;
-        let cells: Vec<Cell> = (0..count)
+        let seeds = &self.seeds;
+        let cells: Vec<Cell> = (0..positions.len() * seeds.len())
             .into_par_iter()
-            .map(|index| expansion.cell(index))
+            .map(|index| {
+                let position = positions.get(index / seeds.len());
+                expansion.cell(position, seeds[index % seeds.len()])
+            })
             .collect();
         let mut needed: BTreeSet<&RunId> = cells
             .iter()
@@ -124,37 +133,46 @@ impl Experiment {
         })
     }
 
-    fn count(&self) -> Result<usize, SpecError> {
+    /// Refuse more cells than a grid may have, before one is made.
+    fn check_count(&self) -> Result<(), SpecError> {
+        let count = self
+            .design
+            .count(self)
+            .saturating_mul(self.seeds.len() as u128);
+        if count <= LIMIT as u128 {
+            return Ok(());
+        }
+        if let Design::Random { count: cells, .. } | Design::LatinHypercube { count: cells, .. } =
+            self.design
+        {
+            let seeds = self.seeds.len();
+            return Err(self.error(
+                self.design_at,
+                "design.count",
+                &format!("{cells} cells with {seeds} seeds each are {count}"),
+                &format!("at most {LIMIT} in one grid"),
+            ));
+        }
         let lengths = self
             .axes
             .iter()
             .map(|axis| (axis.name(), axis.points.len()))
             .chain([("seeds".into(), self.seeds.len())]);
-        let lengths: Vec<(String, usize)> = lengths.collect();
-        let count = lengths.iter().fold(1u128, |count, (_, length)| {
-            count.saturating_mul(*length as u128)
+        let lengths: Vec<String> = lengths
+            .map(|(name, length)| format!("{name}: {length}"))
+            .collect();
+        // The first of the longest: `max_by_key` alone would take the last.
+        let longest = self.axes.iter().rev().max_by_key(|axis| axis.points.len());
+        let (at, key) = longest.map_or((Place::File, "seeds".into()), |axis| {
+            (axis.at, shown(axis.section, &axis.keys[0]))
         });
-        match usize::try_from(count) {
-            Ok(count) if count <= LIMIT => Ok(count),
-            _ => {
-                let lengths: Vec<String> = lengths
-                    .iter()
-                    .map(|(name, length)| format!("{name}: {length}"))
-                    .collect();
-                // The first of the longest: `max_by_key` alone would take the last.
-                let longest = self.axes.iter().rev().max_by_key(|axis| axis.points.len());
-                let (at, key) = longest.map_or((Place::File, "seeds".into()), |axis| {
-                    (axis.at, shown(axis.section, &axis.keys[0]))
-                });
-                Err(SpecError::TooManyCells {
-                    place: at.show(&self.path),
-                    key: printable(&key),
-                    count,
-                    lengths: lengths.join(", "),
-                    limit: LIMIT,
-                })
-            }
-        }
+        Err(SpecError::TooManyCells {
+            place: at.show(&self.path),
+            key: printable(&key),
+            count,
+            lengths: lengths.join(", "),
+            limit: LIMIT,
+        })
     }
 }
 
@@ -233,14 +251,8 @@ impl<'e> Expansion<'e> {
         })
     }
 
-    fn cell(&self, index: usize) -> Cell {
-        let Experiment { axes, seeds, .. } = self.experiment;
-        let (mut rest, seed) = (index / seeds.len(), seeds[index % seeds.len()]);
-        let mut position = vec![0; axes.len()];
-        for (place, axis) in position.iter_mut().zip(axes).rev() {
-            *place = rest % axis.points.len();
-            rest /= axis.points.len();
-        }
+    fn cell(&self, position: Vec<usize>, seed: u64) -> Cell {
+        let axes = &self.experiment.axes;
         let chosen = axes.iter().zip(&position).flat_map(|(axis, &p)| {
             axis.keys
                 .iter()

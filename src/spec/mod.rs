@@ -1,12 +1,17 @@
 //! From an experiment file to runs. This layer reads settings and makes ids; it starts nothing and knows no
 //! process, screen or tensor.
 
+mod catalogue;
+mod design;
+pub mod edit;
 mod error;
 mod experiment;
 mod grid;
 mod identity;
+pub mod label;
 pub mod path;
 mod prerequisite;
+pub mod preset;
 mod problem;
 mod reader;
 mod schema;
@@ -14,21 +19,25 @@ mod sections;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod values;
 
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{FORMAT, RunDir, RunId};
-use crate::train::TrainConfig;
+pub use crate::train::TrainConfig;
 use crate::util::{printable, write_atomic};
 
+pub use catalogue::{Choice, KindDefault, KnownKey, catalogue};
+pub use design::{Aliased, Aliases, Design, Effect};
+pub use edit::{Edit, EditError, EditWordsError, Seeds};
 pub use error::SpecError;
-pub use experiment::{Axis, Exclude, Experiment, Point, Report, Setting};
+pub use experiment::{Axis, Exclude, Experiment, Point, Report, Reported, Setting};
 pub use grid::{Cell, CellKind, Grid};
 pub use identity::run_id;
 pub use schema::Schema;
-pub use source::Place;
+pub use source::{Place, read_text};
 
 /// What one run is: the content of `spec.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +65,7 @@ impl RunSpec {
         }
     }
 
-    /// The spec on disk. A newer format is refused before its settings are looked at.
+    /// The spec on disk. A newer format is refused as such, whatever its settings.
     pub fn read(dir: &RunDir) -> io::Result<Self> {
         #[derive(Deserialize)]
         struct Version {
@@ -71,18 +80,21 @@ impl RunSpec {
                 format!("{}: {}", path.display(), printable(&problem)),
             )
         };
+        let no_run = |e: serde_json::Error| unfit(format!("not the description of a run: {e}"));
         let bytes = fs::read(&path)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
-        let version: Version = serde_json::from_slice(&bytes)
-            .map_err(|e| unfit(format!("not the description of a run: {e}")))?;
+        let read = match serde_json::from_slice::<Self>(&bytes) {
+            Ok(spec) if spec.format <= FORMAT => return Ok(spec),
+            read => read,
+        };
+        let version: Version = serde_json::from_slice(&bytes).map_err(no_run)?;
         if version.format > FORMAT {
             return Err(unfit(format!(
                 "written by siglab {} in format {}; this siglab reads up to {FORMAT}: use the newer one",
                 version.siglab, version.format
             )));
         }
-        serde_json::from_slice(&bytes)
-            .map_err(|e| unfit(format!("not the description of a run: {e}")))
+        read.map_err(no_run)
     }
 
     /// Make the run's directory and put the spec into it, whole or not at all.

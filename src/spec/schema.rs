@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::path::{self, Flat};
+use super::prerequisite::stand_in;
 use super::problem::Problem;
 use super::reader::{self, Misfit};
 use crate::train::TrainConfig;
@@ -27,7 +28,7 @@ pub struct Schema {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Variant {
     pub kinds: Kinds,
-    default: Value,
+    pub default: Value,
 }
 
 impl Schema {
@@ -107,6 +108,18 @@ impl Schema {
         flat
     }
 
+    /// The value of `key` in a run with these changes; none when its kinds have no such setting.
+    pub fn setting<'s>(&'s self, changes: &'s Flat, key: &str) -> Option<&'s Value> {
+        let mut kinds = Kinds::new();
+        for (tag, _) in &self.tags {
+            let said = changes.get(tag).or_else(|| self.default(tag, &kinds));
+            if let Some(kind) = said.and_then(Value::as_str) {
+                kinds.insert(tag.clone(), kind.to_owned());
+            }
+        }
+        changes.get(key).or_else(|| self.default(key, &kinds))
+    }
+
     /// The settings that `document` describes.
     pub fn read(&self, document: &Value) -> Result<TrainConfig, Problem> {
         let mut complete = document.clone();
@@ -142,6 +155,18 @@ impl Schema {
         }
         path::set(&mut document, key, value.clone());
         self.read(&document).map(drop)
+    }
+
+    /// Why `value` cannot stand at `key` in any run, in words; none when it can.
+    pub fn problem_with(&self, key: &str, value: &Value) -> Option<String> {
+        let Problem {
+            problem, expected, ..
+        } = self.check(key, &stand_in(key, value)).err()?;
+        let label = path::label(value);
+        Some(match expected.is_empty() {
+            true => format!("{key} = {label}: {problem}"),
+            false => format!("{key} = {label}: {problem}; expected {expected}"),
+        })
     }
 
     /// The kinds that `document` chooses, defaults where it is silent.

@@ -141,18 +141,20 @@ fn key_at<'t>(text: &'t str, span: &Range<usize>) -> &'t str {
 
 /// The value of a `--set key=value`: TOML if it reads as TOML, else the bare words.
 pub fn parse_flag(key: &str, text: &str) -> Result<Value, SpecError> {
-    match DeValue::parse(text) {
-        Ok(value) => {
-            let reading = Reading {
-                file: Path::new(""),
-                lines: None,
-            };
-            Ok(reading
-                .value(value.get_ref(), Place::Flag, &mut vec![key.to_owned()])?
-                .to_value())
-        }
-        Err(_) => Ok(Value::String(text.to_owned())),
-    }
+    Ok(parse_value(key, text)?.unwrap_or_else(|| Value::String(text.to_owned())))
+}
+
+/// A value of the command line that is called `key`; `None` if it does not read as TOML.
+pub fn parse_value(key: &str, text: &str) -> Result<Option<Value>, SpecError> {
+    let Ok(value) = DeValue::parse(text) else {
+        return Ok(None);
+    };
+    let reading = Reading {
+        file: Path::new(""),
+        lines: None,
+    };
+    let node = reading.value(value.get_ref(), Place::Flag, &mut vec![key.to_owned()])?;
+    Ok(Some(node.to_value()))
 }
 
 struct Reading<'a> {
@@ -283,7 +285,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn number_of(x: f64) -> Value {
+/// A whole number as an integer, so that 10 and 10.0 are one value.
+pub fn number_of(x: f64) -> Value {
     if x.fract() == 0.0 && x.abs() <= EXACT {
         Value::from(x as i64)
     } else {

@@ -1,27 +1,53 @@
 //! One run's two logs folded into its [`Run`]. An attempt says which step it goes on from, 0 when it starts from
 //! nothing, and so makes void what earlier attempts said of later steps. Lines that this version
-//! cannot read are counted and passed over.
+//! cannot read are counted and passed over. What did not change since the last look is not opened again.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
+use super::kept::Kept;
+use super::names::Names;
 use super::{Change, Evaluation, Position, Run, RunState};
-use crate::record::{Event, Lease, Line, Outcome, Row, RunDir, Tail, Want, WorkerLock};
+use crate::record::{
+    Bite, Block, Event, Lease, Line, Outcome, RowReader, RunDir, Tail, Want, WorkerLock,
+};
 
 /// How an attempt ended, in its own words.
 #[derive(Debug)]
 enum Ending {
     Stopped,
-    Finished { step: u64, outcome: Outcome },
+    Finished {
+        step: u64,
+        outcome: Outcome,
+        at: u64,
+    },
+}
+
+/// Memory that one run after the other is read through.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    events: Block,
+    rows: Block,
+    row: RowReader,
 }
 
 #[derive(Debug)]
 pub(super) struct Fold {
     events: Tail,
     metrics: Tail,
+    want: Kept<Want>,
+    lease: Kept<Option<Lease>>,
+    /// No worker has left a file yet, so that only a new name can tell of one.
+    untouched: bool,
+    names: Names,
+    /// Rows are left that no bite has taken yet.
+    unread: bool,
     /// The step that each attempt went on from; what earlier attempts said of later steps is void.
     starts: BTreeMap<u32, u64>,
     ending: Option<Ending>,
+    /// An attempt is on record: what lies between its events is time that the run was busy.
+    begun: bool,
 }
 
 impl Fold {
@@ -29,48 +55,62 @@ impl Fold {
         Self {
             events: Tail::new(dir.events()),
             metrics: Tail::new(dir.metrics()),
+            want: Kept::default(),
+            lease: Kept::default(),
+            untouched: false,
+            names: Names::default(),
+            unread: false,
             starts: BTreeMap::new(),
             ending: None,
+            begun: false,
         }
     }
 
-    /// Fold all new events and at most about `budget` new rows. True when rows are left.
+    /// Whether rows are left for another bite.
+    pub(super) fn unread(&self) -> bool {
+        self.unread
+    }
+
+    /// Fold all new events and about `bite` bytes of new rows; with no bytes at all the rows are left alone.
     pub(super) fn read(
         &mut self,
         run: &mut Run,
-        budget: usize,
+        reader: &mut Reader,
+        bite: usize,
         changes: &mut Vec<Change>,
-    ) -> io::Result<bool> {
+    ) -> io::Result<()> {
+        if bite == 0 && self.untouched && !self.names.may_differ(run.dir.path())? {
+            return Ok(());
+        }
         let (evaluations, warnings) = (run.evaluations.len(), run.warnings.len());
+        // What cannot be read now is not asked for again before the next look.
+        self.unread = false;
+        let news = self.metrics.has_news()?;
         // Rows first: whatever event a worker wrote before a row is then among the events read next.
-        let rows = self.metrics.read(budget)?;
-        let mut events = self.events.read(usize::MAX)?;
-        if rows.restarted || events.restarted {
+        let rows = if news && bite > 0 {
+            self.metrics.read(bite, &mut reader.rows)?
+        } else {
+            reader.rows.clear();
+            Bite {
+                more: news,
+                ..Bite::default()
+            }
+        };
+        if rows.restarted || self.events(run, reader, changes)? {
             *run = Run {
                 state: run.state.clone(),
                 ..Run::new(run.dir.clone(), run.spec.clone())
             };
             *self = Self::new(&run.dir);
             changes.push(Change::Rewound);
-            return self.read(run, budget, changes);
+            return self.read(run, reader, bite, changes);
         }
-        run.damaged += rows.damaged + events.damaged;
-        for text in std::mem::take(&mut events.lines) {
-            match serde_json::from_str::<Line>(&text) {
-                Ok(line) => self.event(run, line, changes),
-                Err(_) => run.damaged += 1,
-            }
-        }
-        let mut first_new = None;
-        for text in &rows.lines {
-            match serde_json::from_str::<Row>(text) {
-                Ok(row) => self.row(run, row, &mut first_new),
-                Err(_) => run.damaged += 1,
-            }
-        }
-        if let Some(from) = first_new {
-            changes.push(Change::Rows { from });
-        }
+        run.damaged += rows.damaged;
+        self.rows(run, reader, changes);
+        self.unread = rows.more;
+        let judged = self.judge(run, reader, changes);
+        let empty = self.events.is_at_start() && self.metrics.is_at_start();
+        self.untouched = empty && run.state == RunState::New && judged.is_ok();
         if changes.contains(&Change::Rewound) && !run.evaluations.is_empty() {
             changes.push(Change::Evaluated { from: 0 });
         } else if run.evaluations.len() > evaluations {
@@ -79,17 +119,75 @@ impl Fold {
         if run.warnings.len() > warnings {
             changes.push(Change::Warned { from: warnings });
         }
-        run.want = Want::read(&run.dir)?;
+        judged
+    }
+
+    /// What is wanted of the run, and the state that it is in.
+    fn judge(
+        &mut self,
+        run: &mut Run,
+        reader: &mut Reader,
+        changes: &mut Vec<Change>,
+    ) -> io::Result<()> {
+        run.want = *self.want.renew(&run.dir.want(), || Want::read(&run.dir))?;
         run.state = self.state(run)?;
-        Ok(rows.more)
+        // A worker may have had its last word between the reading of its events and the look at its lock.
+        if matches!(run.state, RunState::Interrupted { .. }) && self.events.has_news()? {
+            self.events(run, reader, changes)?;
+            run.state = self.state(run)?;
+        }
+        run.finished_at = match self.ending {
+            Some(Ending::Finished { at, .. }) if run.state.is_over() => Some(at),
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// Fold all new events. True, and nothing folded, when the file was replaced.
+    fn events(
+        &mut self,
+        run: &mut Run,
+        reader: &mut Reader,
+        changes: &mut Vec<Change>,
+    ) -> io::Result<bool> {
+        if !self.events.has_news()? {
+            return Ok(false);
+        }
+        let bite = self.events.read(usize::MAX, &mut reader.events)?;
+        if bite.restarted {
+            return Ok(true);
+        }
+        run.damaged += bite.damaged;
+        for line in reader.events.lines() {
+            match line.and_then(|line| serde_json::from_str::<Line>(line).ok()) {
+                Some(line) => self.event(run, line, changes),
+                None => run.damaged += 1,
+            }
+        }
+        Ok(false)
     }
 
     fn event(&mut self, run: &mut Run, line: Line, changes: &mut Vec<Change>) {
-        let Line { attempt, event, .. } = line;
-        let step_reached = match event {
-            Event::Started { .. } => {
+        let Line {
+            attempt, at, event, ..
+        } = line;
+        if self.begun && !matches!(event, Event::Started { .. }) {
+            // A clock that was set back took no time.
+            let since = run.last_at.map_or(0, |last| at.saturating_sub(last));
+            run.busy += Duration::from_millis(since);
+        }
+        run.last_at = Some(at);
+        let examples_seen = match event {
+            Event::Started {
+                devices,
+                total_steps,
+                ..
+            } => {
                 run.attempt = run.attempt.max(attempt);
+                run.devices = devices;
+                run.total_steps = Some(total_steps);
                 self.ending = None;
+                self.begun = true;
                 return;
             }
             Event::Resumed { step, examples } => {
@@ -124,40 +222,44 @@ impl Fold {
                 examples,
                 outcome,
             } => {
-                self.ending = Some(Ending::Finished { step, outcome });
+                self.ending = Some(Ending::Finished { step, outcome, at });
                 examples
             }
         };
-        run.examples = run.examples.max(step_reached);
+        run.examples = run.examples.max(examples_seen);
     }
 
-    fn row(&mut self, run: &mut Run, row: Row, first_new: &mut Option<usize>) {
+    /// Fold the rows that were read.
+    fn rows(&mut self, run: &mut Run, reader: &mut Reader, changes: &mut Vec<Change>) {
+        let before = run.series.len();
+        for line in reader.rows.lines() {
+            match line.map(|line| reader.row.read(line)) {
+                Some(Ok(())) => self.row(run, &reader.row),
+                _ => run.damaged += 1,
+            }
+        }
+        if run.series.len() > before {
+            changes.push(Change::Rows { from: before });
+        }
+    }
+
+    fn row(&self, run: &mut Run, row: &RowReader) {
         let void = self
             .starts
-            .range(row.attempt + 1..)
+            .range(row.attempt.saturating_add(1)..)
             .any(|(_, start)| row.step > *start);
-        if void
-            || run
-                .series
-                .steps()
-                .last()
-                .is_some_and(|last| row.step <= *last)
-        {
+        let last = run.series.steps().last();
+        if void || last.is_some_and(|last| row.step <= *last) {
             return;
         }
         run.examples = run.examples.max(row.examples);
-        first_new.get_or_insert(run.series.len());
         let at = Position {
             attempt: row.attempt,
             step: row.step,
             examples: row.examples,
             seconds: row.seconds,
         };
-        let values = row
-            .values
-            .iter()
-            .map(|(name, value)| (name.as_str(), *value));
-        run.series.push(at, values);
+        run.series.push(at, row.values());
     }
 
     /// An attempt goes on from `start`: what earlier ones said of later steps is void.
@@ -171,8 +273,9 @@ impl Fold {
         }
     }
 
-    fn state(&self, run: &Run) -> io::Result<RunState> {
-        if let Some(Ending::Finished { step, outcome }) = &self.ending {
+    /// The state that the log gives or, while it leaves the matter open, the lease and the lock.
+    fn state(&mut self, run: &Run) -> io::Result<RunState> {
+        if let Some(Ending::Finished { step, outcome, .. }) = &self.ending {
             match outcome {
                 Outcome::Completed => return Ok(RunState::Completed),
                 Outcome::Diverged { .. } | Outcome::Failed { .. }
@@ -190,7 +293,9 @@ impl Fold {
                 }
             }
         }
-        let lease = Lease::read(&run.dir)?;
+        let lease = self
+            .lease
+            .renew(&run.dir.lease(), || Lease::read(&run.dir))?;
         let started = |lease: &Lease| lease.ended.is_none() && lease.process.is_alive();
         // The lease covers the moment between a worker's birth and its taking of the lock.
         if WorkerLock::is_held(&run.dir)? || lease.as_ref().is_some_and(started) {
@@ -200,7 +305,7 @@ impl Fold {
             (Some(_), _) => RunState::Stopped,
             (None, None) if run.attempt == 0 => RunState::New,
             (None, lease) => RunState::Interrupted {
-                cause: lease.and_then(|lease| lease.ended),
+                cause: lease.as_ref().and_then(|lease| lease.ended.clone()),
             },
         })
     }

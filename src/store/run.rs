@@ -1,6 +1,7 @@
 //! One run in memory, and the questions that every face asks of it. How the logs become one is the fold's affair.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Along, Series};
 use crate::record::{RunDir, RunId, Want};
@@ -16,6 +17,17 @@ pub struct Run {
     pub want: Want,
     /// The attempt that wrote last; 0 before the first.
     pub attempt: u32,
+    /// What the last attempt ran on, one entry a rank; empty before the first.
+    pub devices: Vec<String>,
+    /// Updates that the run takes, as its last attempt said.
+    pub total_steps: Option<u64>,
+    /// Time that its attempts took, each from its start to its newest event, by the wall clock. What passed since that
+    /// event is not in it.
+    pub busy: Duration,
+    /// When the newest event was written, in milliseconds since 1970.
+    pub last_at: Option<u64>,
+    /// When a run that is over ended, in milliseconds since 1970.
+    pub finished_at: Option<u64>,
     /// Examples seen, as far as the log tells.
     pub examples: u64,
     /// Rows that stand: those a resume made void are gone.
@@ -88,6 +100,11 @@ impl Run {
             state: RunState::New,
             want: Want::default(),
             attempt: 0,
+            devices: Vec::new(),
+            total_steps: None,
+            busy: Duration::ZERO,
+            last_at: None,
+            finished_at: None,
             examples: 0,
             series: Series::default(),
             evaluations: Vec::new(),

@@ -3,27 +3,57 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
 use super::*;
-use crate::record::{Lease, Process, Want, WorkerLock};
+use crate::record::{Lease, Process, RunDir, Want, Wish, WorkerLock};
+use crate::spec::RunSpec;
 use crate::train::TrainConfig;
 
 struct Fixture {
-    tmp: tempfile::TempDir,
+    tmp: Arc<tempfile::TempDir>,
     dir: RunDir,
     id: RunId,
 }
 
+const STARTED: &str = r#"{"kind":"started","siglab":"0","host":"h","pid":1,"devices":["cpu"],"threads":1,"total_steps":9,"total_examples":90}"#;
+const COMPLETED: &str =
+    r#"{"kind":"finished","step":9,"examples":90,"outcome":{"kind":"completed"}}"#;
+
+/// As many runs of one workspace that are complete, with 50 rows each.
+fn completed_runs(count: u64) -> Vec<Fixture> {
+    let tmp = Arc::new(tempfile::tempdir().unwrap());
+    let runs = (0..count).map(|seed| {
+        let run = Fixture::in_workspace(&tmp, seed);
+        run.started(1);
+        run.rows(1, 1..=50);
+        run.event(1, COMPLETED);
+        run
+    });
+    runs.collect()
+}
+
 impl Fixture {
     fn new() -> Self {
-        let tmp = tempfile::tempdir().unwrap();
-        let spec = RunSpec::new(TrainConfig::default());
-        let (id, dir) = (
-            spec.id.clone(),
-            RunDir::new(tmp.path().join(spec.id.as_str())),
-        );
+        Self::in_workspace(&Arc::new(tempfile::tempdir().unwrap()), 0)
+    }
+
+    /// A run that nobody has started.
+    fn in_workspace(tmp: &Arc<tempfile::TempDir>, seed: u64) -> Self {
+        let spec = RunSpec::new(TrainConfig {
+            seed,
+            ..TrainConfig::default()
+        });
+        let dir = RunDir::new(tmp.path().join(spec.id.as_str()));
         fs::create_dir(dir.path()).unwrap();
-        spec.write(&dir).unwrap();
-        Self { tmp, dir, id }
+        // Not `RunSpec::write`, which waits for the disk.
+        fs::write(dir.spec(), serde_json::to_vec_pretty(&spec).unwrap()).unwrap();
+        Self {
+            tmp: tmp.clone(),
+            dir,
+            id: spec.id,
+        }
     }
 
     fn append(path: &Path, line: &str) {
@@ -36,27 +66,30 @@ impl Fixture {
     }
 
     fn event(&self, attempt: u32, event: &str) {
+        self.event_at(0, attempt, event);
+    }
+
+    fn event_at(&self, at: u64, attempt: u32, event: &str) {
         Self::append(
             &self.dir.events(),
-            &format!(r#"{{"seq":0,"attempt":{attempt},"at":0,"event":{event}}}"#),
+            &format!(r#"{{"seq":0,"attempt":{attempt},"at":{at},"event":{event}}}"#),
         );
     }
 
     fn started(&self, attempt: u32) {
-        self.event(
-            attempt,
-            r#"{"kind":"started","siglab":"0","host":"h","pid":1,"devices":["cpu"],"threads":1,"total_steps":9,"total_examples":90}"#,
-        );
+        self.event(attempt, STARTED);
     }
 
     fn rows(&self, attempt: u32, steps: std::ops::RangeInclusive<u64>) {
-        for step in steps {
-            let line = format!(
-                r#"{{"attempt":{attempt},"step":{step},"examples":{},"seconds":{step},"loss":1.5}}"#,
-                step * 10
-            );
-            Self::append(&self.dir.metrics(), &line);
-        }
+        let lines: Vec<String> = steps
+            .map(|step| {
+                format!(
+                    r#"{{"attempt":{attempt},"step":{step},"examples":{},"seconds":{step},"loss":1.5}}"#,
+                    step * 10
+                )
+            })
+            .collect();
+        Self::append(&self.dir.metrics(), &lines.join("\n"));
     }
 
     fn store(&self) -> Store {
@@ -119,7 +152,14 @@ fn a_resume_voids_later_rows_and_evaluations_live_and_on_reading_again() {
         .into_iter()
         .map(|delta| delta.change)
         .collect();
-    assert_eq!(changes[..2], [Change::Rewound, Change::Rows { from: 3 }]);
+    assert_eq!(
+        changes,
+        [
+            Change::Rewound,
+            Change::Evaluated { from: 0 },
+            Change::Rows { from: 3 }
+        ]
+    );
 
     for store in [store, fixture.store()] {
         assert_eq!(fixture.standing(&store), [(1, 1), (1, 2), (1, 3), (2, 4)]);
@@ -164,15 +204,178 @@ fn many_rows_come_in_bites() {
     let fixture = Fixture::new();
     let mut store = fixture.store();
     fixture.started(1);
-    let many = 3 * BITE as u64;
+    let many = 20_000;
     fixture.rows(1, 1..=many);
-    store.refresh().unwrap();
-    assert!(fixture.standing(&store).len() < many as usize);
-    for _ in 0..100 {
-        store.refresh_runs([&fixture.id]);
+    assert!(fs::metadata(fixture.dir.metrics()).unwrap().len() > 3 * BITE as u64);
+    store.refresh_runs([&fixture.id]);
+    assert!((1..many as usize).contains(&fixture.standing(&store).len()));
+    assert_eq!(store.reading(), Reading { read: 0, of: 1 });
+    let mut rows = fixture.standing(&store).len();
+    while store.reading().read < 1 {
+        let deltas = store.refresh_within(Duration::ZERO).unwrap();
+        assert_eq!(deltas[0].change, Change::Rows { from: rows });
+        rows = fixture.standing(&store).len();
     }
     assert_eq!(fixture.standing(&store).len(), many as usize);
     assert_eq!(fixture.standing(&fixture.store()).len(), many as usize);
+}
+
+#[test]
+fn every_run_is_known_before_any_row_is_read() {
+    let runs = completed_runs(100);
+    let mut store = Store::begin(runs[0].tmp.path()).unwrap();
+    assert_eq!(
+        (store.runs().count(), store.reading()),
+        (0, Reading { read: 0, of: 100 })
+    );
+    let mut deltas = Vec::new();
+    while store.runs().count() < runs.len() {
+        assert!(store.runs().all(|run| run.series.is_empty()));
+        deltas.extend(store.refresh_within(Duration::ZERO).unwrap());
+    }
+    assert!(store.runs().all(|run| run.state == RunState::Completed));
+    let appeared = |delta: &&Delta| delta.change == Change::Appeared;
+    assert_eq!(deltas.iter().filter(appeared).count(), runs.len());
+    while store.reading().read < runs.len() {
+        store.go_on(Duration::ZERO);
+    }
+    assert!(store.runs().all(|run| run.series.len() == 50));
+    assert_eq!(store.go_on(Duration::ZERO), []);
+}
+
+#[test]
+fn a_run_that_comes_back_is_seen_at_once_when_named_and_soon_when_not() {
+    let runs = completed_runs(200);
+    let mut store = runs[0].store();
+    let attempt = |store: &Store, run: &Fixture| store.get(&run.id).unwrap().attempt;
+    runs[7].started(2);
+    store.refresh_runs([&runs[7].id]);
+    assert_eq!(attempt(&store, &runs[7]), 2);
+    for run in &runs[8..] {
+        run.started(2);
+    }
+    store.refresh().unwrap();
+    let seen = runs[8..]
+        .iter()
+        .filter(|run| attempt(&store, run) == 2)
+        .count();
+    assert!(
+        (1..=FEW).contains(&seen),
+        "{seen} at once are no part of them"
+    );
+    for _ in 1..SWEEP {
+        store.refresh().unwrap();
+    }
+    assert!(runs[8..].iter().all(|run| attempt(&store, run) == 2));
+}
+
+/// The store stops asking a run at rest for its files: whatever is done to it then still has to show.
+#[test]
+fn a_run_that_nobody_touched_is_seen_to_be_touched() {
+    type Touch = fn(&Fixture);
+    type Shows = fn(&Run) -> bool;
+    let touch: [(Touch, Shows); 4] = [
+        (|fixture| fixture.started(1), |run| run.attempt == 1),
+        (
+            |fixture| {
+                let wish = Wish::Pause;
+                Want {
+                    wish,
+                    ..Want::default()
+                }
+                .write(&fixture.dir)
+                .unwrap();
+            },
+            |run| run.want.wish == Wish::Pause,
+        ),
+        (
+            |fixture| std::mem::forget(WorkerLock::acquire(&fixture.dir).unwrap().unwrap()),
+            |run| run.state == RunState::Running,
+        ),
+        (
+            |fixture| fixture.rows(1, 1..=1),
+            |run| !run.series.is_empty(),
+        ),
+    ];
+    let tmp = Arc::new(tempfile::tempdir().unwrap());
+    let runs: Vec<Fixture> = (0..4)
+        .map(|seed| Fixture::in_workspace(&tmp, seed))
+        .collect();
+    let mut store = runs[0].store();
+    // Longer than two changes may bear one time.
+    for _ in 0..5 {
+        store.refresh().unwrap();
+        std::thread::sleep(Duration::from_millis(600));
+    }
+    for (run, (touch, _)) in runs.iter().zip(touch) {
+        touch(run);
+    }
+    store.refresh().unwrap();
+    for (n, (run, (_, shows))) in runs.iter().zip(touch).enumerate() {
+        assert!(shows(store.get(&run.id).unwrap()), "{n}");
+    }
+}
+
+#[test]
+fn what_is_written_is_seen_within_300_ms() {
+    let fixture = Fixture::new();
+    fixture.started(1);
+    let (bell, rings) = channel();
+    let mut watch = Watch::with_waker(fixture.tmp.path(), move || bell.send(()).unwrap());
+    let mut store = fixture.store();
+    while !watch.take().all {
+        rings.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+    let mut step = 0;
+    let mut latency = || {
+        step += 1;
+        let written = Instant::now();
+        fixture.rows(1, step..=step);
+        while fixture.standing(&store).len() < step as usize {
+            rings.recv_timeout(Duration::from_secs(10)).unwrap();
+            let hint = watch.take();
+            store.refresh_runs(&hint.runs);
+            if hint.all {
+                store.refresh().unwrap();
+            }
+        }
+        written.elapsed()
+    };
+    // Of several, so that a machine that is busy for a moment fails nothing.
+    let best = (0..5).map(|_| latency()).min().unwrap();
+    assert!(best < Duration::from_millis(300), "{best:?}");
+}
+
+#[test]
+fn time_counts_while_an_attempt_is_under_way() {
+    let fixture = Fixture::new();
+    let mut store = fixture.store();
+    let mut times = || {
+        store.refresh().unwrap();
+        let run = store.get(&fixture.id).unwrap();
+        (run.busy.as_millis(), run.last_at, run.finished_at)
+    };
+    assert_eq!(times(), (0, None, None));
+    fixture.event_at(1_000, 1, STARTED);
+    fixture.event_at(1_500, 1, r#"{"kind":"resumed","step":0,"examples":0}"#);
+    fixture.event_at(
+        4_000,
+        1,
+        r#"{"kind":"saved","step":1,"examples":10,"name":"step-1"}"#,
+    );
+    assert_eq!(times(), (3_000, Some(4_000), None));
+    // Killed; the pause is not work. Then the clock is set back in the middle of an attempt.
+    fixture.event_at(60_000, 2, STARTED);
+    fixture.event_at(61_000, 2, r#"{"kind":"warned","step":1,"message":"m"}"#);
+    fixture.event_at(50_000, 2, r#"{"kind":"warned","step":1,"message":"m"}"#);
+    fixture.event_at(50_200, 2, COMPLETED);
+    assert_eq!(times(), (4_200, Some(50_200), Some(50_200)));
+    let store = fixture.store();
+    let run = store.get(&fixture.id).unwrap();
+    assert_eq!(
+        (run.busy.as_millis(), &run.devices[..], run.total_steps),
+        (4_200, &["cpu".to_owned()][..], Some(9))
+    );
 }
 
 #[test]
@@ -222,10 +425,7 @@ fn the_state_follows_the_log_the_lock_and_the_wish() {
     .unwrap();
     state(RunState::Stopped);
     fixture.started(4);
-    fixture.event(
-        4,
-        r#"{"kind":"finished","step":9,"examples":90,"outcome":{"kind":"completed"}}"#,
-    );
+    fixture.event(4, COMPLETED);
     state(RunState::Completed);
 }
 

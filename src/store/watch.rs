@@ -1,13 +1,18 @@
 //! When it is worth while to refresh a store. The file system's notices are a hint that saves waiting, never the
 //! truth: inotify sees nothing on NFS, so everything is due once a second all the same. Watching that fails is a
-//! notice to show, not an error.
+//! notice to show, not an error. A thread of its own sets the watching up, which takes a while for thousands of runs.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::record::RunId;
@@ -16,92 +21,203 @@ use crate::record::RunId;
 const POLL: Duration = Duration::from_secs(1);
 
 /// What to refresh now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hint {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hint {
     /// These runs were written to; perhaps none.
-    Runs(BTreeSet<RunId>),
-    Everything,
+    pub runs: BTreeSet<RunId>,
+    /// Besides, the whole workspace is due for a look.
+    pub all: bool,
 }
 
 #[derive(Debug)]
 pub struct Watch {
-    root: PathBuf,
-    changed: Receiver<PathBuf>,
-    /// Kept for its thread; absent where the file system cannot be watched.
-    _watcher: Option<RecommendedWatcher>,
+    news: Receiver<News>,
+    /// The waker was called and nobody has taken the hint since.
+    told: Arc<AtomicBool>,
     notice: Option<String>,
     polled: Instant,
+    watcher: Sender<Message>,
+}
+
+/// What the watching thread tells.
+#[derive(Debug)]
+enum News {
+    Written(RunId),
+    /// Notices were lost: anything may have been written.
+    Lost,
+    Notice(Option<String>),
+}
+
+/// What the watching thread hears.
+#[derive(Debug)]
+enum Message {
+    Seen(notify::Event),
+    End,
 }
 
 impl Watch {
-    /// Watch the runs in `root`, which must exist for the watching to begin.
+    /// Watch the runs in `root`.
     pub fn new(root: &Path) -> Self {
-        let (sender, changed) = channel();
-        let on_event = move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            // Reading the logs opens them: only writes are news.
-            let written = match event.kind {
-                EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-                _ => true,
-            };
-            if written {
-                for path in event.paths {
-                    // The receiver is gone when the watch is being dropped: nobody is left to tell.
-                    let _ = sender.send(path);
-                }
-            }
+        Self::with_waker(root, || {})
+    }
+
+    /// Watch the runs in `root`, those made later included, and call `waker` from another thread when there is
+    /// something to [`Watch::take`]: once, until it is taken.
+    pub fn with_waker(root: &Path, waker: impl Fn() + Send + 'static) -> Self {
+        let (watcher, messages) = channel();
+        let (sender, news) = channel();
+        let told = Arc::new(AtomicBool::new(false));
+        let watching = Watching {
+            root: root.to_owned(),
+            seen: watcher.clone(),
+            messages,
+            news: sender,
+            told: told.clone(),
+            waker,
         };
-        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let started = notify::recommended_watcher(on_event).and_then(|mut watcher| {
-            watcher.watch(&root, RecursiveMode::Recursive)?;
-            Ok(watcher)
-        });
-        let (watcher, notice) = match started {
-            Ok(watcher) => (Some(watcher), None),
-            Err(e) => (
-                None,
-                Some(format!(
-                    "cannot watch {}: {e}; looking once a second",
-                    root.display()
-                )),
-            ),
-        };
+        // A thread that cannot be had leaves a look once a second.
+        let spawned = thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || watching.run());
         Self {
-            root,
-            changed,
-            _watcher: watcher,
-            notice,
+            news,
+            told,
+            notice: spawned.err().map(|e| late(root, &e)),
             polled: Instant::now(),
+            watcher,
         }
     }
 
-    /// Why changes are seen a second late, if they are.
+    /// Why changes are seen a second late, if they are, as of the last hint.
     pub fn notice(&self) -> Option<&str> {
         self.notice.as_deref()
     }
 
-    /// Wait for `patience`, then say what has changed since the last call.
-    pub fn wait(&mut self, patience: Duration) -> Hint {
-        let until = Instant::now() + patience;
-        let mut runs = BTreeSet::new();
-        loop {
-            match self
-                .changed
-                .recv_timeout(until.saturating_duration_since(Instant::now()))
-            {
-                Ok(path) => runs.extend(self.run_of(&path)),
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => {
-                    std::thread::sleep(until.saturating_duration_since(Instant::now()));
-                    break;
+    /// What has changed since the last call, without waiting. Ask once a second at least: no waker tells of what the
+    /// file system gives no notice of.
+    pub fn take(&mut self) -> Hint {
+        // What comes from here on wakes again, even if it is among what is taken now.
+        self.told.store(false, Ordering::SeqCst);
+        let mut hint = Hint::default();
+        for news in self.news.try_iter() {
+            match news {
+                News::Written(id) => {
+                    hint.runs.insert(id);
                 }
+                News::Lost => hint.all = true,
+                News::Notice(notice) => self.notice = notice,
             }
         }
         if self.polled.elapsed() >= POLL {
             self.polled = Instant::now();
-            return Hint::Everything;
+            hint.all = true;
         }
-        Hint::Runs(runs)
+        hint
+    }
+
+    /// Wait for `patience`, then say what has changed since the last call.
+    pub fn wait(&mut self, patience: Duration) -> Hint {
+        thread::sleep(patience);
+        self.take()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // It fails when the thread has ended, which is what is asked for.
+        let _ = self.watcher.send(Message::End);
+    }
+}
+
+/// The thread that watches.
+struct Watching<W> {
+    root: PathBuf,
+    seen: Sender<Message>,
+    messages: Receiver<Message>,
+    news: Sender<News>,
+    told: Arc<AtomicBool>,
+    waker: W,
+}
+
+impl<W: Fn()> Watching<W> {
+    /// Watch until the [`Watch`] is dropped. A workspace that does not exist yet is asked for again and again.
+    fn run(mut self) {
+        loop {
+            match self.start() {
+                Ok(watcher) => return self.pass_on(watcher),
+                Err(e) => self.tell(News::Notice(Some(late(&self.root, &e)))),
+            }
+            // Nothing is watched yet, so what comes is the end.
+            match self.messages.recv_timeout(POLL) {
+                Err(RecvTimeoutError::Timeout) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Watch the workspace's own directory, and below it what [`Watching::watch_run`] is called for.
+    fn start(&mut self) -> notify::Result<RecommendedWatcher> {
+        self.root = self.root.canonicalize()?;
+        let seen = self.seen.clone();
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading the logs opens them: only writes are news.
+                if let Ok(event) = event
+                    && is_news(&event.kind)
+                {
+                    // Nobody is left to tell when the watch is being dropped.
+                    let _ = seen.send(Message::Seen(event));
+                }
+            })?;
+        watcher.watch(&self.root, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    }
+
+    fn pass_on(&self, mut watcher: RecommendedWatcher) {
+        self.tell(News::Notice(None));
+        let entries = fs::read_dir(&self.root).into_iter().flatten();
+        for entry in entries.flatten() {
+            self.watch_run(&mut watcher, &entry.path());
+        }
+        // What was written before the watching began was not seen.
+        self.tell(News::Lost);
+        while let Ok(Message::Seen(event)) = self.messages.recv() {
+            if event.need_rescan() {
+                self.tell(News::Lost);
+            }
+            for path in event.paths {
+                let appeared = matches!(
+                    event.kind,
+                    EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))
+                );
+                // Before it is told of: whoever reads it now misses nothing that comes later.
+                if appeared && path.parent() == Some(&self.root) {
+                    self.watch_run(&mut watcher, &path);
+                }
+                if let Some(id) = self.run_of(&path) {
+                    self.tell(News::Written(id));
+                }
+            }
+        }
+    }
+
+    /// Watch the files in a run's directory, and not its checkpoints: systems allow only so many watches.
+    fn watch_run(&self, watcher: &mut RecommendedWatcher, path: &Path) {
+        if self.run_of(path).is_none() || !path.is_dir() {
+            return;
+        }
+        if let Err(e) = watcher.watch(path, RecursiveMode::NonRecursive)
+            && path.is_dir()
+        {
+            self.tell(News::Notice(Some(late(path, &e))));
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody is left to tell when the watch is being dropped.
+        if self.news.send(news).is_ok() && !self.told.swap(true, Ordering::SeqCst) {
+            (self.waker)();
+        }
     }
 
     fn run_of(&self, path: &Path) -> Option<RunId> {
@@ -116,36 +232,127 @@ impl Watch {
     }
 }
 
+fn is_news(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(kind) => *kind == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    }
+}
+
+fn late(path: &Path, why: &impl fmt::Display) -> String {
+    format!(
+        "cannot watch {}: {why}; looking once a second",
+        path.display()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_write_names_its_run_and_a_read_does_not() {
-        let tmp = tempfile::tempdir().unwrap();
-        let id: RunId = "0123456789".parse().unwrap();
-        let log = tmp.path().join("0123456789/metrics.jsonl");
-        std::fs::create_dir(log.parent().unwrap()).unwrap();
-        std::fs::write(&log, "{}\n").unwrap();
-        let mut watch = Watch::new(tmp.path());
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A watch that has begun, and what its waker rings.
+    fn begun(root: &Path) -> (Watch, Receiver<()>) {
+        let (bell, rings) = channel();
+        let mut watch = Watch::with_waker(root, move || bell.send(()).unwrap());
+        // No look that is due by the clock, however long the machine takes.
+        watch.polled += Duration::from_secs(3600);
+        while !watch.take().all {
+            rings.recv_timeout(PATIENCE).unwrap();
+        }
         assert_eq!(watch.notice(), None);
-        std::fs::read(&log).unwrap();
+        (watch, rings)
+    }
+
+    /// What the next rings are about.
+    fn named(watch: &mut Watch, rings: &Receiver<()>) -> BTreeSet<RunId> {
+        let mut runs = BTreeSet::new();
+        while runs.is_empty() {
+            rings.recv_timeout(PATIENCE).unwrap();
+            runs = watch.take().runs;
+        }
+        // One write makes several notices.
+        while watch.wait(Duration::from_millis(50)) != Hint::default() {}
+        runs
+    }
+
+    fn id(text: &str) -> RunId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_write_names_its_run_and_wakes_and_a_read_does_not() {
+        let tmp = tempfile::tempdir().unwrap();
+        let log = tmp.path().join("0123456789/metrics.jsonl");
+        fs::create_dir(log.parent().unwrap()).unwrap();
+        fs::write(&log, "{}\n").unwrap();
+        let (mut watch, rings) = begun(tmp.path());
+        fs::read(&log).unwrap();
+        assert!(rings.recv_timeout(Duration::from_millis(50)).is_err());
+        fs::write(&log, "{}\n{}\n").unwrap();
         assert_eq!(
-            watch.wait(Duration::from_millis(50)),
-            Hint::Runs(BTreeSet::new())
-        );
-        std::fs::write(&log, "{}\n{}\n").unwrap();
-        assert_eq!(
-            watch.wait(Duration::from_millis(200)),
-            Hint::Runs(BTreeSet::from([id]))
+            named(&mut watch, &rings),
+            BTreeSet::from([id("0123456789")])
         );
     }
 
     #[test]
-    fn a_directory_that_cannot_be_watched_is_a_notice_and_still_polled() {
+    fn a_run_that_is_made_later_is_watched_however_it_appears() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (mut watch, rings) = begun(tmp.path());
+        let hidden = tmp.path().join(".hidden");
+        fs::create_dir(&hidden).unwrap();
+        for (name, moved) in [("aaaaaaaaaa", false), ("bbbbbbbbbb", true)] {
+            let dir = tmp.path().join(name);
+            if moved {
+                fs::rename(&hidden, &dir).unwrap();
+            } else {
+                fs::create_dir(&dir).unwrap();
+            }
+            assert_eq!(named(&mut watch, &rings), BTreeSet::from([id(name)]));
+            fs::write(dir.join("events.jsonl"), "{}\n").unwrap();
+            assert_eq!(named(&mut watch, &rings), BTreeSet::from([id(name)]));
+        }
+    }
+
+    #[test]
+    fn one_ring_stands_for_all_that_is_not_taken() {
+        let tmp = tempfile::tempdir().unwrap();
+        let run = tmp.path().join("0123456789");
+        fs::create_dir(&run).unwrap();
+        let (mut watch, rings) = begun(tmp.path());
+        while rings.try_recv().is_ok() {}
+        for n in 0..20 {
+            fs::write(run.join(n.to_string()), "x").unwrap();
+        }
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(rings.try_iter().count(), 1);
+        assert_eq!(watch.take().runs, BTreeSet::from([id("0123456789")]));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_watched_is_a_notice_and_is_watched_once_it_can() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = tmp.path().join("later");
+        let (bell, rings) = channel();
+        let mut watch = Watch::with_waker(&root, move || bell.send(()).unwrap());
+        rings.recv_timeout(PATIENCE).unwrap();
+        watch.take();
+        assert!(watch.notice().unwrap().contains(root.to_str().unwrap()));
+        fs::create_dir(&root).unwrap();
+        while watch.notice().is_some() {
+            rings.recv_timeout(PATIENCE).unwrap();
+            watch.take();
+        }
+    }
+
+    #[test]
+    fn everything_is_due_once_a_second() {
         let mut watch = Watch::new(Path::new("/nowhere/at/all"));
-        assert!(watch.notice().unwrap().contains("/nowhere/at/all"));
+        assert!(!watch.take().all);
         watch.polled -= POLL;
-        assert_eq!(watch.wait(Duration::ZERO), Hint::Everything);
+        assert!(watch.take().all);
+        assert!(!watch.wait(Duration::ZERO).all);
     }
 }

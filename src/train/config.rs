@@ -3,6 +3,7 @@
 //! never changes, because a run's id is a hash of what differs from the defaults. Taste lives in the experiment
 //! files. No field is optional: a setting that can be off says so by a value.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataConfig;
@@ -12,7 +13,7 @@ use super::model::ModelConfig;
 use super::optim::OptimConfig;
 
 /// Every setting of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Replication: the initial weights and the order of the data follow from it.
@@ -32,7 +33,7 @@ pub struct TrainConfig {
 }
 
 /// The training loop. Budgets are in examples (image-text pairs) seen, so that batch sizes compare fairly.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoopConfig {
     /// Examples to train on; the last step is the one that reaches it.

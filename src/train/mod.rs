@@ -143,10 +143,12 @@ fn run_rank(
 
         let step = done + 1;
         let (before, examples) = (done * batch, step * batch);
-        let update = state.update(config, mesh, &source, step)?;
+        let logged = step.is_multiple_of(config.train.log_every) || step == steps;
+        let look = logged && recorder.is_some();
+        let update = state.update(config, mesh, &source, step, look)?;
         let diverged = !update.is_finite();
         if let Some(recorder) = &mut recorder
-            && (step.is_multiple_of(config.train.log_every) || step == steps || diverged)
+            && (logged || diverged)
         {
             recorder.row(step, examples, &update)?;
         }

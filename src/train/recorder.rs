@@ -87,6 +87,11 @@ impl Recorder {
             values.extend([("log_t", log_t), ("logit_scale", log_t.exp())]);
         }
         values.extend(update.bias.map(|b| ("bias", b)));
+        values.extend(
+            update
+                .negatives_kept
+                .map(|count| ("negatives_kept", count as f64)),
+        );
         for (extent, names) in [
             (
                 &update.positive,
@@ -109,11 +114,16 @@ impl Recorder {
                 values.extend(names.into_iter().zip([mean, extent.min, extent.max]));
             }
         }
-        let values = values
+        let mut values: BTreeMap<String, f64> = values
             .into_iter()
-            .filter(|(_, v)| v.is_finite())
-            .map(|(k, v)| (k.to_owned(), v))
+            .map(|(key, value)| (key.to_owned(), value))
             .collect();
+        if let Some(details) = &update.details {
+            values.insert("param_norm".into(), details.param_norm);
+            let layers = details.staleness.iter();
+            values.extend(layers.map(|(layer, value)| (format!("staleness/{layer}"), *value)));
+        }
+        values.retain(|_, value| value.is_finite());
         let seconds = self.started.elapsed().as_secs_f64();
         Ok(self.metrics.append(&Row {
             attempt: self.events.attempt(),

@@ -2,6 +2,7 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::Module;
@@ -12,12 +13,13 @@ use super::data::{Batch, Source};
 use super::device::host;
 use super::eval;
 use super::loss::tile::Extent;
-use super::loss::{LossConfig, Pairs, Scalar, classify, contrastive};
+use super::loss::{Draw, LossConfig, Pairs, Scalar, classify, contrastive};
 use super::mesh::{Mesh, RankLost};
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
 use super::optim::Rates;
 use super::optim::adamw::{self, Moments, Norms};
+use super::optim::staleness::staleness;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -26,6 +28,8 @@ pub struct State {
     pub layout: Layout,
     /// The layout's groups with what each gets of an update.
     groups: Vec<(Range<usize>, Rates)>,
+    /// The layout's layers, for what is measured of each.
+    layers: BTreeMap<String, Vec<Range<usize>>>,
     /// All parameters, `[layout.length()]`, without autodiff; `model` holds the same values.
     pub flat: Tensor<1>,
     pub moments: Moments,
@@ -41,6 +45,19 @@ pub struct Update {
     pub bias: Option<f64>,
     pub positive: Extent,
     pub negative: Extent,
+    /// How many negatives counted, when the loss may leave some out.
+    pub negatives_kept: Option<u64>,
+    /// What only the steps that are logged pay for.
+    pub details: Option<Details>,
+}
+
+/// A closer look at an update; nothing that is trained depends on whether it is taken.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// Global L2 norm of the parameters after the update.
+    pub param_norm: f64,
+    /// Of each layer, see [`staleness`](super::optim::staleness).
+    pub staleness: BTreeMap<String, f64>,
 }
 
 impl Update {
@@ -68,6 +85,7 @@ impl State {
             device: device.clone(),
             model,
             groups: groups.collect(),
+            layers: layout.layers(),
             layout,
             flat,
             moments,
@@ -80,13 +98,14 @@ impl State {
         self.model = self.layout.assign(self.model.clone(), &self.flat);
     }
 
-    /// Make update number `step`, counted from 1.
+    /// Make update number `step`, counted from 1; `look` asks for its [`Details`].
     pub fn update(
         &mut self,
         config: &TrainConfig,
         mesh: &Mesh,
         source: &Source,
         step: u64,
+        look: bool,
     ) -> Result<Update, RankLost> {
         let global = config.train.batch_size as u64;
         let seen = (step - 1) * global;
@@ -99,14 +118,9 @@ impl State {
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {
             LossConfig::Classify(_) => self.supervised(config, source, &parts),
-            LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => self.contrastive(
-                config,
-                mesh,
-                source,
-                &parts,
-                log_t.unwrap_or(0.0),
-                bias.unwrap_or(0.0),
-            )?,
+            LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
+                self.contrastive(config, mesh, source, &parts, step)?
+            }
         };
         let mut gradient = part.gradient;
         if mesh.size() > 1 {
@@ -126,6 +140,7 @@ impl State {
                 .optim
                 .schedule
                 .factor(seen, global, config.train.examples);
+        let looked_at = look.then(|| gradient.clone());
         let mut flat = self.flat.clone();
         let norms = adamw::update(
             &config.optim,
@@ -139,6 +154,17 @@ impl State {
         if loss.is_finite() {
             self.set(flat);
         }
+        let details = looked_at.map(|gradient| Details {
+            param_norm: f64::from(self.flat.clone().square().sum().into_scalar::<f32>()).sqrt(),
+            staleness: staleness(
+                &config.optim,
+                &self.layers,
+                step,
+                gradient,
+                norms.gradient,
+                &self.moments.v,
+            ),
+        });
         Ok(Update {
             loss,
             norms,
@@ -147,6 +173,8 @@ impl State {
             bias,
             positive,
             negative,
+            negatives_kept: config.loss.leaves_out_negatives().then_some(negative.count),
+            details,
         })
     }
 
@@ -158,9 +186,9 @@ impl State {
         mesh: &Mesh,
         source: &Source,
         parts: &[Batch],
-        log_t: f64,
-        bias: f64,
+        step: u64,
     ) -> Result<Part, RankLost> {
+        let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
         let tape = self.device.clone().autodiff();
         let mut taped = match parts {
             [all] => Some(embed(&self.model, source, all, &tape)),
@@ -184,6 +212,10 @@ impl State {
             dim,
             batch: config.train.batch_size,
             tile: config.train.tile,
+            draw: Draw {
+                seed: config.seed,
+                step,
+            },
         };
         let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
 

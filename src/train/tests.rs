@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::record::checkpoint;
-use crate::record::{Event, EventLog, Row, RunDir, Tail, read_events};
-use loss::{LossConfig, SoftmaxConfig};
+use crate::record::{Event, EventLog, Row, RunDir, read_events};
+use loss::{Keep, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
 
 fn tiny() -> TrainConfig {
     let mut config = TrainConfig::default();
@@ -39,6 +39,14 @@ fn every_loss() -> [LossConfig; 3] {
     ]
 }
 
+/// The sigmoid loss with 3 negatives for each positive.
+fn with_few_negatives(keep: Keep) -> LossConfig {
+    LossConfig::Sigmoid(SigmoidConfig {
+        negatives: NegativesConfig { keep, ratio: 3.0 },
+        ..SigmoidConfig::default()
+    })
+}
+
 fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
     let devices = vec![Device::flex(); config.train.ranks];
     let mut recorder = Recorder::new(
@@ -51,9 +59,8 @@ fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
 }
 
 fn rows(dir: &RunDir) -> Vec<Row> {
-    let lines = Tail::new(dir.metrics()).read(usize::MAX).unwrap().lines;
-    lines
-        .iter()
+    let text = std::fs::read_to_string(dir.metrics()).unwrap();
+    text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
@@ -70,7 +77,8 @@ fn losses(config: &TrainConfig) -> Vec<f64> {
 
 #[test]
 fn one_device_and_a_ring_give_the_same_curve() {
-    for loss in every_loss() {
+    let few_negatives = [Keep::Random, Keep::Hard, Keep::Easy].map(with_few_negatives);
+    for loss in every_loss().into_iter().chain(few_negatives) {
         let mut config = tiny();
         config.loss = loss;
         let alone = losses(&config);
@@ -90,7 +98,8 @@ fn one_device_and_a_ring_give_the_same_curve() {
 
 #[test]
 fn micro_batches_change_nothing_but_memory() {
-    for loss in every_loss() {
+    let few_negatives = [Keep::Random, Keep::Hard].map(with_few_negatives);
+    for loss in every_loss().into_iter().chain(few_negatives) {
         let mut config = tiny();
         config.loss = loss;
         let curve = |config: &TrainConfig| -> Vec<(f64, f64)> {
@@ -167,6 +176,92 @@ fn a_stopped_run_resumes_to_the_same_bits() {
             .iter()
             .any(|line| matches!(line.event, Event::Resumed { .. }))
     );
+}
+
+#[test]
+fn looking_closer_changes_no_bit() {
+    let mut config = tiny();
+    let mut end = |log_every| {
+        config.train.log_every = log_every;
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        run(&config, &dir, &AtomicBool::new(false));
+        let looks = rows(&dir).len();
+        (
+            looks,
+            checkpoint::latest(&dir).unwrap().0.unwrap().manifest.files,
+        )
+    };
+    let (often, seldom) = (end(1), end(1_000));
+    assert_eq!((often.0, seldom.0), (8, 1));
+    assert_eq!(often.1, seldom.1, "hashes of model and optimiser");
+}
+
+#[test]
+fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
+    let mut config = tiny();
+    let mut loss = SigmoidConfig::default();
+    loss.log_t.learned = false;
+    config.loss = LossConfig::Sigmoid(loss);
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(tmp.path());
+    run(&config, &dir, &AtomicBool::new(false));
+    let rows = rows(&dir);
+    let layers = |row: &Row| -> Vec<String> {
+        let keys = row.values.keys();
+        keys.filter_map(|key| Some(key.strip_prefix("staleness/")?.to_owned()))
+            .collect()
+    };
+    for row in &rows {
+        assert_eq!(
+            layers(row),
+            [
+                "bias",
+                "image.block.0",
+                "image.embed",
+                "image.head",
+                "text.block.0",
+                "text.embed",
+                "text.head"
+            ]
+        );
+    }
+    let first = |layer: &str| rows[0].values[&format!("staleness/{layer}")];
+    assert!(
+        (first("bias") - 1.0).abs() < 1e-5,
+        "the moment is the square"
+    );
+    // Of the words, those of no caption have no gradient; of the keys, a bias moves no attention.
+    assert!(first("text.embed") < first("image.block.0") && first("image.block.0") < 1.0);
+
+    let end = checkpoint::latest(&dir).unwrap().0.unwrap();
+    let source = Source::new(&config.data, config.model.text.context);
+    let mut state = State::new(&config, &source, &Device::flex());
+    snapshot::restore(&mut state, &end).unwrap();
+    let squares = device::host(state.flat)
+        .into_iter()
+        .map(|x| f64::from(x).powi(2));
+    let norm = squares.sum::<f64>().sqrt();
+    assert!((rows[7].values["param_norm"] / norm - 1.0).abs() < 1e-5);
+    assert!(!rows[0].values.contains_key("negatives_kept"));
+}
+
+#[test]
+fn rows_count_the_negatives_that_were_kept() {
+    let kept = |keep| -> Vec<f64> {
+        let mut config = tiny();
+        (config.loss, config.train.ranks) = (with_few_negatives(keep), 2);
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        run(&config, &dir, &AtomicBool::new(false));
+        let rows = rows(&dir).into_iter();
+        rows.map(|row| row.values["negatives_kept"]).collect()
+    };
+    assert_eq!(kept(Keep::Hard), [36.0; 8]);
+    assert_eq!(kept(Keep::Easy), [36.0; 8]);
+    let random = kept(Keep::Random);
+    assert!(random.iter().any(|&count| count != random[0]));
+    assert!(random.iter().all(|&count| (15.0..60.0).contains(&count)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,6 @@ const SETTLES: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug)]
 pub struct Background {
     pub pid: u32,
-    pub log: PathBuf,
     /// It has ended already: there was nothing left to do.
     pub over: bool,
 }
@@ -81,7 +80,6 @@ pub fn start<S: AsRef<OsStr>>(
     }
     Ok(Background {
         pid: child.id(),
-        log: path,
         over,
     })
 }

@@ -9,12 +9,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use super::{DONE, FAILED, INTERRUPTED};
-use crate::cli::obstacle::blocked;
 use crate::cli::progress::{Named, Progress, Scene, Tally};
 use crate::record::{RunId, Wish};
 use crate::store::RunState;
 use crate::util::printable;
-use crate::workbench::{Local, Scheduler, Standing, View, Workbench, standing};
+use crate::workbench::{Local, Scheduler, Standing, View, Workbench, blocked, standing};
 
 const TURN: Duration = Duration::from_millis(100);
 /// Workers have this long to save and stop before the scheduler leaves them to it.

@@ -2,8 +2,11 @@
 //! Shapes are checked here; whether a key is a setting, and a value fits it, is not.
 
 mod axes;
+mod conditions;
+mod design;
 mod exclude;
 mod report;
+mod reported;
 mod seeds;
 
 use std::collections::BTreeSet;
@@ -11,6 +14,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::design::Design;
 use super::error::SpecError;
 use super::experiment::{Experiment, Setting, shown};
 use super::path;
@@ -21,8 +25,8 @@ use super::source::{Node, Place, Tree};
 type Result<T> = std::result::Result<T, SpecError>;
 type Entry = (String, Place, Node);
 
-const SECTIONS: [&str; 8] = [
-    "question", "base", "axes", "zip", "exclude", "seeds", "report", "runs",
+const SECTIONS: [&str; 10] = [
+    "question", "base", "axes", "zip", "exclude", "seeds", "design", "report", "reported", "runs",
 ];
 
 pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
@@ -34,7 +38,10 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
         axes: Vec::new(),
         excludes: Vec::new(),
         seeds: vec![0],
+        design: Design::Full,
+        design_at: Place::File,
         reports: Vec::new(),
+        reported: Vec::new(),
         prerequisites: Vec::new(),
         schema: Schema::learn(),
     };
@@ -65,6 +72,17 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
                     .list(name, node)?
                     .iter()
                     .map(|node| sections.exclude(node, &experiment))
+                    .collect::<Result<_>>()?
+            }
+            "design" => {
+                experiment.design = sections.design(node, &experiment)?;
+                experiment.design_at = node.at;
+            }
+            "reported" => {
+                experiment.reported = sections
+                    .list(name, node)?
+                    .iter()
+                    .map(|node| sections.reported(node, &experiment))
                     .collect::<Result<_>>()?
             }
             "report" => {

@@ -55,6 +55,14 @@ fn join(left: Option<Summary>, right: Option<Summary>) -> Option<Summary> {
     }
 }
 
+/// Push onto a vector that grows by a half: a vector's own doubling would leave up to half of the memory empty.
+pub(super) fn push<T>(values: &mut Vec<T>, value: T) {
+    if values.len() == values.capacity() {
+        values.reserve_exact((values.len() / 2).max(4));
+    }
+    values.push(value);
+}
+
 /// Values by row; NaN where a row lacks the metric. Rows hold finite numbers only.
 #[derive(Clone, Debug, Default)]
 pub struct Column {
@@ -90,7 +98,14 @@ impl Column {
     }
 
     pub fn push(&mut self, value: f64) {
-        self.values.push(value);
+        push(&mut self.values, value);
+        if self.values.len().is_multiple_of(BRANCH) {
+            self.summarise();
+        }
+    }
+
+    /// Add the nodes that the newest value makes whole.
+    fn summarise(&mut self) {
         let mut level = 0;
         let mut length = self.values.len();
         while length.is_multiple_of(BRANCH) {
@@ -99,7 +114,7 @@ impl Column {
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
             }
-            self.levels[level].push(node);
+            push(&mut self.levels[level], node);
             length /= BRANCH;
             level += 1;
         }

@@ -6,6 +6,7 @@ mod column;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use column::push;
 pub use column::{Column, Summary};
 
 /// What a curve is drawn over.
@@ -31,6 +32,8 @@ pub struct Series {
     names: Vec<String>,
     columns: Vec<Column>,
     index: BTreeMap<String, usize>,
+    /// The column of each value of the newest row, by place: rows name their metrics in one order.
+    layout: Vec<usize>,
 }
 
 /// Where a row lies. `seconds` are those of its attempt.
@@ -125,14 +128,13 @@ impl Series {
         let began = self.attempts.last().map_or(0, |(first, _)| *first);
         // An attempt's clock starts at zero: its rows go on from where the one before ended.
         let before = began.checked_sub(1).map_or(0.0, |last| self.seconds[last]);
-        self.steps.push(at.step);
-        self.examples.push(at.examples);
-        self.seconds.push(before + at.seconds);
+        push(&mut self.steps, at.step);
+        push(&mut self.examples, at.examples);
+        push(&mut self.seconds, before + at.seconds);
         for (place, (name, value)) in values.into_iter().enumerate() {
-            // Rows name their metrics in one order, so the place is nearly always the column.
-            let slot = match self.names.get(place) {
-                Some(known) if known == name => place,
-                _ => self.slot(name, row),
+            let slot = match self.layout.get(place) {
+                Some(&slot) if self.names[slot] == name => slot,
+                _ => self.slot(place, name, row),
             };
             if self.columns[slot].len() == row {
                 self.columns[slot].push(value);
@@ -143,14 +145,20 @@ impl Series {
         }
     }
 
-    fn slot(&mut self, name: &str, rows: usize) -> usize {
-        if let Some(&slot) = self.index.get(name) {
-            return slot;
-        }
-        self.names.push(name.to_owned());
-        self.columns.push(Column::absent(rows));
-        self.index.insert(name.to_owned(), self.columns.len() - 1);
-        self.columns.len() - 1
+    /// The column of `name`, which stands at `place` of the row after `rows` others.
+    fn slot(&mut self, place: usize, name: &str, rows: usize) -> usize {
+        let slot = match self.index.get(name) {
+            Some(&slot) => slot,
+            None => {
+                self.names.push(name.to_owned());
+                self.columns.push(Column::absent(rows));
+                self.index.insert(name.to_owned(), self.columns.len() - 1);
+                self.columns.len() - 1
+            }
+        };
+        self.layout.truncate(place);
+        self.layout.push(slot);
+        slot
     }
 
     /// Forget all rows after `step`. True when there were some.
@@ -223,6 +231,41 @@ mod tests {
             (Some(1), Some(2), None)
         );
         assert_eq!(series.column("loss").unwrap().values(), [0.0, 0.0, 1.0]);
+    }
+
+    /// 20 bytes a point are the promise for a run of 20 metrics, whatever its length does to the vectors' room.
+    #[test]
+    fn a_point_costs_at_most_twenty_bytes() {
+        let names: Vec<String> = (0..20).map(|n| format!("metric/{n}")).collect();
+        let mut series = Series::default();
+        for step in 1..=20_000 {
+            series.push(
+                at(1, step, step as f64),
+                names.iter().map(|name| (name.as_str(), 0.5)),
+            );
+            let points = 20 * step as usize;
+            assert!(
+                step < 1_000 || series.bytes() <= 20 * points,
+                "{} bytes, {points} points",
+                series.bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn rows_may_name_their_metrics_in_any_order() {
+        let mut series = Series::default();
+        series.push(at(1, 1, 0.1), [("a", 1.0), ("b", 2.0)]);
+        series.push(at(1, 2, 0.2), [("b", 3.0), ("c", 4.0), ("a", 5.0)]);
+        series.push(at(1, 3, 0.3), [("b", 6.0), ("a", 7.0)]);
+        series.push(at(1, 4, 0.4), [("a", 8.0), ("b", 9.0)]);
+        let last = |name: &str| series.column(name).unwrap().values().to_vec();
+        assert_eq!(
+            (last("a"), last("b")),
+            (vec![1.0, 5.0, 7.0, 8.0], vec![2.0, 3.0, 6.0, 9.0])
+        );
+        assert_eq!(series.column("c").unwrap().get(1), Some(4.0));
+        assert_eq!(series.names().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]

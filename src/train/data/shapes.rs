@@ -13,25 +13,26 @@ mod outline;
 mod render;
 mod scene;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::Vocabulary;
 use dice::{Dice, Stream};
 use scene::{ClassId, Scene};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapesConfig {
-    /// Side of the square images in pixels; 32.
+    /// Side of the square images in pixels.
     pub image_size: usize,
     /// How far the main object strays from the middle, either way and across as well as down, as a share of the
-    /// side; 0.05. The hardest part of the pictures for a small tower: at 0.15 shapes take many times the examples.
+    /// side. The hardest part of the pictures for a small tower: at 0.15 shapes take many times the examples.
     pub spread: f32,
-    /// Other objects in a picture, at most; 1.
+    /// Other objects in a picture, at most.
     pub distractors: usize,
-    /// Noise on every pixel value, uniform up to this much of half the range; 0.1.
+    /// Noise on every pixel value, uniform up to this much of half the range.
     pub noise: f32,
-    /// Which endless stream of scenes; the evaluation pictures follow from it alone; 0.
+    /// Which endless stream of scenes; the evaluation pictures follow from it alone.
     pub seed: u64,
 }
 

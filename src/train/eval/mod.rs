@@ -6,6 +6,7 @@ mod zeroshot;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
@@ -13,7 +14,7 @@ use super::data::{Batch, Source};
 use super::device::host;
 use super::model::Model;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
     /// Evaluate each time this many examples were seen, and at the end; 0 only at the end.

@@ -3,23 +3,26 @@
 //! their gradients reach the towers is `step`'s affair.
 
 mod classify;
+mod negatives;
 pub mod parity;
 mod ring;
 mod sigmoid;
 mod softmax;
 pub mod tile;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
 use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
+pub use negatives::{Draw, Keep, NegativesConfig};
 pub use sigmoid::{BiasConfig, BiasMode, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
 use tile::{Extent, Real};
 
 /// Which loss, with its settings; `kind` is its name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LossConfig {
     /// SigLIP: every pair of the batch is a binary decision.
@@ -77,6 +80,11 @@ impl LossConfig {
         }
     }
 
+    /// Whether some of the negatives may not count.
+    pub fn leaves_out_negatives(&self) -> bool {
+        matches!(self, Self::Sigmoid(c) if c.negatives.keep != Keep::All)
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let sane = |key, x: f64| {
             check(key, x.is_finite() && x.abs() <= 100.0, || {
@@ -86,7 +94,11 @@ impl LossConfig {
         self.log_t()
             .map_or(Ok(()), |s| sane("loss.log_t.init", s.init))?;
         self.bias()
-            .map_or(Ok(()), |s| sane("loss.bias.init", s.init))
+            .map_or(Ok(()), |s| sane("loss.bias.init", s.init))?;
+        match self {
+            Self::Sigmoid(c) => c.negatives.validate(),
+            Self::Softmax(_) | Self::Classify(_) => Ok(()),
+        }
     }
 }
 
@@ -101,6 +113,8 @@ pub struct Pairs<'a, T> {
     pub batch: usize,
     /// Side of the square of logits that exists at one time.
     pub tile: usize,
+    /// What the step's random choices follow from.
+    pub draw: Draw,
 }
 
 /// One rank's share: values and scalar gradients add up over ranks to those of the whole batch, `d_image` and
@@ -116,7 +130,7 @@ pub struct LossOutput<T> {
     pub d_bias: f64,
     /// Logits of matching pairs.
     pub positive: Extent,
-    /// Logits of all other pairs.
+    /// Logits of all other pairs that count.
     pub negative: Extent,
 }
 
@@ -146,7 +160,7 @@ pub fn contrastive<T: Real>(
     bias: f64,
 ) -> Result<LossOutput<T>, RankLost> {
     match config {
-        LossConfig::Sigmoid(_) => sigmoid(mesh, pairs, log_t, bias),
+        LossConfig::Sigmoid(c) => sigmoid(&c.negatives, mesh, pairs, log_t, bias),
         LossConfig::Softmax(_) => softmax(mesh, pairs, log_t),
         LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::{LossConfig, LossOutput, Pairs, SigmoidConfig, SoftmaxConfig, contrastive};
+use super::{Draw, LossConfig, LossOutput, Pairs, SigmoidConfig, SoftmaxConfig, contrastive};
 use crate::train::mesh::Mesh;
 
 /// One recorded case. Embeddings are `[batch, dim]`.
@@ -127,6 +127,7 @@ impl Fixture {
                     dim: self.dim,
                     batch,
                     tile,
+                    draw: Draw::default(),
                 },
                 self.log_t,
                 self.bias,

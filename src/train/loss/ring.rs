@@ -37,7 +37,9 @@ pub struct Square<'a, T> {
     /// Images, by their row in this rank's slice.
     pub rows: Range<usize>,
     /// Texts, by their row in the chunk.
-    columns: Range<usize>,
+    pub columns: Range<usize>,
+    /// The rank that the texts are of.
+    pub owner: usize,
     own: bool,
     /// x_i · y_j, `[rows, columns]`; with gradients, the visitor leaves t ∂L/∂l_ij in its place.
     pub values: &'a mut [T],
@@ -81,6 +83,7 @@ pub fn trip<T: Real>(
                 rows,
                 lse: &mut chunk.lse[columns.clone()],
                 columns,
+                owner: chunk.owner,
                 own,
                 values: &mut scratch,
             });

@@ -7,25 +7,32 @@
 //!
 //! A tile's share depends on the tile alone, so nothing is saved and memory is one tile. Images stay with their
 //! rank; each chunk of texts travels round the ring with the buffer of its gradient and comes home after `size` hops.
+//!
+//! When [`negatives`](super::negatives) leaves pairs out, all sums are over the pairs that count, and still divided by B:
+//! the paper does not say whether it divided by less.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::negatives::{NegativesConfig, select};
 use super::ring::{Chunk, trip};
 use super::tile::{Extent, Real, Rows, softplus_and_sigmoid};
 use super::{LossOutput, Pairs};
 use crate::train::mesh::{Mesh, RankLost};
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SigmoidConfig {
     /// t' = ln t, the log of the logit scale.
     pub log_t: LogT,
     /// b, added to every logit.
     pub bias: BiasConfig,
+    /// Which negatives count.
+    pub negatives: NegativesConfig,
 }
 
 /// t' = ln t, the log of the logit scale.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
     /// Where it starts.
@@ -44,7 +51,7 @@ impl Default for LogT {
 }
 
 /// b, added to every logit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BiasConfig {
     /// Where it starts.
@@ -62,7 +69,7 @@ impl Default for BiasConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasMode {
     Learned,
@@ -74,6 +81,7 @@ pub enum BiasMode {
 
 /// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
 pub fn sigmoid<T: Real>(
+    negatives: &NegativesConfig,
     mesh: &Mesh,
     pairs: Pairs<T>,
     log_t: f64,
@@ -88,6 +96,7 @@ pub fn sigmoid<T: Real>(
     let mut out = LossOutput::default();
     let mut d_image = vec![T::zero(); image.data.len()];
     let chunk = Chunk::at_home(mesh, pairs.text, pairs.dim, 0.0);
+    let (selection, chunk) = select(negatives, mesh, image, chunk, pairs.tile, pairs.draw)?;
     let chunk = trip(
         mesh,
         image,
@@ -97,8 +106,16 @@ pub fn sigmoid<T: Real>(
         |square| {
             for row in 0..square.rows.len() {
                 let (width, partner) = (square.width(), square.partner(row));
+                let choice = selection.as_ref().map(|s| (s, s.index(square, row)));
                 let line = &mut square.values[row * width..][..width];
-                logits.differentiate(line, partner, &mut out);
+                match choice {
+                    None => logits.differentiate(line, partner, |_, _| true, &mut out),
+                    Some((selection, first)) => {
+                        let keeps =
+                            |column: usize, s: T| selection.keeps(first + column as u64, s.wide());
+                        logits.differentiate(line, partner, keeps, &mut out);
+                    }
+                }
             }
         },
     )?;
@@ -113,8 +130,15 @@ struct Logits<T> {
 }
 
 impl<T: Real> Logits<T> {
-    /// Turn one row of similarities into t g_ij and add the row to the sums; `positive` is the column of the pair.
-    fn differentiate(&self, line: &mut [T], positive: Option<usize>, out: &mut LossOutput<T>) {
+    /// Turn one row of similarities into t g_ij and add the row to the sums; `positive` is the column of the pair, and
+    /// of the other columns those count that `keeps`, asked with their similarity.
+    fn differentiate(
+        &self,
+        line: &mut [T],
+        positive: Option<usize>,
+        keeps: impl Fn(usize, T) -> bool,
+        out: &mut LossOutput<T>,
+    ) {
         let Self { scale, bias, batch } = *self;
         let (mut loss, mut d_log_t, mut d_bias) = (0.0, 0.0, 0.0);
         let mut extent = Extent::default();
@@ -126,6 +150,9 @@ impl<T: Real> Logits<T> {
                 loss += softplus.wide();
                 out.positive.add(logit.wide());
                 -sigmoid / batch
+            } else if !keeps(column, *s) {
+                *s = T::zero();
+                continue;
             } else {
                 let (softplus, sigmoid) = softplus_and_sigmoid(logit);
                 loss += softplus.wide();

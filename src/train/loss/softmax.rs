@@ -7,6 +7,7 @@
 //!
 //! The first trip of the text chunks round the ring merges the log-sum-exps, the second forms the gradients.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ring::{Chunk, trip};
@@ -14,7 +15,7 @@ use super::tile::{Real, Rows, log_add_exp, softplus_and_sigmoid};
 use super::{LossOutput, Pairs};
 use crate::train::mesh::{Mesh, RankLost};
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftmaxConfig {
     /// t' = ln t, the log of the logit scale.
@@ -22,7 +23,7 @@ pub struct SoftmaxConfig {
 }
 
 /// t' = ln t, the log of the logit scale; CLIP starts at t = 1 / 0.07.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
     /// Where it starts.

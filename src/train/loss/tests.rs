@@ -9,7 +9,7 @@ use super::parity::{Fixture, RESULTS, relative_error};
 use super::*;
 
 /// `count` independent unit vectors of width `dim`.
-fn unit_rows(rng: &mut ChaCha8Rng, count: usize, dim: usize) -> Vec<f64> {
+pub(super) fn unit_rows(rng: &mut ChaCha8Rng, count: usize, dim: usize) -> Vec<f64> {
     let mut rows: Vec<f64> = (0..count * dim)
         .map(|_| StandardNormal.sample(rng))
         .collect();
@@ -35,6 +35,7 @@ fn alone<T: Real>(
         dim,
         batch: image.len() / dim,
         tile,
+        draw: Draw::default(),
     };
     contrastive(config, &Mesh::alone(), pairs, log_t, bias).unwrap()
 }
@@ -69,9 +70,18 @@ fn every_recorded_case_on_every_ring_and_tile() {
 fn gradients_are_finite_differences() {
     let (batch, dim, h) = (5, 4, 1e-6);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let kept = |keep, ratio| {
+        LossConfig::Sigmoid(SigmoidConfig {
+            negatives: NegativesConfig { keep, ratio },
+            ..SigmoidConfig::default()
+        })
+    };
     for config in [
         LossConfig::Sigmoid(SigmoidConfig::default()),
         LossConfig::Softmax(SoftmaxConfig::default()),
+        kept(Keep::Random, 2.0),
+        kept(Keep::Hard, 1.6),
+        kept(Keep::Easy, 1.6),
     ] {
         for (log_t, bias) in [(1.0, -2.0), (3.0, 1.5)] {
             let (image, text) = (

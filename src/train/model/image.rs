@@ -2,13 +2,14 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TowerInit;
 use super::layers::{Block, LayerNorm, Linear, MapPool, add_position, zeros};
 
 /// The shape of the image tower.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
     /// Of the residual stream.
@@ -42,7 +43,7 @@ impl Default for ImageConfig {
 }
 
 /// From positions to one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagePool {
     /// Multi-head attention pooling with one learned probe (SigLIP).

@@ -9,6 +9,7 @@ pub mod text;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, TrainConfig, check};
@@ -20,7 +21,7 @@ pub use init::initialise;
 pub use text::{TextConfig, TextTower};
 
 /// The two towers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// Width of the space that both towers embed into.
@@ -42,7 +43,7 @@ impl Default for ModelConfig {
 }
 
 /// Where a tower's weights come from: `"random"`, or `{ from = "NAME" }`, a run that is done first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TowerInit {
     #[default]

@@ -1,6 +1,7 @@
 //! All parameters of a model as one flat vector, with a name, a shape and a place for each: what the optimiser
 //! updates, ranks add up and a checkpoint holds. Parameters of one optimiser group lie side by side.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -40,6 +41,19 @@ impl Entry {
     /// The last part of the name.
     pub fn leaf(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+
+    /// The layer that the parameter is part of, by its name: a block of a tower is one (`image.block.0`), what comes
+    /// before the blocks another (`image.embed`), what comes after them a third (`image.head`), and a scalar of the
+    /// loss is one alone (`log_t`).
+    pub fn layer(&self) -> String {
+        let mut path = self.name.split('.');
+        match (path.next(), path.next(), path.next()) {
+            (Some(tower), Some("blocks"), Some(index)) => format!("{tower}.block.{index}"),
+            (Some(tower), Some("norm" | "pool" | "projection"), _) => format!("{tower}.head"),
+            (Some(tower), Some(_), _) => format!("{tower}.embed"),
+            _ => self.name.clone(),
+        }
     }
 }
 
@@ -100,6 +114,16 @@ impl Layout {
             }
         }
         groups
+    }
+
+    /// The stretches of the flat vector that belong to each [`Entry::layer`].
+    pub fn layers(&self) -> BTreeMap<String, Vec<Range<usize>>> {
+        let mut layers = BTreeMap::<String, Vec<Range<usize>>>::new();
+        for entry in &self.entries {
+            let ranges = layers.entry(entry.layer()).or_default();
+            ranges.push(entry.range.clone());
+        }
+        layers
     }
 
     /// The gradients of `model` as one vector without autodiff, zero where there is none. `scalars` are those of t'
@@ -253,5 +277,84 @@ impl ModuleMapper for Assign<'_> {
                 value
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::TrainConfig;
+    use crate::train::loss::{ClassifyConfig, LossConfig};
+    use crate::train::model::image::ImagePool;
+    use burn::tensor::Device;
+
+    fn layout(config: &TrainConfig) -> Layout {
+        Layout::of(&Model::zeros(config, 100, 10, &Device::flex()))
+    }
+
+    #[test]
+    fn every_parameter_is_of_one_layer() {
+        let mut config = TrainConfig::default();
+        (config.model.image.depth, config.model.text.depth) = (2, 1);
+        for pool in [ImagePool::Map, ImagePool::Mean, ImagePool::Cls] {
+            config.model.image.pool = pool;
+            let layout = layout(&config);
+            let layers = layout.layers();
+            assert_eq!(
+                layers.keys().collect::<Vec<_>>(),
+                [
+                    "bias",
+                    "image.block.0",
+                    "image.block.1",
+                    "image.embed",
+                    "image.head",
+                    "log_t",
+                    "text.block.0",
+                    "text.embed",
+                    "text.head"
+                ]
+            );
+            let mut places: Vec<usize> = layers.into_values().flatten().flatten().collect();
+            places.sort_unstable();
+            assert!(places.into_iter().eq(0..layout.length()));
+        }
+    }
+
+    #[test]
+    fn a_layer_is_what_its_name_says() {
+        let mut config = TrainConfig::default();
+        config.model.image.pool = ImagePool::Cls;
+        let names = |config: &TrainConfig, layer: &str| -> Vec<String> {
+            let layout = layout(config);
+            let entries = layout.entries().iter();
+            entries
+                .filter(|entry| entry.layer() == layer)
+                .map(|entry| entry.name.clone())
+                .collect()
+        };
+        assert_eq!(
+            names(&config, "image.embed"),
+            [
+                "image.class_token",
+                "image.patches.bias",
+                "image.position",
+                "image.patches.weight"
+            ]
+        );
+        assert_eq!(
+            names(&config, "text.embed"),
+            ["text.position", "text.tokens"]
+        );
+        config.loss = LossConfig::Classify(ClassifyConfig::default());
+        assert_eq!(
+            names(&config, "image.head"),
+            [
+                "image.norm.bias",
+                "image.norm.gain",
+                "image.projection.bias",
+                "image.projection.weight"
+            ]
+        );
+        assert!(names(&config, "text.head").is_empty() && names(&config, "log_t").is_empty());
     }
 }

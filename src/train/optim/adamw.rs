@@ -52,12 +52,7 @@ pub fn update(
             update: 0.0,
         };
     }
-    let clip = if config.clip_norm > 0.0 && norm > config.clip_norm {
-        config.clip_norm / norm
-    } else {
-        1.0
-    };
-    let gradient = gradient.mul_scalar(clip);
+    let gradient = gradient.mul_scalar(config.clip_factor(norm));
     let OptimConfig {
         beta1, beta2, eps, ..
     } = *config;

@@ -3,7 +3,9 @@
 
 pub mod adamw;
 mod schedule;
+pub mod staleness;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
@@ -12,7 +14,7 @@ use super::model::params::{Group, Part};
 pub use schedule::{Decay, ScheduleConfig};
 
 /// AdamW and its schedule, see [`adamw`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimConfig {
     /// Peak learning rate.
@@ -52,7 +54,7 @@ impl Default for OptimConfig {
 }
 
 /// One tower's part of the optimiser.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
     /// Multiplies the learning rate; 0 keeps the tower as it starts.
@@ -78,6 +80,15 @@ pub struct Rates {
 }
 
 impl OptimConfig {
+    /// What a gradient of the global `norm` is multiplied by.
+    pub fn clip_factor(&self, norm: f64) -> f64 {
+        if self.clip_norm > 0.0 && norm > self.clip_norm {
+            self.clip_norm / norm
+        } else {
+            1.0
+        }
+    }
+
     /// The share of `group`; scalars that `loss` does not learn get nothing.
     pub fn rates(&self, group: Group, loss: &LossConfig) -> Rates {
         let scalar = |learned: bool| GroupConfig {

@@ -2,11 +2,13 @@
 
 use std::f64::consts::PI;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
+    /// How the rate falls from its peak.
     pub decay: Decay,
     /// Examples over which the rate rises to its peak.
     pub warmup: u64,
@@ -21,13 +23,14 @@ impl Default for ScheduleConfig {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decay {
     /// Half a cosine to 0 at the end of the budget.
     Cosine,
     /// A straight line to 0 at the end of the budget.
     Linear,
+    /// Stays at the peak.
     Constant,
 }
 

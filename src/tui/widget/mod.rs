@@ -1,3 +1,7 @@
-//! Parts that screens are made of. A widget draws what it is given into a buffer and owns no state of the application.
+//! Pieces of a screen that several screens draw: words, frames, logs, charts. They take data and a place, and know no
+//! screen.
 
 pub mod chart;
+pub mod frame;
+pub mod log;
+pub mod text;

@@ -1,9 +1,11 @@
 //! A short name for a run from the settings that set it apart: `loss=sigmoid batch_size=64 seed=1`.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::spec::{Schema, path};
-use crate::store::Run;
+use super::{Schema, path};
+use crate::train::TrainConfig;
 use crate::util::printable;
 
 /// Last segments of a key that say less than the one before them.
@@ -35,10 +37,27 @@ pub fn brief<'a>(settings: impl IntoIterator<Item = (&'a str, &'a Value)>) -> St
     printable(&parts.collect::<Vec<_>>().join(" "))
 }
 
-/// What sets `run` apart from the defaults.
-pub fn of_run(schema: &Schema, run: &Run) -> String {
-    let changes = schema.changes(&run.spec.config);
+/// What sets a run apart from the defaults.
+pub fn of_run(schema: &Schema, config: &TrainConfig) -> String {
+    let changes = schema.changes(config);
     label(changes.iter().map(|(key, value)| (key.as_str(), value)))
+}
+
+/// For each run, told by its changes from the defaults, the settings in which they differ, the seed last. What comes
+/// with the choice of a kind does not count, and a run whose kind lacks a setting says nothing of it.
+pub fn distinguish(schema: &Schema, runs: &[&path::Flat]) -> Vec<Vec<(String, Value)>> {
+    let keys: BTreeSet<&String> = runs.iter().flat_map(|changes| changes.keys()).collect();
+    let differs = |key: &&String| {
+        runs.windows(2)
+            .any(|pair| pair[0].get(*key) != pair[1].get(*key))
+    };
+    let mut keys: Vec<&String> = keys.into_iter().filter(differs).collect();
+    keys.sort_by_key(|key| *key == "seed");
+    let told = |changes: &&path::Flat| {
+        let value = |key: &&String| Some(((*key).clone(), schema.setting(changes, key)?.clone()));
+        keys.iter().filter_map(value).collect()
+    };
+    runs.iter().map(told).collect()
 }
 
 fn short(key: &str) -> &str {
@@ -80,5 +99,26 @@ mod tests {
         );
         let text = brief(settings.iter().map(|(key, value)| (*key, value)));
         assert_eq!(text, "sigmoid -10 64 2 3 seed 1");
+    }
+
+    #[test]
+    fn only_what_differs_tells_runs_apart() {
+        let schema = Schema::learn();
+        let read = |document: Value| schema.changes(&schema.read(&document).unwrap());
+        let (one, other) = (
+            read(json!({"optim": {"lr": 3e-3}, "train": {"batch_size": 64}})),
+            read(json!({"loss": {"kind": "softmax"}, "train": {"batch_size": 64}, "seed": 1})),
+        );
+        let labels: Vec<String> = distinguish(&schema, &[&one, &other])
+            .iter()
+            .map(|told| label(told.iter().map(|(key, value)| (key.as_str(), value))))
+            .collect();
+        assert_eq!(
+            labels,
+            [
+                "loss=sigmoid lr=0.003 seed=0",
+                "loss=softmax lr=0.001 seed=1"
+            ]
+        );
     }
 }

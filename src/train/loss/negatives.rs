@@ -1,0 +1,287 @@
+//! Which negatives the sigmoid loss counts (arXiv 2303.15343, section 4.8): all, or a given number for each positive, at
+//! random or those of greatest or least loss of the whole batch. A pair is judged where it is met, by its similarity
+//! and its place in the batch, against a cut that trips round the ring found before: nothing is held that grows with the
+//! square of the batch. What a pair contributes is the loss's affair.
+//!
+//! Neither the number of ranks nor the tile changes the choice, up to the rounding of similarities: the products of
+//! another tile may swap two pairs that differ in the last bit alone. How many count is exact always.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ring::{Chunk, Square, trip};
+use super::tile::{Real, Rows};
+use crate::train::config::{ConfigError, check};
+use crate::train::mesh::{Mesh, RankLost};
+
+/// Which negatives count; positives always do. It asks whether the loss needs the many easy negatives of a large batch
+/// or the few hard ones (arXiv 2303.15343, section 4.8 and Fig. 6). The loss of the pairs that count is divided by the
+/// batch size all the same, and `negative_logit/*` of a run's rows is about them alone; `negatives_kept` says how many
+/// they were. For the paper's "matched pairs", raise `train.examples` as the ratio falls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NegativesConfig {
+    /// By what they are chosen.
+    pub keep: Keep,
+    /// Negatives for each positive: of the B (B − 1) negatives of a global batch of B pairs, `ratio` · B count, rounded.
+    /// B − 1 or more is all. It must be above 0, but for `keep = "all"`, which does not use it.
+    pub ratio: f64,
+}
+
+/// By what negatives are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// All of them count.
+    #[default]
+    All,
+    /// Each counts with probability `ratio` / (B − 1), drawn from the seed, the step and the places of image and text
+    /// in the batch: how many do varies about `ratio` · B.
+    Random,
+    /// Those of greatest loss, which are the most similar pairs, over the whole batch and not row by row. Of equals at
+    /// the cut, as pairs with the same caption are, it is drawn as above which count.
+    Hard,
+    /// Those of least loss, chosen as the hard ones are.
+    Easy,
+}
+
+impl NegativesConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let Self { keep, ratio } = *self;
+        check(
+            "loss.negatives.ratio",
+            ratio.is_finite() && ratio >= 0.0,
+            || format!("{ratio} is not a finite number from 0 up"),
+        )?;
+        check(
+            "loss.negatives.ratio",
+            keep == Keep::All || ratio > 0.0,
+            || "must be above 0 when not all negatives are kept".into(),
+        )
+    }
+}
+
+/// What the random choices of one step follow from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Draw {
+    /// Of the run.
+    pub seed: u64,
+    /// Number of the update.
+    pub step: u64,
+}
+
+/// The negatives that count in one step, over all ranks.
+pub struct Selection {
+    rank: usize,
+    /// Pairs of the ranks before each rank, and at the end of all.
+    first: Vec<usize>,
+    /// Start of the step's hash sequence.
+    stream: u64,
+    rule: Rule,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    /// The hash is below.
+    Drawn { below: u64 },
+    /// The key is at least this high.
+    Ranked { order: Order, cut: u128 },
+}
+
+/// What is ranked highest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Order {
+    MostSimilar,
+    LeastSimilar,
+}
+
+/// No pair is ranked as high.
+const NOTHING: u128 = u128::MAX;
+
+/// As many keys are listed over all ranks when the cut is among them (1 MiB).
+const LISTED: u64 = 1 << 16;
+
+/// Log of the number of bins that part a range of keys (512 KiB).
+const BIN_BITS: u32 = 16;
+
+/// Choose the negatives of a step. The chunk of texts is at home before and after. None is all.
+///
+/// The K hardest are those with keys from the K-th greatest up. While more keys than can be listed lie in the range
+/// where that one is, a trip round the ring counts them by equal parts of the range, and the part that holds it is the
+/// next range. The last trip lists the keys of the range. All ranks see the same counts, and so the same cut. Each trip
+/// forms the same squares in the same way as the one that takes the gradients, so their similarities are the same bits.
+pub fn select<T: Real>(
+    config: &NegativesConfig,
+    mesh: &Mesh,
+    image: Rows<T>,
+    chunk: Chunk<T>,
+    tile: usize,
+    draw: Draw,
+) -> Result<(Option<Selection>, Chunk<T>), RankLost> {
+    let NegativesConfig { keep, ratio } = *config;
+    if keep == Keep::All {
+        return Ok((None, chunk));
+    }
+    let mut first = vec![0];
+    for count in mesh.gather(image.count())? {
+        first.push(first[first.len() - 1] + count);
+    }
+    let batch = first[mesh.size()];
+    let others = batch.saturating_sub(1) as f64;
+    if ratio >= others {
+        return Ok((None, chunk));
+    }
+    let mut selection = Selection {
+        rank: mesh.rank(),
+        first,
+        stream: mix(mix(draw.seed).wrapping_add(draw.step)),
+        rule: Rule::Drawn {
+            // The product is below 2^64, since the probability is below 1.
+            below: (ratio / others * 2.0_f64.powi(64)) as u64,
+        },
+    };
+    let order = match keep {
+        Keep::All | Keep::Random => return Ok((Some(selection), chunk)),
+        Keep::Hard => Order::MostSimilar,
+        Keep::Easy => Order::LeastSimilar,
+    };
+    let wanted = (ratio * batch as f64).round() as u64;
+    let (cut, chunk) = selection.find_cut(mesh, image, chunk, tile, order, wanted)?;
+    selection.rule = Rule::Ranked { order, cut };
+    Ok((Some(selection), chunk))
+}
+
+impl Selection {
+    /// The place of the first pair of a square's `row` in the matrix of all pairs, row-major.
+    pub fn index<T>(&self, square: &Square<T>, row: usize) -> u64 {
+        let image = self.first[self.rank] + square.rows.start + row;
+        let text = self.first[square.owner] + square.columns.start;
+        (image * self.batch() + text) as u64
+    }
+
+    /// Whether the negative at `index` with similarity `s` counts.
+    pub fn keeps(&self, index: u64, s: f64) -> bool {
+        match self.rule {
+            Rule::Drawn { below } => self.hash(index) < below,
+            Rule::Ranked { order, cut } => {
+                let (rank, least) = (order.rank(s), (cut >> 64) as u64);
+                rank > least || rank == least && self.key(rank, index) >= cut
+            }
+        }
+    }
+
+    fn batch(&self) -> usize {
+        self.first[self.first.len() - 1]
+    }
+
+    /// The `index`-th number of the step's SplitMix64 sequence: no two of a step are equal.
+    fn hash(&self, index: u64) -> u64 {
+        mix(self.stream.wrapping_add(index.wrapping_mul(GOLDEN)))
+    }
+
+    /// What pairs are sorted by: no two of a step are equal.
+    fn key(&self, rank: u64, index: u64) -> u128 {
+        u128::from(rank) << 64 | u128::from(self.hash(index))
+    }
+
+    /// The key of the `wanted`-th highest negative.
+    fn find_cut<T: Real>(
+        &self,
+        mesh: &Mesh,
+        image: Rows<T>,
+        mut chunk: Chunk<T>,
+        tile: usize,
+        order: Order,
+        mut wanted: u64,
+    ) -> Result<(u128, Chunk<T>), RankLost> {
+        if wanted == 0 {
+            return Ok((NOTHING, chunk));
+        }
+        let (mut low, mut high) = (u128::MIN, u128::MAX);
+        let mut within = (self.batch() * (self.batch() - 1)) as u64;
+        while wanted < within {
+            if within <= LISTED {
+                let mut keys = Vec::new();
+                chunk = trip(mesh, image, chunk, tile, None, |square| {
+                    self.visit(square, order, (low, high), |key| keys.push(key))
+                })?;
+                let lists = mesh.gather(Arc::new(keys))?;
+                let mut keys: Vec<u128> = lists.iter().flat_map(|keys| &**keys).copied().collect();
+                let place = keys.len() - wanted as usize;
+                return Ok((*keys.select_nth_unstable(place).1, chunk));
+            }
+            let width = u128::BITS - (high - low).leading_zeros();
+            let shift = width.saturating_sub(BIN_BITS);
+            let mut counts = vec![0_u64; 1 << BIN_BITS];
+            chunk = trip(mesh, image, chunk, tile, None, |square| {
+                self.visit(square, order, (low, high), |key| {
+                    counts[((key - low) >> shift) as usize] += 1;
+                })
+            })?;
+            let counts = mesh.gather(Arc::new(counts))?;
+            let total = |bin: usize| counts.iter().map(|counts| counts[bin]).sum::<u64>();
+            let mut bin = (1 << BIN_BITS) - 1;
+            within = total(bin);
+            while within < wanted {
+                wanted -= within;
+                bin -= 1;
+                within = total(bin);
+            }
+            low += (bin as u128) << shift;
+            high = low + ((1 << shift) - 1);
+        }
+        Ok((low, chunk))
+    }
+
+    /// Show `see` the keys of a square's negatives that lie in a range, ends included.
+    fn visit<T: Real>(
+        &self,
+        square: &Square<T>,
+        order: Order,
+        (low, high): (u128, u128),
+        mut see: impl FnMut(u128),
+    ) {
+        let ranks = (low >> 64) as u64..=(high >> 64) as u64;
+        let lines = square.values.chunks_exact(square.width());
+        for (row, line) in lines.enumerate() {
+            let (first, partner) = (self.index(square, row), square.partner(row));
+            for (column, s) in line.iter().enumerate() {
+                let rank = order.rank(s.wide());
+                if ranks.contains(&rank) && partner != Some(column) {
+                    let key = self.key(rank, first + column as u64);
+                    if (low..=high).contains(&key) {
+                        see(key);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Order {
+    /// A similarity as a whole number, to 2^-62: that is exact for an f32 from 2^-38 up, and nearer ones are equals. What
+    /// is beyond 2 counts as 2, and what is no number as 0: both come from no unit vectors.
+    fn rank(self, s: f64) -> u64 {
+        let fixed = (s * (1_u64 << 62) as f64) as i64;
+        let ascending = fixed as u64 ^ 1 << 63;
+        match self {
+            Self::MostSimilar => ascending,
+            Self::LeastSimilar => !ascending,
+        }
+    }
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What SplitMix64 (Steele, Lea and Flood, 2014) gives first in state `x`; a bijection.
+fn mix(x: u64) -> u64 {
+    let mut z = x.wrapping_add(GOLDEN);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,391 @@
+//! The choice of negatives against the plain way: the whole matrix in f64, sorted and masked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
+use crate::train::loss::tests::unit_rows;
+use crate::train::loss::{LossConfig, LossOutput, Pairs, SigmoidConfig, sigmoid};
+
+type Kept = BTreeSet<(usize, usize)>;
+
+/// Images and texts `[batch, dim]` of f32 values.
+struct Batch {
+    dim: usize,
+    image: Vec<f64>,
+    text: Vec<f64>,
+}
+
+impl Batch {
+    fn random(batch: usize, dim: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rows = || -> Vec<f64> {
+            let rows = unit_rows(&mut rng, batch, dim);
+            rows.into_iter().map(|x| f64::from(x as f32)).collect()
+        };
+        Self {
+            dim,
+            image: rows(),
+            text: rows(),
+        }
+    }
+
+    /// Few different vectors whose products are exact in any order, so that most pairs are equals.
+    fn of_equals(batch: usize) -> Self {
+        let signs = |i: usize, period: usize| {
+            [1, 2, 4, 8].map(|bit| if (i % period) & bit == 0 { 0.5 } else { -0.5 })
+        };
+        Self {
+            dim: 4,
+            image: (0..batch).flat_map(|i| signs(i, 5)).collect(),
+            text: (0..batch).flat_map(|i| signs(i, 3)).collect(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.image.len() / self.dim
+    }
+
+    fn similarity(&self, i: usize, j: usize) -> f64 {
+        let row = |rows: &'_ [f64], i: usize| rows[i * self.dim..][..self.dim].to_vec();
+        let (x, y) = (row(&self.image, i), row(&self.text, j));
+        x.iter().zip(&y).map(|(x, y)| x * y).sum()
+    }
+}
+
+/// SplitMix64 as it is published: a state that goes on.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e3779b97f4a7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58476d1ce4e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d049bb133111eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// The negatives that count, from the matrix of all pairs.
+fn expected(config: &NegativesConfig, batch: &Batch, draw: Draw) -> Kept {
+    let count = batch.count();
+    let seed = SplitMix64(draw.seed).next().wrapping_add(draw.step);
+    let mut hashes = SplitMix64(SplitMix64(seed).next());
+    let mut negatives = Vec::new();
+    for i in 0..count {
+        for j in 0..count {
+            let hash = hashes.next();
+            if i != j {
+                negatives.push((batch.similarity(i, j), hash, (i, j)));
+            }
+        }
+    }
+    let wanted = ((config.ratio * count as f64).round() as usize).min(negatives.len());
+    match config.keep {
+        Keep::All => {}
+        Keep::Random => {
+            let p = config.ratio / (count as f64 - 1.0);
+            negatives.retain(|(_, hash, _)| *hash as f64 / 2.0_f64.powi(64) < p);
+        }
+        Keep::Hard => {
+            negatives.sort_by(|a, b| (b.0, b.1).partial_cmp(&(a.0, a.1)).unwrap());
+            negatives.truncate(wanted);
+        }
+        Keep::Easy => {
+            negatives.sort_by(|a, b| (a.0, !a.1).partial_cmp(&(b.0, !b.1)).unwrap());
+            negatives.truncate(wanted);
+        }
+    }
+    negatives.into_iter().map(|(.., pair)| pair).collect()
+}
+
+/// The negatives that count, as the ring chooses them in f32.
+fn chosen(config: &NegativesConfig, batch: &Batch, draw: Draw, ranks: usize, tile: usize) -> Kept {
+    let (count, dim) = (batch.count(), batch.dim);
+    let first = |rank: usize| count * rank / ranks;
+    let kept = Mesh::run_alike(ranks, |mesh| {
+        let slice = |all: &[f64]| -> Vec<f32> {
+            let rows = first(mesh.rank()) * dim..first(mesh.rank() + 1) * dim;
+            all[rows].iter().map(|&x| x as f32).collect()
+        };
+        let image = slice(&batch.image);
+        let image = Rows::new(&image, dim);
+        let chunk = Chunk::at_home(&mesh, slice(&batch.text), dim, 0.0);
+        let (selection, chunk) = select(config, &mesh, image, chunk, tile, draw).unwrap();
+        let mut kept = Kept::new();
+        trip(&mesh, image, chunk, tile, None, |square| {
+            for row in 0..square.rows.len() {
+                for column in 0..square.width() {
+                    let s = square.values[row * square.width() + column];
+                    let image = first(mesh.rank()) + square.rows.start + row;
+                    let text = first(square.owner) + square.columns.start + column;
+                    let keeps = selection.as_ref().is_none_or(|selection| {
+                        let index = selection.index(square, row) + column as u64;
+                        selection.keeps(index, s.into())
+                    });
+                    if keeps && square.partner(row) != Some(column) {
+                        kept.insert((image, text));
+                    }
+                }
+            }
+        })
+        .unwrap();
+        kept
+    });
+    kept.into_iter().flatten().collect()
+}
+
+/// Value and gradients over `kept`, by the equations of the sigmoid loss.
+fn reference(
+    batch: &Batch,
+    kept: &Kept,
+    log_t: f64,
+    bias: f64,
+) -> BTreeMap<&'static str, Vec<f64>> {
+    let (count, dim, t) = (batch.count(), batch.dim, log_t.exp());
+    let (mut loss, mut d_log_t, mut d_bias) = (0.0, 0.0, 0.0);
+    let (mut d_image, mut d_text) = (vec![0.0; count * dim], vec![0.0; count * dim]);
+    let positives = (0..count).map(|i| (i, i, 1.0));
+    let negatives = kept.iter().map(|&(i, j)| (i, j, -1.0));
+    for (i, j, z) in positives.chain(negatives) {
+        let scaled = t * batch.similarity(i, j);
+        let x: f64 = -z * (scaled + bias);
+        loss += x.exp().ln_1p() / count as f64;
+        let g = -z / (1.0 + (-x).exp()) / count as f64;
+        d_log_t += g * scaled;
+        d_bias += g;
+        for k in 0..dim {
+            d_image[i * dim + k] += g * t * batch.text[j * dim + k];
+            d_text[j * dim + k] += g * t * batch.image[i * dim + k];
+        }
+    }
+    BTreeMap::from([
+        ("loss", vec![loss]),
+        ("d_image", d_image),
+        ("d_text", d_text),
+        ("d_log_t", vec![d_log_t]),
+        ("d_bias", vec![d_bias]),
+    ])
+}
+
+const MASKS: [Keep; 3] = [Keep::Random, Keep::Hard, Keep::Easy];
+
+#[test]
+fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
+    for (count, seed) in [(2, 1), (13, 2), (60, 3)] {
+        let batch = Batch::random(count, 8, seed);
+        for keep in MASKS {
+            for ratio in [0.1, 1.0, 3.7, 16.0, 58.9] {
+                let config = NegativesConfig { keep, ratio };
+                let kept = expected(&config, &batch, Draw::default());
+                let (log_t, bias) = (1.5, -2.0);
+                let fixture = Fixture {
+                    config: LossConfig::Sigmoid(SigmoidConfig {
+                        negatives: config.clone(),
+                        ..SigmoidConfig::default()
+                    }),
+                    dim: batch.dim,
+                    image: batch.image.clone(),
+                    text: batch.text.clone(),
+                    log_t,
+                    bias,
+                    expected: reference(&batch, &kept, log_t, bias),
+                };
+                for ranks in 1..=4 {
+                    for tile in [1, 7, count] {
+                        let place = format!("{config:?}, {count} pairs on {ranks} ranks in {tile}");
+                        let found = chosen(&config, &batch, Draw::default(), ranks, tile);
+                        assert_eq!(found, kept, "{place}");
+                        let computed = fixture.compute(ranks, tile).unwrap();
+                        for name in RESULTS {
+                            let error = relative_error(&computed[name], &fixture.expected[name]);
+                            assert!(error < 2e-5, "{place}: {name} is off by {error:.1e}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// More pairs than can be listed: the cut is found by counting first.
+#[test]
+fn a_large_batch_is_cut_as_a_small_one() {
+    let batch = Batch::random(300, 6, 4);
+    assert!((batch.count() * (batch.count() - 1)) as u64 > LISTED);
+    for keep in MASKS {
+        for ratio in [0.4, 20.0, 250.0] {
+            let config = NegativesConfig { keep, ratio };
+            let kept = expected(&config, &batch, Draw::default());
+            for (ranks, tile) in [(1, 64), (3, 300)] {
+                let found = chosen(&config, &batch, Draw::default(), ranks, tile);
+                assert_eq!(found, kept, "{config:?} on {ranks} ranks in {tile}");
+            }
+        }
+    }
+}
+
+#[test]
+fn equals_are_drawn_alike_on_every_ring_and_tile() {
+    for (count, ratio) in [(40, 7.0), (300, 0.5), (300, 120.0)] {
+        let batch = Batch::of_equals(count);
+        for keep in [Keep::Hard, Keep::Easy] {
+            let config = NegativesConfig { keep, ratio };
+            for step in 1..=2 {
+                let draw = Draw { seed: 5, step };
+                let mut kept = expected(&config, &batch, draw);
+                assert_eq!(kept.len(), (ratio * count as f64) as usize);
+                for (ranks, tile) in [(1, count), (2, 64), (4, 7)] {
+                    let found = chosen(&config, &batch, draw, ranks, tile);
+                    assert_eq!(
+                        found, kept,
+                        "{config:?}, {count} on {ranks} ranks in {tile}"
+                    );
+                }
+                kept.retain(|(i, _)| *i < count / 2);
+                let lower = kept.len() as f64 / (ratio * count as f64);
+                assert!(
+                    (0.3..0.7).contains(&lower),
+                    "{config:?}: {lower} in one half"
+                );
+            }
+        }
+    }
+}
+
+/// 4 standard deviations about the mean, over many steps and in each row.
+#[test]
+fn random_keeps_what_chance_says_and_other_pairs_each_step() {
+    let (count, ratio, steps) = (64, 8.0, 50);
+    let batch = Batch::random(count, 4, 6);
+    let keep = Keep::Random;
+    let of_step = |seed, step| {
+        let config = NegativesConfig { keep, ratio };
+        chosen(&config, &batch, Draw { seed, step }, 1, count)
+    };
+    let mut rows = vec![0.0; count];
+    for step in 1..=steps {
+        for (i, _) in of_step(0, step) {
+            rows[i] += 1.0;
+        }
+    }
+    let p = ratio / (count as f64 - 1.0);
+    let near = |found: f64, trials: f64| {
+        let deviation = (trials * p * (1.0 - p)).sqrt();
+        assert!(
+            (found - trials * p).abs() < 4.0 * deviation,
+            "{found} of {trials}"
+        );
+    };
+    let trials = steps as f64 * (count as f64 - 1.0);
+    rows.iter().for_each(|&row| near(row, trials));
+    near(rows.iter().sum(), trials * count as f64);
+    let both = of_step(0, 1).intersection(&of_step(0, 2)).count() as f64;
+    near(both / p, (count * (count - 1)) as f64);
+    assert_ne!(of_step(0, 1), of_step(1, 1));
+}
+
+fn loss_of(config: &NegativesConfig, batch: &Batch) -> LossOutput<f32> {
+    let narrow = |rows: &[f64]| -> Vec<f32> { rows.iter().map(|&x| x as f32).collect() };
+    let pairs = Pairs {
+        image: &narrow(&batch.image),
+        text: narrow(&batch.text),
+        dim: batch.dim,
+        batch: batch.count(),
+        tile: 16,
+        draw: Draw::default(),
+    };
+    sigmoid(config, &Mesh::alone(), pairs, 1.0, -3.0).unwrap()
+}
+
+#[test]
+fn a_ratio_of_all_negatives_is_all_and_logits_are_those_that_count() {
+    let batch = Batch::random(20, 4, 7);
+    let all = loss_of(&NegativesConfig::default(), &batch);
+    for keep in MASKS {
+        for ratio in [19.0, 1e9] {
+            assert_eq!(loss_of(&NegativesConfig { keep, ratio }, &batch), all);
+        }
+    }
+    let of = |keep| loss_of(&NegativesConfig { keep, ratio: 9.5 }, &batch);
+    let (hard, easy) = (of(Keep::Hard), of(Keep::Easy));
+    assert_eq!((hard.negative.count, easy.negative.count), (190, 190));
+    assert_eq!((hard.positive, easy.positive), (all.positive, all.positive));
+    assert!(easy.negative.max < hard.negative.min && hard.loss > easy.loss);
+    assert_eq!(easy.negative.min, all.negative.min);
+    assert_eq!(hard.negative.max, all.negative.max);
+    let none = loss_of(
+        &NegativesConfig {
+            keep: Keep::Hard,
+            ratio: 0.01,
+        },
+        &batch,
+    );
+    assert_eq!(none.negative.count, 0);
+}
+
+#[test]
+fn what_is_no_number_ends_in_a_loss_that_is_none() {
+    let mut batch = Batch::of_equals(300);
+    batch.image.fill(f64::NAN);
+    for keep in MASKS {
+        let out = loss_of(&NegativesConfig { keep, ratio: 30.0 }, &batch);
+        assert!(out.loss.is_nan());
+    }
+}
+
+/// The first numbers of the published generator: https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
+#[test]
+fn hashes_are_splitmix64() {
+    let selection = Selection {
+        rank: 0,
+        first: vec![0, 2],
+        stream: 1234567,
+        rule: Rule::Drawn { below: 0 },
+    };
+    assert_eq!(
+        [0, 1, 2].map(|index| selection.hash(index)),
+        [
+            6457827717110365317,
+            3203168211198807973,
+            9817491932198370423
+        ]
+    );
+}
+
+#[test]
+fn a_similarity_keeps_its_order_as_a_whole_number() {
+    let ordered = [
+        -2.0,
+        -1.0,
+        -0.3,
+        -1e-9,
+        0.0,
+        1e-9,
+        0.3,
+        0.3 + f64::EPSILON,
+        1.0,
+        2.0,
+    ];
+    for pair in ordered.windows(2) {
+        assert!(Order::MostSimilar.rank(pair[0]) < Order::MostSimilar.rank(pair[1]));
+        assert!(Order::LeastSimilar.rank(pair[0]) > Order::LeastSimilar.rank(pair[1]));
+    }
+    let next = |x: f32| f64::from(f32::from_bits(x.to_bits() + 1));
+    for x in [2.0_f32.powi(-38), 0.7, 1.0] {
+        assert!(Order::MostSimilar.rank(next(x)) > Order::MostSimilar.rank(x.into()));
+    }
+}
+
+#[test]
+fn a_ratio_that_keeps_nothing_names_its_key() {
+    let problem = |keep, ratio| NegativesConfig { keep, ratio }.validate();
+    for keep in MASKS {
+        assert_eq!(problem(keep, 0.0).unwrap_err().key, "loss.negatives.ratio");
+        assert_eq!(problem(keep, 0.5), Ok(()));
+    }
+    assert_eq!(problem(Keep::All, 0.0), Ok(()));
+    assert!(problem(Keep::All, -1.0).is_err() && problem(Keep::Hard, f64::NAN).is_err());
+}

@@ -1,0 +1,499 @@
+//! The answer: a report's tables with their intervals, what is best and what cannot be told from it, what is missing,
+//! and what each axis does. Metric, rows and columns can be turned; what is shown can be written to a file.
+
+mod effects;
+mod grid;
+
+use std::collections::BTreeSet;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::{Table, tables};
+use crate::export::{self, Format};
+use crate::spec::{Experiment, Report};
+use crate::store::{Delta, RunId};
+use crate::tui::action::{Action, View};
+use crate::tui::app::{Reply, Said};
+use crate::tui::asked::Asked;
+use crate::tui::desk::Desk;
+use crate::tui::effect::{Effect, quoted};
+use crate::tui::layer::{Item, Layer, Picker, Prompt};
+use crate::tui::theme::{Role, Theme};
+use crate::tui::widget::text;
+use crate::tui::world::World;
+
+#[derive(Debug, Default)]
+pub struct Results {
+    report: usize,
+    /// What was turned, over what the report says: axes by their first key.
+    metric: Option<String>,
+    rows: Option<String>,
+    columns: Option<String>,
+    effects: bool,
+    tables: Vec<Table>,
+    problem: Option<String>,
+    stale: bool,
+    /// Table, row, column.
+    cursor: (usize, usize, usize),
+    top: usize,
+    /// Where cells were drawn, for the mouse.
+    places: Vec<(Rect, (usize, usize, usize))>,
+}
+
+/// What is kept for the next time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResultsMemory {
+    report: usize,
+    metric: Option<String>,
+    rows: Option<String>,
+    columns: Option<String>,
+    effects: bool,
+}
+
+impl Results {
+    pub fn take_in(&mut self, deltas: &[Delta]) {
+        self.stale |= !deltas.is_empty();
+    }
+
+    pub fn experiment_changed(&mut self) {
+        self.stale = true;
+    }
+
+    /// The report as it is turned.
+    fn asked_for(&self, experiment: &Experiment) -> Report {
+        let turned = experiment.reports_with(
+            self.rows.as_deref(),
+            self.columns.as_deref(),
+            self.metric.as_deref(),
+        );
+        let reports = experiment.reports();
+        let own = &reports[self.report.min(reports.len() - 1)];
+        let is_turned = self.rows.is_some() || self.columns.is_some() || self.metric.is_some();
+        match turned {
+            // An axis of another experiment is no axis of this one: its own report then.
+            Ok(mut turned) if is_turned => {
+                let mut report = turned.swap_remove(0);
+                if self.rows.is_none() && self.columns.is_none() {
+                    (report.rows, report.columns) = (own.rows, own.columns);
+                }
+                if self.metric.is_none() {
+                    (report.metric, report.title) = (own.metric.clone(), own.title.clone());
+                }
+                report
+            }
+            _ => own.clone(),
+        }
+    }
+
+    fn arrange(&mut self, desk: &Desk, world: &World) {
+        if !self.stale && !self.tables.is_empty() {
+            return;
+        }
+        self.stale = false;
+        (self.tables, self.problem) = match desk.grid() {
+            Ok((experiment, grid)) => {
+                let report = self.asked_for(experiment);
+                match tables(experiment, grid, &report, |spec| world.run(&spec.id)) {
+                    Ok(tables) => (tables, None),
+                    Err(e) => (Vec::new(), Some(format!("{e:#}"))),
+                }
+            }
+            Err(problem) => (Vec::new(), Some(problem.to_owned())),
+        };
+        self.clamp();
+    }
+
+    fn clamp(&mut self) {
+        let (table, row, column) = self.cursor;
+        let table = table.min(self.tables.len().saturating_sub(1));
+        let (rows, columns) = self
+            .tables
+            .get(table)
+            .map_or((1, 1), |t| (t.rows.len(), t.columns.len()));
+        self.cursor = (
+            table,
+            row.min(rows.saturating_sub(1)),
+            column.min(columns.saturating_sub(1)),
+        );
+    }
+
+    /// Do what a key asks. When it goes to the curves, these are the runs to watch.
+    pub fn act(
+        &mut self,
+        action: Action,
+        desk: &Desk,
+        world: &World,
+        reply: &mut Reply,
+    ) -> Vec<RunId> {
+        self.arrange(desk, world);
+        let (table, row, column) = self.cursor;
+        match action {
+            Action::Up if row == 0 && table > 0 => {
+                let rows = self.tables[table - 1].rows.len();
+                self.cursor = (table - 1, rows.saturating_sub(1), column);
+            }
+            Action::Up => self.cursor.1 = row.saturating_sub(1),
+            Action::Down => {
+                let rows = self.tables.get(table).map_or(0, |table| table.rows.len());
+                self.cursor = match row + 1 < rows {
+                    true => (table, row + 1, column),
+                    false if table + 1 < self.tables.len() => (table + 1, 0, column),
+                    false => self.cursor,
+                };
+            }
+            Action::Left => self.cursor.2 = column.saturating_sub(1),
+            Action::Right => self.cursor.2 = column + 1,
+            Action::Top => self.cursor = (0, 0, column),
+            Action::Bottom => self.cursor = (usize::MAX, usize::MAX, column),
+            Action::PageDown => self.cursor.0 = table + 1,
+            Action::PageUp => self.cursor.0 = table.saturating_sub(1),
+            Action::Metric => self.ask_metric(desk, world, reply),
+            Action::Rows | Action::Columns => self.turn(action, desk, reply),
+            Action::NextReport | Action::LastReport => {
+                self.go_report(action == Action::NextReport, desk, reply)
+            }
+            Action::Effects => {
+                self.effects = !self.effects;
+                if self.effects {
+                    reply.say(Said::new("").by(format!("{} --effects", self.command(desk))));
+                }
+            }
+            Action::Export => {
+                let formats = [
+                    ("text", "aligned columns"),
+                    ("md", "Markdown"),
+                    (
+                        "csv",
+                        "for a spreadsheet or pandas: every digit, one row a cell",
+                    ),
+                    ("json", "for a script: every digit, values by seed"),
+                ];
+                let item = |(label, detail): (&str, &str)| Item {
+                    label: label.into(),
+                    detail: detail.into(),
+                    ..Item::default()
+                };
+                reply.ask(Layer::Picker(Picker::new(
+                    Asked::ExportFormat,
+                    "Export the tables as",
+                    formats.into_iter().map(item).collect(),
+                )));
+            }
+            Action::Open => {
+                let runs = self.runs_under_cursor(desk);
+                if runs.iter().any(|id| world.run(id).is_some()) {
+                    reply.go = Some(View::Watch);
+                    return runs;
+                }
+                reply.problem("this cell has no runs yet");
+            }
+            Action::Back => {
+                (self.metric, self.rows, self.columns) = (None, None, None);
+                self.stale = true;
+            }
+            _ => {}
+        }
+        self.clamp();
+        Vec::new()
+    }
+
+    /// `siglab table` for what is shown.
+    fn command(&self, desk: &Desk) -> String {
+        let mut command = format!("siglab table {}", desk.quoted_path());
+        let flags = [
+            ("metric", &self.metric),
+            ("rows", &self.rows),
+            ("columns", &self.columns),
+        ];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                command += &format!(" --{flag} {}", quoted(value));
+            }
+        }
+        command
+    }
+
+    /// The next axis into the rows or the columns.
+    fn turn(&mut self, action: Action, desk: &Desk, reply: &mut Reply) {
+        let Ok((experiment, _)) = desk.grid() else {
+            return;
+        };
+        if experiment.axes.len() < 2 {
+            return reply.problem("the experiment has one axis: there is nothing to turn");
+        }
+        let report = self.asked_for(experiment);
+        let now = if action == Action::Rows {
+            report.rows
+        } else {
+            report.columns
+        };
+        let next = now.map_or(0, |axis| (axis + 1) % experiment.axes.len());
+        let key = experiment.axes[next].keys[0].clone();
+        let flag = if action == Action::Rows {
+            &mut self.rows
+        } else {
+            &mut self.columns
+        };
+        *flag = Some(key);
+        self.stale = true;
+        self.arrange_command(desk, reply);
+    }
+
+    fn arrange_command(&self, desk: &Desk, reply: &mut Reply) {
+        reply.say(Said::new("").by(self.command(desk)));
+    }
+
+    fn go_report(&mut self, on: bool, desk: &Desk, reply: &mut Reply) {
+        let Ok((experiment, _)) = desk.grid() else {
+            return;
+        };
+        let count = experiment.reports().len();
+        if count < 2 {
+            return reply.problem("the file has one report; [[report]] adds another");
+        }
+        self.report = (self.report + if on { 1 } else { count - 1 }) % count;
+        (self.metric, self.rows, self.columns) = (None, None, None);
+        self.stale = true;
+        self.cursor = (0, 0, 0);
+    }
+
+    fn ask_metric(&self, desk: &Desk, world: &World, reply: &mut Reply) {
+        let Ok((experiment, grid)) = desk.grid() else {
+            return;
+        };
+        let mut evaluated = BTreeSet::new();
+        let mut logged = BTreeSet::new();
+        for run in grid.runs().iter().filter_map(|spec| world.run(&spec.id)) {
+            if let Some(last) = run.evaluations.last() {
+                evaluated.extend(last.metrics.keys().cloned());
+            }
+            logged.extend(run.series.names().map(str::to_owned));
+        }
+        if evaluated.is_empty() && logged.is_empty() {
+            return reply.problem("no run of this experiment has measured anything yet");
+        }
+        let item = |detail: &'static str| {
+            move |label: String| Item {
+                label,
+                detail: detail.into(),
+                ..Item::default()
+            }
+        };
+        let now = self.asked_for(experiment).metric;
+        let items = evaluated
+            .into_iter()
+            .map(item("evaluated"))
+            .chain(logged.into_iter().map(item("logged, at the end")));
+        reply.ask(Layer::Picker(
+            Picker::new(Asked::Metric, "Which measurement?", items.collect()).at(&now),
+        ));
+    }
+
+    /// Take an answer to what this screen asked.
+    pub fn answer(
+        &mut self,
+        asked: Asked,
+        answer: &str,
+        desk: &Desk,
+        world: &World,
+        reply: &mut Reply,
+    ) {
+        match asked {
+            Asked::Metric => {
+                self.metric = Some(answer.to_owned());
+                self.stale = true;
+                self.arrange_command(desk, reply);
+            }
+            Asked::ExportFormat => {
+                let Ok(format) = answer.parse::<Format>() else {
+                    return;
+                };
+                let ending = if format == Format::Text {
+                    "txt"
+                } else {
+                    answer
+                };
+                let metric = self
+                    .tables
+                    .first()
+                    .map_or("results", |table| table.metric.as_str());
+                let name = format!("{}-{}.{ending}", desk.stem(), metric.replace('/', "-"));
+                let hint = "A path; a file that is there is replaced.";
+                reply.ask(Layer::Prompt(Prompt::new(
+                    Asked::ExportPath { format },
+                    "Write the tables to",
+                    hint,
+                    &name,
+                )));
+            }
+            Asked::ExportPath { format } => {
+                self.arrange(desk, world);
+                match export::write(&self.tables, format) {
+                    Ok(text) => {
+                        let path = answer.into();
+                        reply.effects.push(Effect::Export { path, text });
+                        let format = match format {
+                            Format::Text => "text",
+                            Format::Markdown => "md",
+                            Format::Csv => "csv",
+                            Format::Json => "json",
+                        };
+                        let command = format!(
+                            "{} --format {format} > {}",
+                            self.command(desk),
+                            quoted(answer)
+                        );
+                        reply.say(Said::new("").by(command));
+                    }
+                    Err(e) => reply.problem(format!("{e:#}")),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The runs behind the cell under the cursor.
+    fn runs_under_cursor(&self, desk: &Desk) -> Vec<RunId> {
+        let Ok((experiment, grid)) = desk.grid() else {
+            return Vec::new();
+        };
+        let Some(table) = self.tables.get(self.cursor.0) else {
+            return Vec::new();
+        };
+        grid::runs(
+            experiment,
+            grid,
+            &self.asked_for(experiment),
+            table,
+            (self.cursor.1, self.cursor.2),
+        )
+    }
+
+    pub fn click(&mut self, at: Position) {
+        if let Some((_, cursor)) = self.places.iter().find(|(place, _)| place.contains(at)) {
+            self.cursor = *cursor;
+        }
+    }
+
+    pub fn draw(
+        &mut self,
+        area: Rect,
+        buffer: &mut Buffer,
+        desk: &Desk,
+        world: &World,
+        theme: Theme,
+    ) {
+        self.arrange(desk, world);
+        self.places.clear();
+        let inner = Rect {
+            x: area.x + 1,
+            width: area.width.saturating_sub(2),
+            ..area
+        };
+        if let Some(problem) = &self.problem {
+            for (y, line) in
+                (inner.top()..inner.bottom()).zip(text::wrap(problem, inner.width.into()))
+            {
+                text::put(
+                    buffer,
+                    inner.x,
+                    y,
+                    inner.width,
+                    &line,
+                    theme.style(Role::Bad),
+                );
+            }
+            return;
+        }
+        let question = desk.question();
+        let mut y = inner.y;
+        if !question.is_empty() && inner.height > 12 {
+            for line in text::wrap(question, inner.width.into()).iter().take(2) {
+                text::put(
+                    buffer,
+                    inner.x,
+                    y,
+                    inner.width,
+                    line,
+                    theme.style(Role::Dim),
+                );
+                y += 1;
+            }
+            y += 1;
+        }
+        let rest = Rect {
+            y,
+            height: inner.bottom().saturating_sub(y),
+            ..inner
+        };
+        if self.effects {
+            if let Ok((experiment, grid)) = desk.grid() {
+                let metric = self.asked_for(experiment).metric;
+                effects::draw(rest, buffer, experiment, grid, &metric, world, theme);
+            }
+            return;
+        }
+        let about = (rest.height / 3).clamp(2, 8);
+        let upper = Rect {
+            height: rest.height.saturating_sub(about),
+            ..rest
+        };
+        let lower = Rect {
+            y: upper.bottom(),
+            height: rest.height.saturating_sub(upper.height),
+            ..rest
+        };
+        grid::draw(self, upper, buffer, theme);
+        if let Some(table) = self.tables.get(self.cursor.0)
+            && let Ok((experiment, grid)) = desk.grid()
+        {
+            let runs = grid::runs(
+                experiment,
+                grid,
+                &self.asked_for(experiment),
+                table,
+                (self.cursor.1, self.cursor.2),
+            );
+            grid::about(
+                table,
+                (self.cursor.1, self.cursor.2),
+                &runs,
+                lower,
+                buffer,
+                world,
+                theme,
+            );
+        }
+    }
+
+    pub fn remember(&self) -> ResultsMemory {
+        ResultsMemory {
+            report: self.report,
+            metric: self.metric.clone(),
+            rows: self.rows.clone(),
+            columns: self.columns.clone(),
+            effects: self.effects,
+        }
+    }
+
+    pub fn recall(&mut self, memory: ResultsMemory) {
+        let ResultsMemory {
+            report,
+            metric,
+            rows,
+            columns,
+            effects,
+        } = memory;
+        (
+            self.report,
+            self.metric,
+            self.rows,
+            self.columns,
+            self.effects,
+        ) = (report, metric, rows, columns, effects);
+        self.stale = true;
+    }
+}

@@ -1,0 +1,269 @@
+//! The screens on a real terminal: what is taken over is given back, whatever ends it, and nothing is written while
+//! nothing happens.
+
+#[path = "support/pty.rs"]
+mod pty;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use pty::{PATIENCE, Pty};
+use rustix::process::{Pid, Signal, kill_process};
+
+const GRID: &str = r#"
+question = "Is it wired up?"
+[base]
+data.image_size = 16
+model = { embed_dim = 8, image = { width = 8, depth = 1, heads = 1 }, text = { width = 8, depth = 1, heads = 1 } }
+train.examples = 64
+train.batch_size = 16
+eval.images = 16
+eval.every = 0
+[axes]
+"loss.kind" = ["sigmoid", "softmax"]
+"#;
+
+/// siglab over an empty workspace in `dir`, with a home of its own.
+fn siglab(dir: &Path, arguments: &[&str]) -> Command {
+    let file = dir.join("grid.toml");
+    if !file.exists() {
+        fs::write(&file, GRID).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_siglab"));
+    command
+        .current_dir(dir)
+        .env("HOME", dir)
+        .env("XDG_STATE_HOME", dir.join("state"))
+        .env("XDG_CONFIG_HOME", dir.join("config"))
+        .arg("grid.toml")
+        .args(arguments);
+    command
+}
+
+fn open(dir: &Path, arguments: &[&str]) -> Pty {
+    let mut pty = Pty::start(siglab(dir, arguments), 100, 30);
+    pty.await_text("1 Design");
+    pty.await_text("quit");
+    pty
+}
+
+fn signal(pty: &Pty, signal: Signal) {
+    kill_process(Pid::from_child(&pty.child), signal).unwrap();
+}
+
+/// The letter of a process's state in `/proc`.
+fn state(pty: &Pty) -> char {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pty.child.id())).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
+fn given_back(pty: &Pty) {
+    assert!(pty.is_cooked(), "the terminal edits lines again");
+    let screen = pty.screen.screen();
+    assert!(!screen.alternate_screen() && !screen.hide_cursor());
+    assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+}
+
+#[test]
+fn leaving_gives_the_terminal_back() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    assert!(!pty.is_cooked() && pty.screen.screen().alternate_screen());
+    pty.type_("q");
+    assert_eq!(pty.wait(), Some(0));
+    given_back(&pty);
+}
+
+#[test]
+fn a_signal_to_end_gives_the_terminal_back() {
+    for end in [Signal::TERM, Signal::INT] {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut pty = open(tmp.path(), &[]);
+        signal(&pty, end);
+        assert_eq!(pty.wait(), Some(143));
+        given_back(&pty);
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.type_("2");
+    pty.read_for(Duration::from_millis(200));
+    pty.hang_up();
+    signal(&pty, Signal::HUP);
+    pty.wait();
+    let kept = fs::read_dir(tmp.path().join("state/siglab"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    assert!(
+        fs::read_to_string(kept)
+            .unwrap()
+            .contains("\"view\": \"runs\""),
+        "the view is kept"
+    );
+}
+
+#[test]
+fn ctrl_z_goes_to_the_shell_and_comes_back() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.type_("\x1a");
+    let deadline = Instant::now() + PATIENCE;
+    while state(&pty) != 'T' {
+        assert!(Instant::now() < deadline, "it does not stop");
+        pty.read_for(Duration::from_millis(20));
+    }
+    given_back(&pty);
+    signal(&pty, Signal::CONT);
+    pty.await_screen("the screen is back", |screen| screen.contains("1 Design"));
+    assert!(!pty.is_cooked() && pty.screen.screen().alternate_screen());
+    pty.type_("q");
+    assert_eq!(pty.wait(), Some(0));
+    given_back(&pty);
+}
+
+#[test]
+fn a_closed_terminal_stops_no_run() {
+    let tmp = tempfile::tempdir().unwrap();
+    // Enough to be at it while the terminal goes away.
+    fs::write(
+        tmp.path().join("grid.toml"),
+        GRID.replace("train.examples = 64", "train.examples = 40_000"),
+    )
+    .unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.type_("L");
+    pty.await_text("Launch 2 runs?");
+    pty.type_("y");
+    pty.await_text("schedules in the background");
+    pty.hang_up();
+    signal(&pty, Signal::HUP);
+    pty.wait();
+    let deadline = Instant::now() + 3 * PATIENCE;
+    loop {
+        let mut ls = Command::new(env!("CARGO_BIN_EXE_siglab"));
+        let output = ls
+            .current_dir(tmp.path())
+            .args(["ls", "--where", "state=completed", "--json"])
+            .output()
+            .unwrap();
+        if String::from_utf8(output.stdout).unwrap().lines().count() == 2 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the runs do not complete");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn another_size_is_another_picture_and_a_tiny_one_says_so() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.resize(20, 5);
+    pty.await_text("too small");
+    pty.resize(120, 40);
+    pty.await_screen("as wide as the terminal", |screen| {
+        screen.contains("1 Design") && screen.lines().count() == 40
+    });
+}
+
+#[test]
+fn nothing_is_written_while_nothing_happens() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.read_for(Duration::from_millis(500));
+    assert_eq!(pty.read_for(Duration::from_millis(2_500)), 0);
+}
+
+#[test]
+fn no_color_is_obeyed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut command = siglab(tmp.path(), &[]);
+    command.env("NO_COLOR", "1");
+    let mut pty = Pty::start(command, 100, 30);
+    pty.await_text("1 Design");
+    pty.read_for(Duration::from_millis(300));
+    let screen = pty.screen.screen();
+    let coloured = (0..30)
+        .flat_map(|row| (0..100).map(move |column| (row, column)))
+        .find(|&(row, column)| {
+            let cell = screen.cell(row, column).unwrap();
+            cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default
+        });
+    assert_eq!(coloured, None);
+}
+
+/// Not a test of its own: what [`a_panic_gives_the_terminal_back`] runs on a terminal.
+#[test]
+#[ignore = "panics by design, on the terminal of another test"]
+fn guest_that_panics() {
+    let (wake, _waker) = siglab::tui::terminal::wake_pipe().unwrap();
+    let mut terminal = siglab::tui::terminal::Terminal::take(true, wake).unwrap();
+    terminal
+        .draw(|buffer| buffer.set_string(0, 0, "at work", ratatui::style::Style::new()))
+        .unwrap();
+    let in_thread = std::env::var("IN_THREAD").is_ok();
+    if in_thread {
+        let _ = std::thread::spawn(|| panic!("a thread broke")).join();
+        let woken = terminal.wait(Instant::now() + PATIENCE).unwrap();
+        assert!(woken.is_none(), "the loop learns of it");
+        std::process::exit(7);
+    }
+    panic!("the loop broke");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    for in_thread in [false, true] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "guest_that_panics",
+            "--ignored",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ]);
+        if in_thread {
+            command.env("IN_THREAD", "1");
+        }
+        let mut pty = Pty::start(command, 100, 30);
+        let code = pty.wait();
+        assert_eq!(code, Some(if in_thread { 7 } else { 101 }));
+        given_back(&pty);
+        let words = if in_thread {
+            "a thread broke"
+        } else {
+            "the loop broke"
+        };
+        assert!(
+            pty.text().contains(words),
+            "the message is readable: {}",
+            pty.text()
+        );
+    }
+}
+
+#[test]
+fn without_a_terminal_there_is_a_table_and_an_end() {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = siglab(tmp.path(), &[]).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("missing (0/1)") && !text.contains('\x1b'),
+        "{text}"
+    );
+}
