@@ -2,7 +2,7 @@
 //! its part of the straight lines to the columns on both sides. Columns without a value between two that have one are
 //! bridged; a stretch may lie wholly or partly outside the rows of the plot.
 
-use super::scale::Rows;
+use super::scale::{Rows, round};
 use super::span::{Outside, Span};
 
 /// Rows from `top` down to `bottom`, both lit; none when `top > bottom`.
@@ -72,7 +72,7 @@ fn join(reaches: &mut [Reach], a: (i64, i32), b: (i64, i32)) {
     let leaves = |c: i64| match c {
         _ if c < a.0 => a.1,
         _ if c >= b.0 => b.1,
-        _ => a.1 + (rise * ((c - a.0) as f64 + 0.5) / across + 0.5).floor() as i32,
+        _ => a.1 + round(rise * ((c - a.0) as f64 + 0.5) / across),
     };
     let (from, to) = (a.0.max(0), b.0.min(reaches.len() as i64 - 1));
     let mut previous = leaves(from - 1);

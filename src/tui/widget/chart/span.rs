@@ -1,15 +1,13 @@
 //! What each dot column holds of a line: the extremes of all raw values whose x falls into it, and where the line
 //! enters and leaves. Rows are summarised by the column's pyramid; none is skipped.
 
-use std::ops::Range;
-
 use super::scale::Columns;
-use crate::store::{Along, Column, Series, Summary};
+use crate::store::{Along, Column, Series};
 
-/// Rows up to which a scan beats the pyramid.
-const SHORT: usize = 32;
 /// Rows to one node of the pyramid: a range that starts and ends on a node needs no leaf.
 const NODE: usize = 16;
+/// Dot columns whose rows are found before any is summarised: memory is then read for several at once.
+const BLOCK: usize = 64;
 
 /// The values of one dot column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,23 +33,40 @@ impl Span {
 
     /// Take in a value after all others.
     pub fn push(&mut self, value: f64) {
-        // `min` and `max` leave out a NaN, so an empty span needs no case of its own.
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-        if self.first.is_nan() {
-            self.first = value;
+        self.scan(&[value]);
+    }
+
+    /// Take in values after all others.
+    fn scan(&mut self, values: &[f64]) {
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        for &value in values {
+            // Not `f64::min`: a comparison that a NaN fails is one instruction.
+            min = if value < min { value } else { min };
+            max = if value > max { value } else { max };
         }
-        if !value.is_nan() {
-            self.last = value;
+        let present = |value: &&f64| !value.is_nan();
+        if let (Some(&first), Some(&last)) =
+            (values.iter().find(present), values.iter().rfind(present))
+        {
+            self.join(Self {
+                min,
+                max,
+                first,
+                last,
+            });
         }
     }
 
-    fn join(&mut self, next: &Summary) {
+    fn join(&mut self, next: Self) {
+        if next.is_none() {
+            return;
+        }
+        if self.is_none() {
+            *self = next;
+            return;
+        }
         self.min = self.min.min(next.min);
         self.max = self.max.max(next.max);
-        if self.first.is_nan() {
-            self.first = next.first;
-        }
         self.last = next.last;
     }
 }
@@ -149,11 +164,51 @@ fn fill<X: Copy>(
     let edges = columns.edges();
     let mut start = xs.partition_point(|&x| place(x) < edges[from]);
     let mut guess = 0;
-    for (c, span) in spans.iter_mut().enumerate().skip(from) {
-        let end = advance(xs, place, start, guess, edges[c + 1]);
-        *span = summarise(column, start..end);
-        guess = end - start;
-        start = end;
+    let mut cuts = [Cut::default(); BLOCK + 1];
+    for (block, spans) in spans[from..].chunks_mut(BLOCK).enumerate() {
+        let edges = &edges[from + block * BLOCK + 1..];
+        let cuts = &mut cuts[..=spans.len()];
+        cuts[0].row = start;
+        for (c, edge) in edges[..spans.len()].iter().enumerate() {
+            cuts[c + 1].row = advance(xs, place, start, guess, *edge);
+            guess = cuts[c + 1].row - start;
+            start = cuts[c + 1].row;
+        }
+        cuts.iter_mut().for_each(|cut| cut.look(column.values()));
+        for (span, pair) in spans.iter_mut().zip(cuts.windows(2)) {
+            *span = between(column, &pair[0], &pair[1]);
+        }
+    }
+}
+
+/// The rows where one dot column ends and the next begins, and the values beside them that no node holds alone.
+#[derive(Clone, Copy)]
+struct Cut {
+    row: usize,
+    /// Of the rows from the node's first up to `row`, and from `row` to the node's end.
+    before: Span,
+    after: Span,
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self {
+            row: 0,
+            before: Span::NONE,
+            after: Span::NONE,
+        }
+    }
+}
+
+impl Cut {
+    /// Read the values. Done for many cuts in a row and nothing else between, so that the processor fetches the next
+    /// ones, each far from the last in memory, while it waits for the first.
+    fn look(&mut self, values: &[f64]) {
+        let node = self.row / NODE * NODE;
+        (self.before, self.after) = (Span::NONE, Span::NONE);
+        self.before.scan(&values[node..self.row]);
+        self.after
+            .scan(&values[self.row..values.len().min(node + NODE)]);
     }
 }
 
@@ -197,19 +252,24 @@ fn advance<X: Copy>(
     low + xs[low..high].partition_point(|&x| place(x) < edge)
 }
 
-fn summarise(column: &Column, rows: Range<usize>) -> Span {
-    let values = column.values();
+/// The values from one cut to the next.
+fn between(column: &Column, from: &Cut, to: &Cut) -> Span {
+    let (first, last) = (from.row / NODE + 1, to.row / NODE);
     let mut span = Span::NONE;
-    if rows.len() <= SHORT {
-        values[rows].iter().for_each(|&x| span.push(x));
+    if first > last {
+        span.scan(&column.values()[from.row..to.row]);
         return span;
     }
-    let (first, last) = (rows.start.next_multiple_of(NODE), rows.end / NODE * NODE);
-    values[rows.start..first].iter().for_each(|&x| span.push(x));
-    if let Some(summary) = column.summary(first..last) {
-        span.join(&summary);
+    span.join(from.after);
+    if let Some(summary) = column.summary(first * NODE..last * NODE) {
+        span.join(Span {
+            min: summary.min,
+            max: summary.max,
+            first: summary.first,
+            last: summary.last,
+        });
     }
-    values[last..rows.end].iter().for_each(|&x| span.push(x));
+    span.join(to.before);
     span
 }
 
@@ -241,7 +301,12 @@ mod tests {
             let at = |share: f64| (share * values.len() as f64) as usize;
             let rows = at(ends.0.min(ends.1))..at(ends.0.max(ends.1));
             let there: Vec<f64> = values[rows.clone()].iter().copied().filter(|x| !x.is_nan()).collect();
-            let found = summarise(&column, rows);
+            let cut = |row| {
+                let mut cut = Cut { row, ..Cut::default() };
+                cut.look(&values);
+                cut
+            };
+            let found = between(&column, &cut(rows.start), &cut(rows.end));
             let expected = there.first().map(|first| (
                 there.iter().copied().fold(f64::INFINITY, f64::min),
                 there.iter().copied().fold(f64::NEG_INFINITY, f64::max),
