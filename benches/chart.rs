@@ -196,7 +196,7 @@ fn one_line(run: &Series, cache: &mut ChartCache, buffer: &mut Buffer) {
     chart.draw(SCREEN, chart.gutter_needed(SCREEN.height), cache, buffer);
 }
 
-/// Time that the scheduler gave to this thread: on a machine that others use too, a frame's own cost.
+/// Time that the scheduler gave to this thread, to a few milliseconds.
 fn processor_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
@@ -205,29 +205,27 @@ fn processor_time() -> Option<Duration> {
 
 fn report(name: &str, mut frame: impl FnMut(usize)) {
     (0..10).for_each(&mut frame);
-    let (mut wall, mut processor) = (Vec::new(), Vec::new());
+    let before = processor_time();
+    let mut times = Vec::new();
     for i in 0..FRAMES {
-        let (before, began) = (processor_time(), Instant::now());
+        let began = Instant::now();
         frame(i);
-        wall.push(began.elapsed());
-        let after = processor_time();
-        processor.extend(before.zip(after).map(|(before, after)| after - before));
+        times.push(began.elapsed());
     }
-    for (kind, mut times) in [("wall", wall), ("cpu", processor)] {
-        if times.is_empty() {
-            continue;
-        }
-        times.sort();
-        let mean = times.iter().sum::<Duration>() / times.len() as u32;
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        println!(
-            "{name:<50} {kind:<4}  mean {:7.3}  median {:7.3}  p95 {:7.3}  max {:7.3} ms",
-            ms(mean),
-            ms(times[times.len() / 2]),
-            ms(times[times.len() * 95 / 100]),
-            ms(times[times.len() - 1]),
-        );
-    }
+    let own = processor_time()
+        .zip(before)
+        .map(|(after, before)| (after - before) / FRAMES as u32);
+    times.sort();
+    let mean = times.iter().sum::<Duration>() / FRAMES as u32;
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    println!(
+        "{name:<50} mean {:7.3}  median {:7.3}  p95 {:7.3}  max {:7.3}  of processor {:7.3} ms",
+        ms(mean),
+        ms(times[FRAMES / 2]),
+        ms(times[FRAMES * 95 / 100]),
+        ms(times[FRAMES - 1]),
+        own.map_or(f64::NAN, ms),
+    );
 }
 
 fn charts(criterion: &mut Criterion) {

@@ -33,8 +33,17 @@ impl Summary {
     /// This range, and `next` right after it.
     fn then(self, next: Self) -> Self {
         Self {
-            min: self.min.min(next.min),
-            max: self.max.max(next.max),
+            // Not `f64::min`, which is slower for the sake of NaN, and there is none here.
+            min: if next.min < self.min {
+                next.min
+            } else {
+                self.min
+            },
+            max: if next.max > self.max {
+                next.max
+            } else {
+                self.max
+            },
             first: self.first,
             last: next.last,
             sum: self.sum + next.sum,
@@ -109,8 +118,7 @@ impl Column {
         let mut level = 0;
         let mut length = self.values.len();
         while length.is_multiple_of(BRANCH) {
-            let node =
-                (length - BRANCH..length).fold(None, |node, i| join(node, self.item(level, i)));
+            let node = self.items(level, length - BRANCH..length);
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
             }
@@ -143,16 +151,12 @@ impl Column {
         let (mut left, mut right) = (None, None);
         let mut level = 0;
         while start < end {
-            while start < end && !start.is_multiple_of(BRANCH) {
-                left = join(left, self.item(level, start));
-                start += 1;
-            }
-            while start < end && !end.is_multiple_of(BRANCH) {
-                end -= 1;
-                right = join(self.item(level, end), right);
-            }
-            start /= BRANCH;
-            end /= BRANCH;
+            let whole = start.next_multiple_of(BRANCH).min(end);
+            let after = (end / BRANCH * BRANCH).max(whole);
+            // Both in the order of the rows, as memory is fetched ahead.
+            left = join(left, self.items(level, start..whole));
+            right = join(self.items(level, after..end), right);
+            (start, end) = (whole / BRANCH, after / BRANCH);
             level += 1;
         }
         join(left, right)
@@ -198,11 +202,17 @@ impl Column {
         None
     }
 
-    /// Node `i` of the level above `level - 1`; the values themselves are level 0.
-    fn item(&self, level: usize, i: usize) -> Option<Summary> {
+    /// What the nodes `range` of the level above `level - 1` come to; the values themselves are level 0.
+    fn items(&self, level: usize, range: Range<usize>) -> Option<Summary> {
         match level.checked_sub(1) {
-            None => self.get(i).map(Summary::of),
-            Some(above) => self.levels[above][i],
+            None => {
+                let there = self.values[range].iter().filter(|x| !x.is_nan());
+                there.map(|&x| Summary::of(x)).reduce(Summary::then)
+            }
+            Some(above) => {
+                let there = self.levels[above][range].iter().flatten();
+                there.copied().reduce(Summary::then)
+            }
         }
     }
 

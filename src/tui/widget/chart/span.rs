@@ -174,41 +174,42 @@ fn fill<X: Copy>(
             guess = cuts[c + 1].row - start;
             start = cuts[c + 1].row;
         }
-        cuts.iter_mut().for_each(|cut| cut.look(column.values()));
+        cuts.iter_mut().for_each(|cut| cut.copy(column.values()));
         for (span, pair) in spans.iter_mut().zip(cuts.windows(2)) {
             *span = between(column, &pair[0], &pair[1]);
         }
     }
 }
 
-/// The rows where one dot column ends and the next begins, and the values beside them that no node holds alone.
+/// The row where one dot column ends and the next begins, and the values of the node that holds it.
 #[derive(Clone, Copy)]
 struct Cut {
     row: usize,
-    /// Of the rows from the node's first up to `row`, and from `row` to the node's end.
-    before: Span,
-    after: Span,
+    /// NaN after the last row.
+    values: [f64; NODE],
 }
 
 impl Default for Cut {
     fn default() -> Self {
         Self {
             row: 0,
-            before: Span::NONE,
-            after: Span::NONE,
+            values: [f64::NAN; NODE],
         }
     }
 }
 
 impl Cut {
-    /// Read the values. Done for many cuts in a row and nothing else between, so that the processor fetches the next
+    /// Copy the values. Done for many cuts in a row and nothing else between, so that the processor fetches the next
     /// ones, each far from the last in memory, while it waits for the first.
-    fn look(&mut self, values: &[f64]) {
-        let node = self.row / NODE * NODE;
-        (self.before, self.after) = (Span::NONE, Span::NONE);
-        self.before.scan(&values[node..self.row]);
-        self.after
-            .scan(&values[self.row..values.len().min(node + NODE)]);
+    fn copy(&mut self, values: &[f64]) {
+        let rest = &values[self.row / NODE * NODE..];
+        match rest.first_chunk() {
+            Some(node) => self.values = *node,
+            None => {
+                self.values = [f64::NAN; NODE];
+                self.values[..rest.len()].copy_from_slice(rest);
+            }
+        }
     }
 }
 
@@ -257,10 +258,10 @@ fn between(column: &Column, from: &Cut, to: &Cut) -> Span {
     let (first, last) = (from.row / NODE + 1, to.row / NODE);
     let mut span = Span::NONE;
     if first > last {
-        span.scan(&column.values()[from.row..to.row]);
+        span.scan(&from.values[from.row % NODE..][..to.row - from.row]);
         return span;
     }
-    span.join(from.after);
+    span.scan(&from.values[from.row % NODE..]);
     if let Some(summary) = column.summary(first * NODE..last * NODE) {
         span.join(Span {
             min: summary.min,
@@ -269,7 +270,7 @@ fn between(column: &Column, from: &Cut, to: &Cut) -> Span {
             last: summary.last,
         });
     }
-    span.join(to.before);
+    span.scan(&to.values[..to.row % NODE]);
     span
 }
 
@@ -303,7 +304,7 @@ mod tests {
             let there: Vec<f64> = values[rows.clone()].iter().copied().filter(|x| !x.is_nan()).collect();
             let cut = |row| {
                 let mut cut = Cut { row, ..Cut::default() };
-                cut.look(&values);
+                cut.copy(&values);
                 cut
             };
             let found = between(&column, &cut(rows.start), &cut(rows.end));
