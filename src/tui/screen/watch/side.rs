@@ -9,7 +9,7 @@ use crate::analysis::Estimate;
 use crate::analysis::spikes::{End, Spike};
 use crate::store::{Along, Run};
 use crate::tui::theme::{Role, Theme};
-use crate::tui::widget::{frame, text};
+use crate::tui::widget::{chart, frame, text};
 use crate::tui::world::World;
 use crate::util::{human_count, human_duration};
 
@@ -70,7 +70,8 @@ fn value(run: &Run, metric: &str, along: Along, x: Option<f64>) -> Option<f64> {
         .find_map(|evaluation| evaluation.metrics.get(metric).copied())
 }
 
-/// What a line is at `x`, or at its newest: the raw value of a run, or mean and interval over several.
+/// What a line is at `x`, in full, or at its newest, in four digits: the raw value of a run, or mean and interval over
+/// several.
 fn reading(
     line: &Line,
     metric: &str,
@@ -85,7 +86,10 @@ fn reading(
         .collect();
     match values[..] {
         [] => None,
-        [value] if line.runs.len() == 1 => Some(value.to_string()),
+        [value] if line.runs.len() == 1 => Some(match x {
+            Some(_) => value.to_string(),
+            None => chart::short(value),
+        }),
         _ => {
             let found = Estimate::of(&values);
             let half = found

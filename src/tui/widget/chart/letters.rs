@@ -14,8 +14,9 @@ const PERIOD: usize = 24;
 pub fn draw(chart: &Chart, panel: &Panel, rows: &Rows, cache: &ChartCache, buffer: &mut Buffer) {
     let marked = |i: &usize| chart.lines[*i].stroke.mark.is_some() && !chart.lines[*i].stroke.dim;
     let count = (0..chart.lines.len()).filter(marked).count();
-    for (turn, line) in (0..chart.lines.len()).filter(marked).enumerate() {
-        end(chart, panel, rows, cache, line, buffer);
+    let lines = (0..chart.lines.len()).filter(marked);
+    ends(chart, panel, rows, cache, lines.clone(), buffer);
+    for (turn, line) in lines.enumerate() {
         if chart.glyphs == Glyphs::Braille && count > 1 {
             let first = PERIOD / 2 + turn * PERIOD / count;
             along(chart, panel, cache, line, first, buffer);
@@ -36,32 +37,57 @@ fn style(chart: &Chart, line: usize) -> Style {
     }
 }
 
-/// The letter beside the plot, at the height where the line ends in view or on the nearest row that is free.
-fn end(
+/// The letters beside the plot: each at the height where its line ends in view, or as near as the others let it,
+/// in the order of the lines' ends. When there are more than rows, the last lines go without.
+fn ends(
     chart: &Chart,
     panel: &Panel,
     rows: &Rows,
     cache: &ChartCache,
-    line: usize,
+    lines: impl Iterator<Item = usize>,
     buffer: &mut Buffer,
 ) {
     let plot = panel.plot;
-    let spans = &cache.lines[line].spans;
-    let last = spans.iter().rfind(|span| !span.is_none());
-    let (Some(last), Some(mark)) = (last, chart.lines[line].stroke.mark) else {
-        return;
-    };
     if plot.right() >= panel.title.right() {
         return;
     }
-    let row = rows.row(last.last).clamp(0, rows.count - 1) / chart.glyphs.dots().1 as i32;
-    let height = i32::from(plot.height);
-    let near = (0..height).flat_map(|away| [row - away, row + away]);
-    let inside = near.filter(|row| (0..height).contains(row));
-    let mut places = inside.map(|row| (plot.right(), plot.y + row as u16));
-    if let Some(place) = places.find(|place| buffer[*place].symbol() == " ") {
-        buffer[place].set_char(mark).set_style(style(chart, line));
+    let ended = |line: usize| {
+        let last = cache.lines[line]
+            .spans
+            .iter()
+            .rfind(|span| !span.is_none())?;
+        Some((rows.row(last.last).clamp(0, rows.count - 1), line))
+    };
+    let mut ends: Vec<_> = lines
+        .filter_map(ended)
+        .take(usize::from(plot.height))
+        .collect();
+    ends.sort_unstable();
+    let wanted: Vec<i32> = ends
+        .iter()
+        .map(|(dots, _)| dots / chart.glyphs.dots().1 as i32)
+        .collect();
+    for ((_, line), row) in ends.iter().zip(apart(wanted, i32::from(plot.height))) {
+        if let Some(mark) = chart.lines[*line].stroke.mark {
+            let place = (plot.right(), plot.y + row as u16);
+            buffer[place].set_char(mark).set_style(style(chart, *line));
+        }
     }
+}
+
+/// Ascending rows, moved down and then up as little as it takes for each to have its own among `height`.
+fn apart(mut rows: Vec<i32>, height: i32) -> Vec<i32> {
+    let mut free = 0;
+    for row in rows.iter_mut() {
+        *row = (*row).max(free);
+        free = *row + 1;
+    }
+    let mut free = height - 1;
+    for row in rows.iter_mut().rev() {
+        *row = (*row).min(free);
+        free = *row - 1;
+    }
+    rows
 }
 
 /// Letters along the line, from cell `first` on, wherever a cell holds all that the line has in its columns and no
@@ -134,5 +160,18 @@ fn markers(
             let cell = &mut buffer[(panel.plot.x + place.0, panel.plot.y + place.1)];
             cell.set_char(symbol).set_style(style(chart, line));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn letters_keep_the_order_of_their_lines_and_stay_inside() {
+        assert_eq!(apart(vec![1, 4, 6], 8), [1, 4, 6]);
+        assert_eq!(apart(vec![1, 1, 2], 8), [1, 2, 3]);
+        assert_eq!(apart(vec![6, 7, 7], 8), [5, 6, 7]);
+        assert_eq!(apart(vec![2, 2, 2], 3), [0, 1, 2]);
     }
 }
