@@ -3,11 +3,13 @@
 //! [`super::Experiment::parse`] to say.
 
 mod axes;
+mod designs;
 mod flat;
 mod layout;
 mod list;
 mod merge;
 mod references;
+mod reported;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -195,7 +197,7 @@ impl Edit {
             | Self::MoveAxis { .. }
             | Self::RemoveAxis { .. }
             | Self::Zip { .. }
-            | Self::Unzip { .. } => references::spell_out(text)?,
+            | Self::Unzip { .. } => designs::spell_out(text)?,
             _ => text.to_owned(),
         };
         let text = spelled.as_str();

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::axes::{Axes, Place};
+use super::designs::{generators, names, with_design, with_names};
 use super::flat;
 use super::layout::{Layout, replace};
-use super::{EditError, list};
-use crate::spec::design::LETTERS;
+use super::{EditError, reported};
 use crate::spec::path::{self, Flat};
 use crate::spec::values::{quoted, show_one, to_toml};
 use crate::util::printable;
@@ -25,7 +25,7 @@ pub fn excludes(text: &str) -> Result<Vec<Conditions>, EditError> {
 }
 
 /// The conditions that `element` says in `when`, down to the keys of axes.
-fn conditions(axes: &Axes, element: &Value) -> Conditions {
+pub fn conditions(axes: &Axes, element: &Value) -> Conditions {
     fn collect(axes: &Axes, key: &str, value: &Value, conditions: &mut Conditions) {
         match value.as_object() {
             Some(table) if !table.is_empty() && axes.find(key).is_none() => {
@@ -113,6 +113,7 @@ pub fn rename(text: &str, key: &str, to: &str) -> Result<String, EditError> {
         }
     }
     let text = replace_reports(&text, |axis| (axis == key).then(|| to.to_owned()))?;
+    let text = reported::rename(&text, renamed)?;
     let words = generators(&text)?;
     let words = words
         .iter()
@@ -129,7 +130,7 @@ pub fn forget(text: &str, key: &str) -> Result<String, EditError> {
     let lines = report_axes(&layout).into_iter();
     let gone = lines.filter(|(_, _, axis, _)| axis == key);
     let bytes = gone.map(|(.., statement)| layout.statements[statement].block.clone());
-    let text = prune(&layout.without(bytes.collect()))?;
+    let text = reported::prune(&layout.without(bytes.collect()))?;
     let gone = |other: &str| other == key || path::is_inside(other, key);
     let words = generators(&text)?;
     with_design(&text, words, |other| {
@@ -161,58 +162,6 @@ pub fn mend(text: &str) -> Result<String, EditError> {
     Ok(layout.without(gone))
 }
 
-/// `text` without reported values that no cell has any more.
-pub fn prune(text: &str) -> Result<String, EditError> {
-    if flat::elements(text, "reported")?.is_empty() {
-        return Ok(text.to_owned());
-    }
-    let text = flat::array(&flat::array(text, "zip")?, "reported")?;
-    let layout = Layout::read(&text)?;
-    let axes = Axes::of(&layout);
-    let holds = |(key, wanted): &(String, Value)| {
-        let axis = axes
-            .keys()
-            .find(|axis| *axis == key || path::is_inside(key, axis));
-        let Some(place) = axis.and_then(|axis| axes.find(axis)) else {
-            return false;
-        };
-        let leaf = axes.leaf(place);
-        let rest = key[leaf.key.len()..].trim_start_matches('.');
-        let values = layout.list(&leaf.value).unwrap_or_default();
-        values.iter().any(|value| {
-            let inside = if rest.is_empty() {
-                Some(value)
-            } else {
-                path::get(value, rest)
-            };
-            inside == Some(wanted)
-        })
-    };
-    let mut changes = Vec::new();
-    for (index, leaves) in layout.elements("reported").iter().enumerate() {
-        let Some(leaf) = leaves.iter().find(|leaf| leaf.key == "values") else {
-            continue;
-        };
-        let values = layout.list(&leaf.value).unwrap_or_default();
-        let kept: Vec<Value> = values
-            .iter()
-            .filter(|value| conditions(&axes, value).iter().all(&holds))
-            .cloned()
-            .collect();
-        if kept.is_empty() {
-            changes.extend(
-                layout
-                    .element_bytes("reported", index)
-                    .map(|bytes| (bytes, String::new())),
-            );
-        } else if kept != values {
-            let list = list::with_values(&text[leaf.value.clone()], &kept);
-            changes.push((leaf.value.clone(), list));
-        }
-    }
-    Ok(replace(&text, changes))
-}
-
 /// `text` with another condition for the exclude at `index`, all excludes being flat.
 fn with_condition(text: &str, index: usize, all: &Conditions) -> Result<String, EditError> {
     let layout = Layout::read(text)?;
@@ -237,118 +186,6 @@ fn with_condition(text: &str, index: usize, all: &Conditions) -> Result<String, 
         *first = format!("when = {}\n", when(all));
     }
     Ok(replace(text, changes))
-}
-
-/// The generators of a fractional design.
-fn generators(text: &str) -> Result<Vec<String>, EditError> {
-    let layout = Layout::read(text)?;
-    let leaves = layout.leaves("design");
-    let words = leaves.iter().find(|leaf| leaf.key == "generators");
-    let words = words
-        .and_then(|leaf| layout.list(&leaf.value))
-        .unwrap_or_default();
-    Ok(words
-        .iter()
-        .filter_map(|word| Some(word.as_str()?.to_owned()))
-        .collect())
-}
-
-/// The names in a generator.
-fn names(word: &str) -> impl Iterator<Item = &str> {
-    word.split(between_names)
-}
-
-fn between_names(c: char) -> bool {
-    c.is_whitespace() || "=*+-".contains(c)
-}
-
-/// A generator with other names.
-fn with_names(word: &str, to: impl Fn(&str) -> String) -> String {
-    let parts = word.split_inclusive(between_names).map(|part| {
-        let name = part.trim_end_matches(between_names);
-        let gap = &part[name.len()..];
-        if name.is_empty() {
-            gap.to_owned()
-        } else {
-            to(name) + gap
-        }
-    });
-    parts.collect()
-}
-
-/// `text` with the keys of axes for their letters in generators: letters follow the order of the axes, which is about
-/// to change.
-pub fn spell_out(text: &str) -> Result<String, EditError> {
-    let words = generators(text)?;
-    if words.is_empty() {
-        return Ok(text.to_owned());
-    }
-    let flat = flat::array(text, "zip")?;
-    let layout = Layout::read(&flat)?;
-    let axes = Axes::of(&layout);
-    let firsts = axes
-        .plain
-        .iter()
-        .chain(axes.zips.iter().filter_map(|zip| zip.first()));
-    let two = firsts.filter(|leaf| layout.list(&leaf.value).is_some_and(|list| list.len() == 2));
-    let two: Vec<&str> = two.map(|leaf| leaf.key.as_str()).collect();
-    let key = |letter: u8| {
-        let upper = letter.to_ascii_uppercase();
-        let place = LETTERS.iter().position(|other| *other == upper)?;
-        two.get(place).copied()
-    };
-    let spelled = words.iter().map(|word| {
-        with_names(word, |name| {
-            let keys = name.bytes().map(key).collect::<Option<Vec<&str>>>();
-            match keys.filter(|_| axes.find(name).is_none()) {
-                Some(keys) => keys.join(" "),
-                None => name.to_owned(),
-            }
-        })
-    });
-    with_design(text, spelled.collect(), |key| Some(key.to_owned()))
-}
-
-/// `text` with these generators, and `around` with other keys or without those that become none.
-fn with_design(
-    text: &str,
-    words: Vec<String>,
-    to: impl Fn(&str) -> Option<String>,
-) -> Result<String, EditError> {
-    let axes = Axes::of(&Layout::read(&flat::array(text, "zip")?)?);
-    let document = flat::section(text, "design")?;
-    let Some(table) = document.as_object() else {
-        return Ok(text.to_owned());
-    };
-    let mut changed = table.clone();
-    if let Some(around) = table.get("around") {
-        let around = conditions(&axes, &serde_json::json!({ "when": around }));
-        let around = around
-            .into_iter()
-            .filter_map(|(key, value)| Some((to(&key)?, value)));
-        changed.insert("around".into(), around.collect());
-        if changed["around"]
-            .as_object()
-            .is_some_and(serde_json::Map::is_empty)
-        {
-            changed.remove("around");
-        }
-    }
-    if table.contains_key("generators") {
-        changed.insert("generators".into(), words.into_iter().collect());
-    }
-    let same = |a: &Value, b: &Value| {
-        let leaves = |value: &Value| leaves(&vec![(String::from("design"), value.clone())]);
-        leaves(a) == leaves(b)
-    };
-    if same(&document, &Value::Object(changed.clone())) {
-        return Ok(text.to_owned());
-    }
-    let entries: Vec<(&str, Value)> = changed
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.clone()))
-        .collect();
-    super::sections::with_entries(text, "design", &entries)
 }
 
 /// Which report, `rows` or `columns`, the axis, and the statement that says so; all reports being flat.

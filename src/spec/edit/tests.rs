@@ -429,6 +429,52 @@ around = { optim.lr = 2, "optim.eps" = 2 } # there
 }
 
 #[test]
+fn reported_numbers_follow_the_axes_and_go_with_their_values() {
+    let text = crate::spec::preset::ALL
+        .iter()
+        .find(|preset| preset.name == "table4")
+        .unwrap()
+        .text;
+    let parse = |text: &str| Experiment::parse(Path::new("x.toml"), text, &[]);
+    let numbers = |text: &str| {
+        let experiment = parse(text).unwrap();
+        let grid = experiment.expand().unwrap();
+        let reported = experiment.reported.first();
+        let values = grid
+            .cells
+            .iter()
+            .step_by(3)
+            .filter_map(|cell| reported?.value_of(cell));
+        values.collect::<Vec<f64>>()
+    };
+    assert_eq!(numbers(text), [0.62, 0.63, 0.61, 0.617, 0.537]);
+    let renamed = edited(text, "axis rename loss.bias.init optim.weight_decay");
+    assert!(
+        renamed.contains("{ when = { \"loss.bias.mode\" = \"none\" }, value = 0.620 },"),
+        "{renamed}"
+    );
+    assert!(
+        renamed.contains("\"optim.weight_decay\" = 0, \"loss.log_t.init\" = 0 }, value = 0.537 },"),
+        "{renamed}"
+    );
+    let fewer = edited(
+        text,
+        "zip set loss.bias.mode none, learned; loss.bias.init -10, 0; loss.log_t.init 0, 0",
+    );
+    assert_eq!(
+        numbers(&fewer),
+        [0.62, 0.537],
+        "those whose values are gone went too"
+    );
+    // What each of several was of by the value of an axis, none is of without the axis.
+    let without = edited(
+        &edited(text, "axis remove loss.bias.init"),
+        "axis remove loss.bias.mode",
+    );
+    assert!(parse(&without).unwrap().reported.is_empty(), "{without}");
+}
+
+#[test]
 fn lines_that_end_as_on_windows_still_do() {
     let windows = FILE.replace('\n', "\r\n");
     for edit in [
