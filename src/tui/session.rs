@@ -27,7 +27,7 @@ use crate::workbench::{Handover, Verb, Workbench};
 /// Reading what the runs wrote may hold up a key for this long.
 const BITE: Duration = Duration::from_millis(12);
 /// The first picture is worth a longer bite: in this time most workspaces are listed whole.
-const FIRST_BITE: Duration = Duration::from_millis(45);
+const FIRST_BITE: Duration = Duration::from_millis(25);
 /// Everything is looked at after this long, whatever the file system says.
 const POLL: Duration = Duration::from_secs(1);
 /// Lines of a log that are kept at hand.
