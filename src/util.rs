@@ -45,6 +45,11 @@ pub fn wall_clock_ms() -> u64 {
         .map_or(0, |d| d.as_millis() as u64)
 }
 
+/// The line of byte `at` of `text`, from 1.
+pub fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
+}
+
 /// `950`, `12.3k`, `4.56M`: a count in the space of five characters.
 pub fn human_count(n: f64) -> String {
     let (value, unit) = match n.abs() {

@@ -14,18 +14,7 @@ use siglab::spec::Experiment;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const TINY: &str = r#"
-question = "Is it wired up?"
-[base]
-data.image_size = 16
-model = { embed_dim = 8, image = { width = 8, depth = 1, heads = 1 }, text = { width = 8, depth = 1, heads = 1 } }
-train.examples = 64
-train.batch_size = 16
-eval.images = 16
-eval.every = 0
-[axes]
-"loss.kind" = ["sigmoid", "softmax"]
-"#;
+const TINY: &str = include_str!("support/tiny.toml");
 
 /// So many examples that a test ends the run long before.
 const ENDLESS: &str = "train.examples=100000000";

@@ -12,18 +12,7 @@ use std::time::{Duration, Instant};
 use pty::{PATIENCE, Pty};
 use rustix::process::{Pid, Signal, kill_process};
 
-const GRID: &str = r#"
-question = "Is it wired up?"
-[base]
-data.image_size = 16
-model = { embed_dim = 8, image = { width = 8, depth = 1, heads = 1 }, text = { width = 8, depth = 1, heads = 1 } }
-train.examples = 64
-train.batch_size = 16
-eval.images = 16
-eval.every = 0
-[axes]
-"loss.kind" = ["sigmoid", "softmax"]
-"#;
+const GRID: &str = include_str!("support/tiny.toml");
 
 /// siglab over an empty workspace in `dir`, with a home of its own.
 fn siglab(dir: &Path, arguments: &[&str]) -> Command {

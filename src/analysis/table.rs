@@ -182,6 +182,14 @@ pub(super) fn answer(run: Option<&Run>, metric: &str) -> Answer {
     }
 }
 
+impl Table {
+    /// The most seeds that a cell was asked for.
+    pub fn seeds(&self) -> u32 {
+        let cells = self.cells.iter().flatten();
+        cells.map(|cell| cell.expected).max().unwrap_or(0)
+    }
+}
+
 impl Cell {
     fn new(summary: &Summary) -> Self {
         let &Summary {

@@ -158,6 +158,22 @@ fn write(mut out: impl Write, text: &str) -> io::Result<()> {
     }
 }
 
+/// What runs are started on.
+#[derive(clap::Args, Debug)]
+pub struct On {
+    /// Devices to train on.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
+    pub device: Vec<String>,
+    /// Runs at a time [default: one a device; on `cpu` alone one a core].
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+}
+
 /// `KEY=VALUE` of `--set`.
 fn parse_set(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -25,17 +25,8 @@ pub struct Args {
     /// Runs to watch, by the beginnings of their ids.
     #[arg(long, value_name = "RUN", value_delimiter = ',')]
     pub runs: Vec<String>,
-    /// Devices that launched runs train on.
-    #[arg(
-        long,
-        value_name = "DEVICE",
-        value_delimiter = ',',
-        default_value = "cpu"
-    )]
-    pub device: Vec<String>,
-    /// Launched runs at a time [default: one a device; on `cpu` alone one a core].
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    #[command(flatten)]
+    pub on: super::On,
     /// Draw with ASCII alone.
     #[arg(long)]
     pub ascii: bool,
@@ -64,8 +55,8 @@ impl Args {
             (!self.set.is_empty(), "--set"),
             (self.view.is_some(), "--view"),
             (!self.runs.is_empty(), "--runs"),
-            (self.device != ["cpu"], "--device"),
-            (self.jobs.is_some(), "--jobs"),
+            (self.on.device != ["cpu"], "--device"),
+            (self.on.jobs.is_some(), "--jobs"),
             (self.ascii, "--ascii"),
             (self.no_mouse, "--no-mouse"),
             (!self.keys.is_empty(), "--keys"),
@@ -110,8 +101,8 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         sets: args.set,
         view: args.view,
         runs: args.runs,
-        devices: args.device,
-        jobs: args.jobs,
+        devices: args.on.device,
+        jobs: args.on.jobs,
         theme: Theme::of_environment(args.ascii || preferences.ascii, environment),
         preferences,
         // What is printed is told by its flags alone.

@@ -30,17 +30,8 @@ pub struct Args {
     /// Report as one JSON object a line on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Devices to train on.
-    #[arg(
-        long,
-        value_name = "DEVICE",
-        value_delimiter = ',',
-        default_value = "cpu"
-    )]
-    pub device: Vec<String>,
-    /// Runs at a time [default: one a device; on `cpu` alone one a core].
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    #[command(flatten)]
+    pub on: super::On,
     /// Schedule in the background; the workers outlive the terminal in any case.
     #[arg(long, conflicts_with_all = ["dry_run", "json"])]
     pub detach: bool,
@@ -58,7 +49,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         .iter()
         .filter(|spec| can_start(workbench.store(), spec))
         .count();
-    let slots = workbench::slots(&args.device, args.jobs, startable)?;
+    let slots = workbench::slots(&args.on.device, args.on.jobs, startable)?;
     if args.dry_run {
         return dry_run(&args, workbench.store(), &names);
     }
@@ -140,8 +131,8 @@ fn detach(workbench: &mut Workbench, specs: &[RunSpec], args: &Args) -> anyhow::
     for (key, value) in &args.set {
         arguments.extend(["--set".into(), format!("{key}={value}").into()]);
     }
-    arguments.extend(["--device".into(), args.device.join(",").into()]);
-    if let Some(jobs) = args.jobs {
+    arguments.extend(["--device".into(), args.on.device.join(",").into()]);
+    if let Some(jobs) = args.on.jobs {
         arguments.extend(["--jobs".into(), jobs.to_string().into()]);
     }
     let log = workbench.root().join("scheduler.log");

@@ -145,14 +145,7 @@ fn marks(table: &Table, best: &str) -> Option<String> {
 
 /// What the numbers are and over how many seeds.
 fn legend(table: &Table) -> String {
-    let seeds = table
-        .cells
-        .iter()
-        .flatten()
-        .map(|cell| cell.expected)
-        .max()
-        .unwrap_or(0);
-    let what = match seeds {
+    let what = match table.seeds() {
         0 | 1 => "one seed, so no interval".to_owned(),
         n => format!("mean ± half-width of the 95 % interval over n = {n} seeds"),
     };

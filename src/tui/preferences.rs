@@ -9,7 +9,7 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 
 use crate::analysis::spikes::SpikeConfig;
-use crate::util::printable;
+use crate::util::{line_of, printable};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,9 +58,7 @@ impl Preferences {
         };
         match fs::read_to_string(path) {
             Ok(text) => toml::from_str(&text).map_err(|e| {
-                let line = e
-                    .span()
-                    .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+                let line = e.span().map_or(1, |span| line_of(&text, span.start));
                 wrong(format!("line {line}: {}", e.message()))
             }),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(Self::default()),

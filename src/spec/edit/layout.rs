@@ -9,7 +9,7 @@ use toml_edit::{Document, Item, Table, TableLike};
 use super::EditError;
 use crate::spec::path;
 use crate::spec::source;
-use crate::util::printable;
+use crate::util::{line_of, printable};
 
 /// The sections of a file in the order in which new ones are put.
 const ORDER: [&str; 10] = [
@@ -352,10 +352,6 @@ fn above(text: &str, gap: Range<usize>) -> usize {
         start -= line.len();
     }
     start
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
 }
 
 fn leaves_of(prefix: &str, item: &Item, leaves: &mut Vec<Leaf>) {

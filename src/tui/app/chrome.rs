@@ -20,16 +20,7 @@ pub(super) fn too_small(buffer: &mut Buffer, theme: Theme) {
         "{}x{} is too small; {}x{} is the least",
         area.width, area.height, SMALLEST.0, SMALLEST.1
     );
-    for (y, line) in (area.top()..area.bottom()).zip(text::wrap(&words, area.width.max(1).into())) {
-        text::put(
-            buffer,
-            area.x,
-            y,
-            area.width,
-            &line,
-            theme.style(Role::Warn),
-        );
-    }
+    text::put_wrapped(buffer, area, &words, theme.style(Role::Warn));
 }
 
 /// What words bring along that is not ASCII.

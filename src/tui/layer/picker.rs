@@ -12,7 +12,7 @@ use super::{Heard, place};
 use crate::tui::asked::Asked;
 use crate::tui::key::Key;
 use crate::tui::theme::{Role, Theme};
-use crate::tui::widget::text;
+use crate::tui::widget::{frame, text};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Item {
@@ -198,7 +198,7 @@ impl Picker {
                 theme.style(Role::Dim),
             );
             if place == self.cursor {
-                buffer.set_style(Rect::new(list.x, y, wide, 1), theme.style(Role::Cursor));
+                frame::cursor(buffer, list, y, theme);
             }
         }
         if self.shown.is_empty() {
@@ -212,10 +212,13 @@ impl Picker {
             );
         }
         let doc = self.chosen().map_or("", |i| self.items[i].doc.as_str());
-        let lines = text::wrap(doc, wide.into());
-        for (y, line) in (list.bottom()..inner.bottom()).zip(lines) {
-            text::put(buffer, left, y, wide, &line, theme.style(Role::Dim));
-        }
+        let below = Rect {
+            x: left,
+            y: list.bottom(),
+            width: wide,
+            height: inner.bottom().saturating_sub(list.bottom()),
+        };
+        text::put_wrapped(buffer, below, doc, theme.style(Role::Dim));
     }
 }
 

@@ -7,6 +7,18 @@ use ratatui::style::Style;
 use super::text;
 use crate::tui::theme::{Role, Theme};
 
+/// Mark row `y` of `area` as the one under the cursor.
+pub fn cursor(buffer: &mut Buffer, area: Rect, y: u16, theme: Theme) {
+    buffer.set_style(
+        Rect {
+            y,
+            height: 1,
+            ..area
+        },
+        theme.style(Role::Cursor),
+    );
+}
+
 /// Draw a frame around `area` and return the room inside.
 pub fn draw(buffer: &mut Buffer, area: Rect, title: &str, style: Style, theme: Theme) -> Rect {
     let area = area.intersection(buffer.area);

@@ -46,6 +46,20 @@ pub fn put_all<'t>(
     x
 }
 
+/// [`wrap`]ped `text` from the top of `area` on. Returns what is left of `area` below it.
+pub fn put_wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) -> Rect {
+    let mut rest = area;
+    for line in wrap(text, area.width.into())
+        .iter()
+        .take(area.height.into())
+    {
+        put(buffer, rest.x, rest.y, rest.width, line, style);
+        rest.y += 1;
+        rest.height -= 1;
+    }
+    rest
+}
+
 /// `text` in at most `width` columns.
 pub fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {

@@ -81,17 +81,12 @@ pub(super) fn summary(
             format!("one in this design: {}", lots.join("; "))
         };
         let words = format!("resolution {}; {told}", aliases.resolution);
-        for line in text::wrap(&words, area.width.into()).into_iter().take(3) {
-            text::put(
-                buffer,
-                area.x,
-                y,
-                area.width,
-                &line,
-                theme.style(Role::Warn),
-            );
-            y += 1;
-        }
+        let place = Rect {
+            y,
+            height: 3,
+            ..area
+        };
+        y = text::put_wrapped(buffer, place, &words, theme.style(Role::Warn)).y;
     }
     y + 1 - area.y
 }
@@ -173,12 +168,9 @@ pub(super) fn cell_below(
     let mut rest = lines.split_off(1);
     rest.dedup_by(|b, a| matches!((a.0.split_once("  "), b.0.split_once("  ")), (Some((_, x)), Some((_, y))) if x == y && x.contains(':')));
     lines.extend(rest);
-    let lines = lines.into_iter().flat_map(|(line, role)| {
-        let lines = text::wrap(&line, area.width.max(1).into());
-        lines.into_iter().map(move |line| (line, role))
-    });
-    for (y, (line, role)) in (area.top()..area.bottom()).zip(lines) {
-        text::put(buffer, area.x, y, area.width, &line, theme.style(role));
+    let mut rest = area;
+    for (line, role) in lines {
+        rest = text::put_wrapped(buffer, rest, &line, theme.style(role));
     }
 }
 

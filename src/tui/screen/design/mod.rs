@@ -443,21 +443,14 @@ impl Design {
             }
             Err(problem) => {
                 let inner = frame::rule(buffer, right, "This is no experiment yet", false, theme);
-                let lines = text::wrap(problem, inner.width.saturating_sub(1).into());
-                let height = lines.len() as u16 + 1;
-                for (y, line) in (inner.top()..inner.bottom()).zip(lines) {
-                    text::put(
-                        buffer,
-                        inner.x,
-                        y,
-                        inner.width,
-                        &line,
-                        theme.style(Role::Bad),
-                    );
-                }
+                let words = Rect {
+                    width: inner.width.saturating_sub(1),
+                    ..inner
+                };
+                let below = text::put_wrapped(buffer, words, problem, theme.style(Role::Bad));
                 let rest = Rect {
-                    y: inner.y + height,
-                    height: inner.height.saturating_sub(height),
+                    y: below.y + 1,
+                    height: below.height.saturating_sub(1),
                     ..inner
                 };
                 about::toml(rest, buffer, desk, self.toml_top, theme);

@@ -26,7 +26,7 @@ fn role(cell: &Cell, theme: Theme) -> Role {
     if cell.expected == 0 || cell.mean.is_none() {
         return Role::Dim;
     }
-    if cell.n < cell.expected {
+    if cell.is_partial() {
         return Role::Warn;
     }
     mark(cell.mark, theme).1
@@ -226,14 +226,7 @@ pub(super) fn draw(results: &mut Results, area: Rect, buffer: &mut Buffer, theme
 
 /// What the numbers and signs of a table mean.
 fn legend(table: &Table, theme: Theme) -> String {
-    let seeds = table
-        .cells
-        .iter()
-        .flatten()
-        .map(|cell| cell.expected)
-        .max()
-        .unwrap_or(0);
-    let mut words = match seeds {
+    let mut words = match table.seeds() {
         0 | 1 => "one seed, so no interval".to_owned(),
         n => format!("mean ± half of the 95 % interval, n = {n} seeds"),
     };
@@ -324,12 +317,13 @@ pub(super) fn about(
             Role::Warn,
         ));
     }
-    let lines = lines.into_iter().flat_map(|(line, role)| {
-        text::wrap(&line, area.width.max(1).into())
-            .into_iter()
-            .map(move |line| (line, role))
-    });
-    for (y, (line, role)) in (area.top() + u16::from(area.height > 4)..area.bottom()).zip(lines) {
-        text::put(buffer, area.x, y, area.width, &line, theme.style(role));
+    let blank = u16::from(area.height > 4);
+    let mut rest = Rect {
+        y: area.y + blank,
+        height: area.height - blank,
+        ..area
+    };
+    for (line, role) in lines {
+        rest = text::put_wrapped(buffer, rest, &line, theme.style(role));
     }
 }

@@ -394,35 +394,14 @@ impl Results {
             ..area
         };
         if let Some(problem) = &self.problem {
-            for (y, line) in
-                (inner.top()..inner.bottom()).zip(text::wrap(problem, inner.width.into()))
-            {
-                text::put(
-                    buffer,
-                    inner.x,
-                    y,
-                    inner.width,
-                    &line,
-                    theme.style(Role::Bad),
-                );
-            }
+            text::put_wrapped(buffer, inner, problem, theme.style(Role::Bad));
             return;
         }
         let question = desk.question();
         let mut y = inner.y;
         if !question.is_empty() && inner.height > 12 {
-            for line in text::wrap(question, inner.width.into()).iter().take(2) {
-                text::put(
-                    buffer,
-                    inner.x,
-                    y,
-                    inner.width,
-                    line,
-                    theme.style(Role::Dim),
-                );
-                y += 1;
-            }
-            y += 1;
+            let place = Rect { height: 2, ..inner };
+            y = text::put_wrapped(buffer, place, question, theme.style(Role::Dim)).y + 1;
         }
         let rest = Rect {
             y,

@@ -538,21 +538,11 @@ impl Runs {
         };
         let inner = Rect {
             x: area.x + 2,
+            y: area.y + 1,
             width: area.width.saturating_sub(4),
-            ..area
+            height: area.height.saturating_sub(1),
         };
-        for (y, line) in
-            (inner.top() + 1..inner.bottom()).zip(text::wrap(words, inner.width.into()))
-        {
-            text::put(
-                buffer,
-                inner.x,
-                y,
-                inner.width,
-                &line,
-                theme.style(Role::Dim),
-            );
-        }
+        text::put_wrapped(buffer, inner, words, theme.style(Role::Dim));
     }
 
     fn table(&mut self, area: Rect, buffer: &mut Buffer, world: &World, theme: Theme) {

@@ -104,8 +104,6 @@ pub(super) fn draw(
             .max((watch.panel + 1).saturating_sub(shown))
             .min(count.saturating_sub(shown))
     };
-    extend_smoothing(watch, world, shown);
-    let mut caches = std::mem::take(&mut watch.caches);
     let names: Vec<String> = watch
         .panels
         .iter()
@@ -113,6 +111,8 @@ pub(super) fn draw(
         .take(shown)
         .cloned()
         .collect();
+    extend_smoothing(watch, world, &names);
+    let mut caches = std::mem::take(&mut watch.caches);
     watch.plots = draw_charts(
         watch,
         charts,
@@ -298,18 +298,11 @@ fn title(watch: &Watch, name: &str, world: &World) -> (String, Option<f64>) {
 }
 
 /// Keep the moving averages of the shown panels up with their rows.
-fn extend_smoothing(watch: &mut Watch, world: &World, shown: usize) {
+fn extend_smoothing(watch: &mut Watch, world: &World, names: &[String]) {
     let weight = WEIGHTS[watch.smoothing];
     if weight == 0.0 || watch.grouping != super::Grouping::Runs {
         return;
     }
-    let names: Vec<String> = watch
-        .panels
-        .iter()
-        .skip(watch.first_panel)
-        .take(shown)
-        .cloned()
-        .collect();
     let ids: Vec<_> = watch
         .drawn()
         .flat_map(|(_, line)| line.runs.clone())
@@ -344,20 +337,15 @@ fn make(watch: &Watch, name: &str, world: &World, edges: &[f64]) -> BTreeMap<(us
                     runs.first()
                         .map_or_else(Vec::new, |run| points(run, metric, watch.along)),
                 ),
-                (false, false) => {
-                    Made::Band(only_means(watch, n, band(&logged, watch.along, edges)))
-                }
-                (false, true) => {
-                    let sparse: Vec<(Series, Column)> = runs
-                        .iter()
-                        .map(|run| sparse(run, metric))
-                        .filter(|(series, _)| !series.is_empty())
-                        .collect();
-                    let borrowed: Vec<(&Series, &Column)> = sparse
-                        .iter()
-                        .map(|(series, column)| (series, column))
-                        .collect();
-                    Made::Band(only_means(watch, n, band(&borrowed, watch.along, edges)))
+                (false, logs_nothing) => {
+                    let mut evaluated: Vec<(Series, Column)> = Vec::new();
+                    if logs_nothing {
+                        evaluated.extend(runs.iter().map(|run| sparse(run, metric)));
+                        evaluated.retain(|(series, _)| !series.is_empty());
+                    }
+                    let evaluated = evaluated.iter().map(|(series, column)| (series, column));
+                    let all: Vec<_> = logged.into_iter().chain(evaluated).collect();
+                    Made::Band(only_means(watch, n, band(&all, watch.along, edges)))
                 }
             };
             made.insert((n, m), value);

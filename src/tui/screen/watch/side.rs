@@ -161,14 +161,7 @@ pub(super) fn draw(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World
                 theme.style(role),
             );
             if n == watch.spike && watch.focus == Focus::Spikes {
-                buffer.set_style(
-                    Rect {
-                        y,
-                        height: 1,
-                        ..inner
-                    },
-                    theme.style(Role::Cursor),
-                );
+                frame::cursor(buffer, inner, y, theme);
             }
             y += 1;
         }
@@ -215,14 +208,7 @@ fn draw_lines(watch: &Watch, area: Rect, buffer: &mut Buffer, world: &World, the
         let role = if line.hidden { Role::Dim } else { Role::Plain };
         text::put(buffer, x, y, room, &line.label, theme.style(role));
         if n == watch.line && watch.focus == Focus::Lines {
-            buffer.set_style(
-                Rect {
-                    y,
-                    height: 1,
-                    ..inner
-                },
-                theme.style(Role::Cursor),
-            );
+            frame::cursor(buffer, inner, y, theme);
         }
     }
 }
