@@ -356,6 +356,37 @@ fn what_is_exported_is_what_the_command_prints() {
 }
 
 #[test]
+fn curves_over_seeds_follow_the_rows_that_come() {
+    let desk = Desk::new();
+    let mut session = desk.open();
+    press(&mut session, "3b");
+    let before = desk.told(&mut session, LARGE);
+    assert_eq!(before, desk.told(&mut session, LARGE));
+    let changed = session.world.store().runs().next().unwrap().id().clone();
+    let log = desk
+        .tmp
+        .path()
+        .join(format!("runs/{changed}/metrics.jsonl"));
+    let rows = fs::read_to_string(&log).unwrap();
+    let last: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+    let mut more = String::new();
+    for n in 1..20 {
+        let mut row = last.clone();
+        row["step"] = (last["step"].as_u64().unwrap() + n).into();
+        row["examples"] = (last["examples"].as_u64().unwrap() + n * 16).into();
+        row["loss"] = (5e4 * n as f64).into();
+        more += &format!("{row}\n");
+    }
+    fs::write(&log, rows + &more).unwrap();
+    session.read_all().unwrap();
+    let after = desk.told(&mut session, LARGE);
+    assert_ne!(before, after);
+    let mut afresh = desk.open();
+    press(&mut afresh, "3b");
+    assert_eq!(after, desk.told(&mut afresh, LARGE));
+}
+
+#[test]
 fn hostile_text_in_a_run_cannot_drive_the_terminal() {
     let desk = Desk::new();
     let runs = desk.tmp.path().join("runs");

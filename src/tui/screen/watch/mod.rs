@@ -20,7 +20,7 @@ use crate::tui::asked::Asked;
 use crate::tui::desk::Desk;
 use crate::tui::layer::{Item, Layer, Picker, Prompt};
 use crate::tui::theme::Theme;
-use crate::tui::widget::chart::{ChartCache, Scale, Smooth, View};
+use crate::tui::widget::chart::{Scale, Smooth, View};
 use crate::tui::widget::{log, text};
 use crate::tui::world::World;
 
@@ -65,7 +65,7 @@ pub struct Watch {
     lines: Vec<Line>,
     stale: bool,
     smooth: BTreeMap<(RunId, String), Smooth>,
-    caches: BTreeMap<String, ChartCache>,
+    caches: BTreeMap<String, panels::Kept>,
     /// Where plots were drawn, and of which panel.
     plots: Vec<(Rect, usize)>,
 }

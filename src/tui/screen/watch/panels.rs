@@ -9,7 +9,7 @@ use ratatui::style::Color;
 use super::lines::letter;
 use super::{TIE, WEIGHTS, Watch, side};
 use crate::analysis::{BandPoint, band};
-use crate::store::{Along, Column, Run, RunState, Series};
+use crate::store::{Along, Column, Run, RunId, RunState, Series};
 use crate::tui::theme::{Colours, Role, Theme};
 use crate::tui::widget::chart::{
     self, Chart, ChartCache, Data, Line, Marker, Scale, Sign, Smooth, Stroke, Vertical, View,
@@ -24,6 +24,33 @@ pub(super) const MOST_BANDS: usize = 3;
 enum Made {
     Points(Vec<(f64, f64)>),
     Band(Vec<BandPoint>),
+}
+
+/// What a panel keeps from picture to picture.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    chart: ChartCache,
+    bands: BTreeMap<(usize, usize), (BandOf, Vec<BandPoint>)>,
+}
+
+/// What a band was worked out from. A rewind is told by forgetting all that is kept.
+#[derive(Debug, PartialEq)]
+struct BandOf {
+    along: Along,
+    edges: Vec<f64>,
+    /// Each run, its rows and its evaluations.
+    runs: Vec<(RunId, usize, usize)>,
+}
+
+impl BandOf {
+    fn new(along: Along, edges: &[f64], runs: &[&Run]) -> Self {
+        let run = |run: &&Run| (run.id().clone(), run.series.len(), run.evaluations.len());
+        Self {
+            along,
+            edges: edges.to_vec(),
+            runs: runs.iter().map(run).collect(),
+        }
+    }
 }
 
 /// The evaluated values of a metric over the x-axis.
@@ -141,13 +168,16 @@ fn draw_charts(
     world: &World,
     theme: Theme,
     (view, names): (View, &[String]),
-    caches: &mut BTreeMap<String, ChartCache>,
+    caches: &mut BTreeMap<String, Kept>,
 ) -> Vec<(Rect, usize)> {
     let shown = names.len();
     let edges = chart::grid(view, theme.glyphs, charts.width.saturating_sub(8));
     let made: Vec<BTreeMap<(usize, usize), Made>> = names
         .iter()
-        .map(|name| make(watch, name, world, &edges))
+        .map(|name| {
+            let kept = caches.entry(name.clone()).or_default();
+            make(watch, name, world, &edges, kept)
+        })
         .collect();
     let spikes = watch.spikes(world);
     let labels: Vec<String> = spikes
@@ -249,7 +279,7 @@ fn draw_charts(
         chart.draw(
             place,
             gutter,
-            caches.entry(names[n].clone()).or_default(),
+            &mut caches.entry(names[n].clone()).or_default().chart,
             buffer,
         );
         let panel = chart.panel(place, gutter);
@@ -322,36 +352,63 @@ fn extend_smoothing(watch: &mut Watch, world: &World, names: &[String]) {
 }
 
 /// What is worked out for the lines of a panel: sparse points, means and intervals.
-fn make(watch: &Watch, name: &str, world: &World, edges: &[f64]) -> BTreeMap<(usize, usize), Made> {
+fn make(
+    watch: &Watch,
+    name: &str,
+    world: &World,
+    edges: &[f64],
+    kept: &mut Kept,
+) -> BTreeMap<(usize, usize), Made> {
     let mut made = BTreeMap::new();
     for (n, line) in watch.drawn() {
         let runs: Vec<&Run> = line.runs.iter().filter_map(|id| world.run(id)).collect();
         for (m, metric) in name.split(TIE).enumerate() {
-            let logged: Vec<(&Series, &Column)> = runs
-                .iter()
-                .filter_map(|run| Some((&run.series, run.series.column(metric)?)))
-                .collect();
-            let value = match (watch.grouping == super::Grouping::Runs, logged.is_empty()) {
-                (true, false) => continue,
-                (true, true) => Made::Points(
+            let logged = runs.iter().any(|run| run.series.column(metric).is_some());
+            let value = match (watch.grouping == super::Grouping::Runs, logged) {
+                (true, true) => continue,
+                (true, false) => Made::Points(
                     runs.first()
                         .map_or_else(Vec::new, |run| points(run, metric, watch.along)),
                 ),
-                (false, logs_nothing) => {
-                    let mut evaluated: Vec<(Series, Column)> = Vec::new();
-                    if logs_nothing {
-                        evaluated.extend(runs.iter().map(|run| sparse(run, metric)));
-                        evaluated.retain(|(series, _)| !series.is_empty());
-                    }
-                    let evaluated = evaluated.iter().map(|(series, column)| (series, column));
-                    let all: Vec<_> = logged.into_iter().chain(evaluated).collect();
-                    Made::Band(only_means(watch, n, band(&all, watch.along, edges)))
+                (false, _) => {
+                    let of = BandOf::new(watch.along, edges, &runs);
+                    let same = kept.bands.get(&(n, m)).filter(|(old, _)| *old == of);
+                    let points = match same {
+                        Some((_, points)) => points.clone(),
+                        None => {
+                            let points = over_runs(&runs, metric, watch.along, edges);
+                            kept.bands.insert((n, m), (of, points.clone()));
+                            points
+                        }
+                    };
+                    Made::Band(only_means(watch, n, points))
                 }
             };
             made.insert((n, m), value);
         }
     }
     made
+}
+
+/// Mean and interval of a metric over several runs: of its rows, or where no run logs it of its evaluations.
+fn over_runs(runs: &[&Run], metric: &str, along: Along, edges: &[f64]) -> Vec<BandPoint> {
+    let logged: Vec<(&Series, &Column)> = runs
+        .iter()
+        .filter_map(|run| Some((&run.series, run.series.column(metric)?)))
+        .collect();
+    if !logged.is_empty() {
+        return band(&logged, along, edges);
+    }
+    let sparse: Vec<(Series, Column)> = runs
+        .iter()
+        .map(|run| sparse(run, metric))
+        .filter(|(series, _)| !series.is_empty())
+        .collect();
+    let evaluated: Vec<(&Series, &Column)> = sparse
+        .iter()
+        .map(|(series, column)| (series, column))
+        .collect();
+    band(&evaluated, along, edges)
 }
 
 /// Intervals of many lines hide each other: then only the line under the legend's cursor has one.
