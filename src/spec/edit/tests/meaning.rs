@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::spec::edit::layout::Layout;
 use crate::spec::edit::{Edit, Seeds};
 use crate::spec::path::{self, Flat};
 use crate::spec::{Axis, Design, Experiment, Setting};
@@ -55,7 +56,49 @@ impl Meaning {
                 .iter()
                 .map(|report| (key(report.rows), key(report.columns)))
                 .collect(),
-        })
+        }
+        .spelled()
+        .in_written_order(text))
+    }
+
+    /// With the keys of each zip as their lines follow one another, which becomes their order as axes.
+    fn in_written_order(mut self, text: &str) -> Self {
+        let elements = Layout::read(text).map_or(Vec::new(), |layout| layout.elements("zip"));
+        for (zip, leaves) in self.zips.iter_mut().zip(elements) {
+            let line = |key: &str| {
+                let leaf = leaves.iter().find(|leaf| leaf.key == key);
+                leaf.map(|leaf| leaf.value.start)
+            };
+            zip.sort_by_key(|(key, _)| line(key));
+        }
+        self
+    }
+
+    /// With the keys of axes for their letters in generators, which follow the order of the axes with two values.
+    fn spelled(mut self) -> Self {
+        let plain = self.plain.iter().map(Some);
+        let columns = plain.chain(self.zips.iter().map(|zip| zip.first()));
+        let two = columns.flatten().filter(|(_, values)| values.len() == 2);
+        let two: Vec<String> = two.map(|(key, _)| key.clone()).collect();
+        self.rename_generators(|name| match name.as_bytes() {
+            [letter @ b'a'..=b'e'] => two.get(usize::from(letter - b'a')).cloned(),
+            _ => None,
+        });
+        self
+    }
+
+    fn rename_generators(&mut self, to: impl Fn(&str) -> Option<String>) {
+        let Design::Fractional { generators, .. } = &mut self.design else {
+            return;
+        };
+        for word in generators {
+            let names = word.split(' ').map(|part| {
+                let name = part.trim_start_matches('-');
+                let sign = &part[..part.len() - name.len()];
+                sign.to_owned() + &to(name).unwrap_or_else(|| name.to_owned())
+            });
+            *word = names.collect::<Vec<_>>().join(" ");
+        }
     }
 
     pub fn zip_of(&self, key: &str) -> Option<usize> {
@@ -73,11 +116,27 @@ impl Meaning {
         self.excludes.iter().any(named)
     }
 
+    /// Whether a generator names the axis.
+    fn generates(&self, key: &str) -> bool {
+        let Design::Fractional { generators, .. } = &self.design else {
+            return false;
+        };
+        let mut names = generators.iter().flat_map(|word| word.split(' '));
+        names.any(|name| name.trim_start_matches('-') == key)
+    }
+
     /// Without the order of the keys of a zip, and without reports, which are looked at elsewhere.
     pub fn core(mut self) -> Self {
         self.zips
             .iter_mut()
             .for_each(|zip| zip.sort_by(|a, b| a.0.cmp(&b.0)));
+        let zips = self.zips.clone();
+        let first = |key: &str| {
+            let mut zips = zips.iter();
+            let zip = zips.find(|zip| zip.iter().any(|(k, _)| k == key))?;
+            Some(zip[0].0.clone())
+        };
+        self.rename_generators(first);
         self.reports.clear();
         self
     }
@@ -124,6 +183,7 @@ impl Meaning {
                         *k = to.clone();
                     }
                 }
+                self.rename_generators(|name| (name == key).then(|| to.clone()));
                 if let Design::OneFactor { around } = &mut self.design {
                     for (k, _) in around {
                         if k == key {
@@ -145,7 +205,7 @@ impl Meaning {
                 }
             }
             Edit::RemoveAxis { key } => {
-                if !self.has(key) || self.excluded(key) {
+                if !self.has(key) || self.excluded(key) || self.generates(key) {
                     return None;
                 }
                 if let Design::OneFactor { around } = &mut self.design {
@@ -247,7 +307,10 @@ impl Meaning {
             }
             Edit::Seeds(Seeds::Count(n)) => self.seeds = (0..*n).collect(),
             Edit::Seeds(Seeds::Values(values)) => self.seeds = values.clone(),
-            Edit::Design(design) => self.design = design.clone(),
+            Edit::Design(design) => {
+                self.design = design.clone();
+                self = self.spelled();
+            }
             Edit::Question(question) => self.question = question.clone(),
             Edit::SetZip { .. } | Edit::AddReport { .. } | Edit::RemoveReport { .. } => {}
         }
