@@ -236,6 +236,8 @@ fn kinds_of(tables: &[&Value], tag: &str) -> Vec<Choice> {
 
 fn sort_of(nodes: &[&Value], choices: &[Choice]) -> String {
     if !choices.is_empty() {
+        let mut number = nodes.iter().copied().flat_map(alternatives);
+        let number = number.any(|node| node.get("type").is_some_and(|t| t == "number"));
         let shown = choices.iter().map(|choice| {
             if choice.takes.is_empty() {
                 format!("\"{}\"", choice.word)
@@ -244,6 +246,9 @@ fn sort_of(nodes: &[&Value], choices: &[Choice]) -> String {
             }
         });
         let shown: Vec<String> = shown.collect();
+        if number {
+            return format!("number or {}", shown.join(" or "));
+        }
         return match shown.as_slice() {
             [only] => only.clone(),
             several => format!("one of {}", several.join(", ")),
@@ -322,6 +327,7 @@ mod tests {
             sort("loss.bias.mode"),
             "one of \"learned\", \"frozen\", \"none\""
         );
+        assert_eq!(sort("loss.bias.init"), "number or \"prior\"");
     }
 
     #[test]

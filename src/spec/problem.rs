@@ -238,7 +238,13 @@ mod tests {
             problem("zzzzzzzzzzzz", json!({})).problem,
             "is not a setting"
         );
-        schema.check("loss.bias.init", &json!(-3)).unwrap();
+        for init in [json!(-3), json!(0.5), json!("prior")] {
+            schema.check("loss.bias.init", &init).unwrap();
+        }
+        for wrong in [json!("prio"), json!(true), json!({"prior": 1})] {
+            let problem = problem("loss.bias.init", wrong);
+            assert_eq!(problem.expected, "a number or \"prior\"");
+        }
         schema
             .check("model.image.init", &json!({"from": "0123456789"}))
             .unwrap();

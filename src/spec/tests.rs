@@ -72,6 +72,23 @@ fn keys_may_be_dotted_quoted_or_tables() {
 }
 
 #[test]
+fn a_number_and_a_word_share_an_axis() {
+    let grid = grid("[axes]\n\"loss.bias.init\" = [-10, \"prior\", 0.0]");
+    let inits: Vec<_> = grid
+        .runs()
+        .iter()
+        .map(|spec| spec.config.loss.bias_init(257))
+        .collect();
+    assert_eq!(inits, [Some(-10.0), Some(-256.0_f64.ln()), Some(0.0)]);
+    let default = load("").unwrap().expand().unwrap().runs()[0].id.clone();
+    assert_eq!(grid.runs()[0].id, default, "-10 is what it always was");
+    assert_eq!(
+        refusal("[axes]\n\"loss.bias.init\" = [\"prio\"]"),
+        "x.toml:2:21: axes.\"loss.bias.init\": found string \"prio\"; expected a number or \"prior\""
+    );
+}
+
+#[test]
 fn a_table_on_an_axis_replaces_what_base_says() {
     let grid = grid(
         r#"

@@ -123,7 +123,7 @@ impl TrainConfig {
         })?;
         self.data.validate()?;
         self.model.validate(&self.data)?;
-        self.loss.validate()?;
+        self.loss.validate(batch_size)?;
         self.optim.validate()?;
         self.eval.validate()
     }

@@ -76,7 +76,7 @@ impl State {
         let tape = device.clone().autodiff();
         let model = Model::zeros(config, source.vocabulary(), source.class_count(), &tape);
         let layout = Layout::of(&model);
-        let flat = initialise(&layout, &config.loss, config.seed, device);
+        let flat = initialise(&layout, config, device);
         let moments = Moments::zeros(&layout, device);
         let model = layout.assign(model, &flat);
         let groups = layout.groups().into_iter();

@@ -3,6 +3,7 @@
 //! their gradients reach the towers is `step`'s affair.
 
 mod classify;
+mod logits;
 mod negatives;
 pub mod parity;
 mod ring;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{ConfigError, check};
 use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
+pub use logits::BiasInit;
 pub use negatives::{Draw, Keep, NegativesConfig};
 pub use sigmoid::{BiasConfig, BiasMode, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
@@ -39,10 +41,10 @@ impl Default for LossConfig {
     }
 }
 
-/// A scalar of the loss: where it starts and whether it is learned.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A scalar of the loss that is a parameter of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalar {
-    pub init: f64,
+    /// False keeps it where it starts.
     pub learned: bool,
 }
 
@@ -51,11 +53,9 @@ impl LossConfig {
     pub fn log_t(&self) -> Option<Scalar> {
         match self {
             Self::Sigmoid(c) => Some(Scalar {
-                init: c.log_t.init,
                 learned: c.log_t.learned,
             }),
             Self::Softmax(c) => Some(Scalar {
-                init: c.log_t.init,
                 learned: c.log_t.learned,
             }),
             Self::Classify(_) => None,
@@ -66,17 +66,30 @@ impl LossConfig {
     pub fn bias(&self) -> Option<Scalar> {
         match self {
             Self::Sigmoid(c) => match c.bias.mode {
-                BiasMode::Learned => Some(Scalar {
-                    init: c.bias.init,
-                    learned: true,
-                }),
-                BiasMode::Frozen => Some(Scalar {
-                    init: c.bias.init,
-                    learned: false,
-                }),
+                BiasMode::Learned => Some(Scalar { learned: true }),
+                BiasMode::Frozen => Some(Scalar { learned: false }),
                 BiasMode::None => None,
             },
             Self::Softmax(_) | Self::Classify(_) => None,
+        }
+    }
+
+    /// Where t' starts, for the losses that have it.
+    pub fn log_t_init(&self) -> Option<f64> {
+        match self {
+            Self::Sigmoid(c) => Some(c.log_t.init),
+            Self::Softmax(c) => Some(c.log_t.init),
+            Self::Classify(_) => None,
+        }
+    }
+
+    /// Where b starts in batches of `batch` pairs over all ranks, for the losses that have it.
+    pub fn bias_init(&self, batch: usize) -> Option<f64> {
+        match self {
+            Self::Sigmoid(c) if c.bias.mode != BiasMode::None => {
+                Some(c.bias.init.value(c.negatives.per_positive(batch)))
+            }
+            _ => None,
         }
     }
 
@@ -85,16 +98,20 @@ impl LossConfig {
         matches!(self, Self::Sigmoid(c) if c.negatives.keep != Keep::All)
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self, batch: usize) -> Result<(), ConfigError> {
         let sane = |key, x: f64| {
             check(key, x.is_finite() && x.abs() <= 100.0, || {
                 format!("{x} is not a number between -100 and 100")
             })
         };
-        self.log_t()
-            .map_or(Ok(()), |s| sane("loss.log_t.init", s.init))?;
-        self.bias()
-            .map_or(Ok(()), |s| sane("loss.bias.init", s.init))?;
+        self.log_t_init()
+            .map_or(Ok(()), |x| sane("loss.log_t.init", x))?;
+        if let Some(b) = self.bias_init(batch) {
+            check("loss.bias.init", b != f64::INFINITY, || {
+                "\"prior\" counts the negatives of each positive, and a batch of 1 has none".into()
+            })?;
+            sane("loss.bias.init", b)?;
+        }
         match self {
             Self::Sigmoid(c) => c.negatives.validate(),
             Self::Softmax(_) | Self::Classify(_) => Ok(()),

@@ -48,6 +48,15 @@ pub enum Keep {
 }
 
 impl NegativesConfig {
+    /// Negatives that count for each positive of a batch of `batch` pairs.
+    pub fn per_positive(&self, batch: usize) -> f64 {
+        let others = batch.saturating_sub(1) as f64;
+        match self.keep {
+            Keep::All => others,
+            Keep::Random | Keep::Hard | Keep::Easy => self.ratio.min(others),
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let Self { keep, ratio } = *self;
         check(

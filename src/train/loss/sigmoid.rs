@@ -14,6 +14,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::logits::BiasInit;
 use super::negatives::{NegativesConfig, select};
 use super::ring::{Chunk, trip};
 use super::tile::{Extent, Real, Rows, softplus_and_sigmoid};
@@ -55,7 +56,7 @@ impl Default for LogT {
 #[serde(default, deny_unknown_fields)]
 pub struct BiasConfig {
     /// Where it starts.
-    pub init: f64,
+    pub init: BiasInit,
     /// Whether there is a bias, and whether it is learned.
     pub mode: BiasMode,
 }
@@ -63,7 +64,7 @@ pub struct BiasConfig {
 impl Default for BiasConfig {
     fn default() -> Self {
         Self {
-            init: -10.0,
+            init: BiasInit::Number(-10.0),
             mode: BiasMode::Learned,
         }
     }

@@ -8,20 +8,21 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::params::{Entry, Layout};
-use crate::train::loss::LossConfig;
+use crate::train::TrainConfig;
 
 /// The flat vector of initial values, in the order of `layout`.
-pub fn initialise(layout: &Layout, loss: &LossConfig, seed: u64, device: &Device) -> Tensor<1> {
+pub fn initialise(layout: &Layout, config: &TrainConfig, device: &Device) -> Tensor<1> {
     let values: Vec<f32> = layout
         .entries()
         .iter()
-        .flat_map(|entry| start(entry, loss, seed))
+        .flat_map(|entry| start(entry, config))
         .collect();
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length]), device)
 }
 
-fn start(entry: &Entry, loss: &LossConfig, seed: u64) -> Vec<f32> {
+fn start(entry: &Entry, config: &TrainConfig) -> Vec<f32> {
+    let TrainConfig { seed, loss, .. } = config;
     let length = entry.range.len();
     let constant = |x: f64| vec![x as f32; length];
     let key = *blake3::hash(format!("{seed}/{}", entry.name).as_bytes()).as_bytes();
@@ -34,11 +35,12 @@ fn start(entry: &Entry, loss: &LossConfig, seed: u64) -> Vec<f32> {
     let width = *entry.shape.last().expect("a parameter has a shape") as f64;
     match entry.leaf() {
         _ if entry.name == "log_t" => {
-            constant(loss.log_t().expect("a model with t' has such a loss").init)
+            constant(loss.log_t_init().expect("a model with t' has such a loss"))
         }
-        _ if entry.name == "bias" => {
-            constant(loss.bias().expect("a model with b has such a loss").init)
-        }
+        _ if entry.name == "bias" => constant(
+            loss.bias_init(config.train.batch_size)
+                .expect("a model with b has such a loss"),
+        ),
         "gain" => constant(1.0),
         "bias" | "class_token" => constant(0.0),
         "tokens" => normal(0.02),
