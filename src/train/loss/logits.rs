@@ -1,4 +1,5 @@
-//! How a similarity becomes a logit: where the bias starts. What is made of the logits is the losses' affair.
+//! How a similarity becomes a logit, l = scale · s + shift, from the scalars t' and b, and how the gradients of both
+//! come out of sums over pairs. Where b starts is here too; what is made of the logits is the losses' affair.
 
 use std::fmt;
 
@@ -10,19 +11,49 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasInit {
-    /// Where the loss is least while all similarities are near 0: the log odds of a positive, -ln k for k negatives that
-    /// count for each positive, which are B - 1 of a global batch of B pairs, or `negatives.ratio`.
+    /// Where the loss is least while all similarities are near 0: every logit starts at the log odds of a positive, -ln k
+    /// for k negatives that count for each positive, which are B - 1 of a global batch of B pairs, or `negatives.ratio`.
     Prior,
     #[serde(untagged)]
     Number(f64),
 }
 
-impl BiasInit {
-    /// The number, when `negatives` count for each positive.
-    pub fn value(self, negatives: f64) -> f64 {
-        match self {
-            Self::Prior => -negatives.ln(),
-            Self::Number(b) => b,
+/// The line from similarities to logits: l = t s + b, or l = t (s - b) with a relative bias; t = exp t'.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    pub scale: f64,
+    pub shift: f64,
+    /// b, when it is relative.
+    relative: Option<f64>,
+}
+
+impl Line {
+    pub fn new(log_t: f64, bias: f64, relative: bool) -> Self {
+        let scale = log_t.exp();
+        Self {
+            scale,
+            shift: if relative { -scale * bias } else { bias },
+            relative: relative.then_some(bias),
+        }
+    }
+
+    /// ∂L/∂t' and ∂L/∂b from Σ g_ij and Σ g_ij s_ij, where g_ij = ∂L/∂l_ij.
+    ///
+    /// l = t s + b: t Σ g s and Σ g. l = t (s - b): t (Σ g s - b Σ g) and -t Σ g. Both are linear in the sums: what
+    /// ranks find of their parts of the pairs adds up.
+    pub fn gradients(self, sum_g: f64, sum_gs: f64) -> (f64, f64) {
+        match self.relative {
+            None => (self.scale * sum_gs, sum_g),
+            Some(b) => (self.scale * (sum_gs - b * sum_g), -self.scale * sum_g),
+        }
+    }
+
+    /// The b whose shift is `shift`: what a logit is while its similarity is 0.
+    pub fn bias_of(log_t: f64, shift: f64, relative: bool) -> f64 {
+        if relative {
+            -shift / log_t.exp()
+        } else {
+            shift
         }
     }
 }
@@ -97,6 +128,54 @@ mod tests {
         };
         assert_eq!(prior(512, few.clone()), -16.0_f64.ln());
         assert_eq!(prior(9, few), -8.0_f64.ln());
+    }
+
+    #[test]
+    fn a_relative_prior_is_the_same_logit() {
+        let mut loss = SigmoidConfig::default();
+        (loss.bias.init, loss.bias.relative) = (BiasInit::Prior, true);
+        let b = LossConfig::Sigmoid(loss).bias_init(65).unwrap();
+        assert!((b - 64.0_f64.ln() / 10.0).abs() < 1e-12);
+        let line = Line::new(std::f64::consts::LN_10, b, true);
+        assert!((line.shift + 64.0_f64.ln()).abs() < 1e-12);
+    }
+
+    /// L = Σ w_i ln(1 + exp l_i) over some similarities, in both forms, by finite differences.
+    #[test]
+    fn gradients_of_the_scalars_are_finite_differences() {
+        let pairs = [(0.9, -1.0), (-0.3, 0.5), (0.1, 2.0), (-0.8, 0.25)];
+        let loss = |log_t, bias, relative| -> f64 {
+            let line = Line::new(log_t, bias, relative);
+            let logit = |s: f64| line.scale * s + line.shift;
+            let terms = pairs.map(|(s, w)| w * logit(s).exp().ln_1p());
+            terms.iter().sum()
+        };
+        for relative in [false, true] {
+            for (log_t, bias) in [(0.0, 0.0), (1.2, -2.0), (2.0, 0.3)] {
+                let line = Line::new(log_t, bias, relative);
+                let (mut sum_g, mut sum_gs) = (0.0, 0.0);
+                for (s, w) in pairs {
+                    let g = w / (1.0 + (-(line.scale * s + line.shift)).exp());
+                    sum_g += g;
+                    sum_gs += g * s;
+                }
+                let (d_log_t, d_bias) = line.gradients(sum_g, sum_gs);
+                let h = 1e-6;
+                let slope = |plus: f64, minus: f64| (plus - minus) / (2.0 * h);
+                let numeric = (
+                    slope(
+                        loss(log_t + h, bias, relative),
+                        loss(log_t - h, bias, relative),
+                    ),
+                    slope(
+                        loss(log_t, bias + h, relative),
+                        loss(log_t, bias - h, relative),
+                    ),
+                );
+                assert!((d_log_t - numeric.0).abs() < 1e-7, "{d_log_t} {numeric:?}");
+                assert!((d_bias - numeric.1).abs() < 1e-7, "{d_bias} {numeric:?}");
+            }
+        }
     }
 
     #[test]

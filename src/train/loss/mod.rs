@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{ConfigError, check};
 use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
-pub use logits::BiasInit;
+pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
 pub use sigmoid::{BiasConfig, BiasMode, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
@@ -86,9 +86,13 @@ impl LossConfig {
     /// Where b starts in batches of `batch` pairs over all ranks, for the losses that have it.
     pub fn bias_init(&self, batch: usize) -> Option<f64> {
         match self {
-            Self::Sigmoid(c) if c.bias.mode != BiasMode::None => {
-                Some(c.bias.init.value(c.negatives.per_positive(batch)))
-            }
+            Self::Sigmoid(c) if c.bias.mode != BiasMode::None => Some(match c.bias.init {
+                BiasInit::Number(b) => b,
+                BiasInit::Prior => {
+                    let log_odds = -c.negatives.per_positive(batch).ln();
+                    Line::bias_of(c.log_t.init, log_odds, c.bias.relative)
+                }
+            }),
             _ => None,
         }
     }
@@ -107,7 +111,7 @@ impl LossConfig {
         self.log_t_init()
             .map_or(Ok(()), |x| sane("loss.log_t.init", x))?;
         if let Some(b) = self.bias_init(batch) {
-            check("loss.bias.init", b != f64::INFINITY, || {
+            check("loss.bias.init", !b.is_infinite(), || {
                 "\"prior\" counts the negatives of each positive, and a batch of 1 has none".into()
             })?;
             sane("loss.bias.init", b)?;
@@ -177,7 +181,7 @@ pub fn contrastive<T: Real>(
     bias: f64,
 ) -> Result<LossOutput<T>, RankLost> {
     match config {
-        LossConfig::Sigmoid(c) => sigmoid(&c.negatives, mesh, pairs, log_t, bias),
+        LossConfig::Sigmoid(c) => sigmoid(c, mesh, pairs, log_t, bias),
         LossConfig::Softmax(_) => softmax(mesh, pairs, log_t),
         LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
     }

@@ -14,7 +14,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::logits::BiasInit;
+use super::logits::{BiasInit, Line};
 use super::negatives::{NegativesConfig, select};
 use super::ring::{Chunk, trip};
 use super::tile::{Extent, Real, Rows, softplus_and_sigmoid};
@@ -59,6 +59,9 @@ pub struct BiasConfig {
     pub init: BiasInit,
     /// Whether there is a bias, and whether it is learned.
     pub mode: BiasMode,
+    /// True makes the logits t (x·y - b), as in arXiv 2509.18552: b is then a similarity, the one of even odds, and a change
+    /// of t turns the logits about it. False is t x·y + b.
+    pub relative: bool,
 }
 
 impl Default for BiasConfig {
@@ -66,6 +69,7 @@ impl Default for BiasConfig {
         Self {
             init: BiasInit::Number(-10.0),
             mode: BiasMode::Learned,
+            relative: false,
         }
     }
 }
@@ -82,22 +86,30 @@ pub enum BiasMode {
 
 /// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
 pub fn sigmoid<T: Real>(
-    negatives: &NegativesConfig,
+    config: &SigmoidConfig,
     mesh: &Mesh,
     pairs: Pairs<T>,
     log_t: f64,
     bias: f64,
 ) -> Result<LossOutput<T>, RankLost> {
     let image = Rows::new(pairs.image, pairs.dim);
+    let line = Line::new(log_t, bias, config.bias.relative);
     let logits = Logits {
-        scale: T::of(log_t.exp()),
-        bias: T::of(bias),
+        scale: T::of(line.scale),
+        bias: T::of(line.shift),
         batch: T::of(pairs.batch as f64),
     };
     let mut out = LossOutput::default();
     let mut d_image = vec![T::zero(); image.data.len()];
     let chunk = Chunk::at_home(mesh, pairs.text, pairs.dim, 0.0);
-    let (selection, chunk) = select(negatives, mesh, image, chunk, pairs.tile, pairs.draw)?;
+    let (selection, chunk) = select(
+        &config.negatives,
+        mesh,
+        image,
+        chunk,
+        pairs.tile,
+        pairs.draw,
+    )?;
     let chunk = trip(
         mesh,
         image,
@@ -120,6 +132,8 @@ pub fn sigmoid<T: Real>(
             }
         },
     )?;
+    // So far they are t Σ g s and Σ g.
+    (out.d_log_t, out.d_bias) = line.gradients(out.d_bias, out.d_log_t / line.scale);
     (out.d_image, out.d_text) = (d_image, chunk.d_text);
     Ok(out)
 }

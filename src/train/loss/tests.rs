@@ -76,12 +76,18 @@ fn gradients_are_finite_differences() {
             ..SigmoidConfig::default()
         })
     };
+    let relative = || {
+        let mut config = SigmoidConfig::default();
+        config.bias.relative = true;
+        LossConfig::Sigmoid(config)
+    };
     for config in [
         LossConfig::Sigmoid(SigmoidConfig::default()),
         LossConfig::Softmax(SoftmaxConfig::default()),
         kept(Keep::Random, 2.0),
         kept(Keep::Hard, 1.6),
         kept(Keep::Easy, 1.6),
+        relative(),
     ] {
         for (log_t, bias) in [(1.0, -2.0), (3.0, 1.5)] {
             let (image, text) = (

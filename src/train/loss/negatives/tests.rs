@@ -297,7 +297,11 @@ fn loss_of(config: &NegativesConfig, batch: &Batch) -> LossOutput<f32> {
         tile: 16,
         draw: Draw::default(),
     };
-    sigmoid(config, &Mesh::alone(), pairs, 1.0, -3.0).unwrap()
+    let config = SigmoidConfig {
+        negatives: config.clone(),
+        ..SigmoidConfig::default()
+    };
+    sigmoid(&config, &Mesh::alone(), pairs, 1.0, -3.0).unwrap()
 }
 
 #[test]
