@@ -19,7 +19,7 @@ use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
-pub use sigmoid::{BiasConfig, BiasMode, SigmoidConfig, sigmoid};
+pub use sigmoid::{BiasConfig, BiasMode, Normalisation, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
 use tile::{Extent, Real};
 

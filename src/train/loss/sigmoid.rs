@@ -8,8 +8,9 @@
 //! A tile's share depends on the tile alone, so nothing is saved and memory is one tile. Images stay with their
 //! rank; each chunk of texts travels round the ring with the buffer of its gradient and comes home after `size` hops.
 //!
-//! When [`negatives`](super::negatives) leaves pairs out, all sums are over the pairs that count, and still divided by B:
-//! the paper does not say whether it divided by less.
+//! With `normalisation = "pairs"` the sums are divided by B² in place of B. When [`negatives`](super::negatives) leaves
+//! pairs out, all sums are over the pairs that count, and the divisor stays: the paper does not say whether it divided
+//! by less.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,31 @@ pub struct SigmoidConfig {
     pub bias: BiasConfig,
     /// Which negatives count.
     pub negatives: NegativesConfig,
+    /// What the sum over pairs is divided by.
+    pub normalisation: Normalisation,
+}
+
+/// What the sum over pairs is divided by. The optimiser's updates hardly depend on it, as AdamW divides by the gradient's
+/// size; `optim.eps` and `optim.clip_norm` do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalisation {
+    /// The global batch size B, so that each positive counts alike at every B (SigLIP).
+    #[default]
+    Batch,
+    /// The number of pairs, B²: a mean over all of them.
+    Pairs,
+}
+
+impl Normalisation {
+    /// The divisor for a global batch of `batch` pairs.
+    pub fn divisor(self, batch: usize) -> f64 {
+        let batch = batch as f64;
+        match self {
+            Self::Batch => batch,
+            Self::Pairs => batch * batch,
+        }
+    }
 }
 
 /// t' = ln t, the log of the logit scale.
@@ -97,7 +123,7 @@ pub fn sigmoid<T: Real>(
     let logits = Logits {
         scale: T::of(line.scale),
         bias: T::of(line.shift),
-        batch: T::of(pairs.batch as f64),
+        divisor: T::of(config.normalisation.divisor(pairs.batch)),
     };
     let mut out = LossOutput::default();
     let mut d_image = vec![T::zero(); image.data.len()];
@@ -141,7 +167,7 @@ pub fn sigmoid<T: Real>(
 struct Logits<T> {
     scale: T,
     bias: T,
-    batch: T,
+    divisor: T,
 }
 
 impl<T: Real> Logits<T> {
@@ -154,7 +180,11 @@ impl<T: Real> Logits<T> {
         keeps: impl Fn(usize, T) -> bool,
         out: &mut LossOutput<T>,
     ) {
-        let Self { scale, bias, batch } = *self;
+        let Self {
+            scale,
+            bias,
+            divisor,
+        } = *self;
         let (mut loss, mut d_log_t, mut d_bias) = (0.0, 0.0, 0.0);
         let mut extent = Extent::default();
         for (column, s) in line.iter_mut().enumerate() {
@@ -164,7 +194,7 @@ impl<T: Real> Logits<T> {
                 let (softplus, sigmoid) = softplus_and_sigmoid(-logit);
                 loss += softplus.wide();
                 out.positive.add(logit.wide());
-                -sigmoid / batch
+                -sigmoid / divisor
             } else if !keeps(column, *s) {
                 *s = T::zero();
                 continue;
@@ -172,14 +202,14 @@ impl<T: Real> Logits<T> {
                 let (softplus, sigmoid) = softplus_and_sigmoid(logit);
                 loss += softplus.wide();
                 extent.add(logit.wide());
-                sigmoid / batch
+                sigmoid / divisor
             };
             d_log_t += (g * scaled).wide();
             d_bias += g.wide();
             *s = g * scale;
         }
         out.negative.merge(&extent);
-        out.loss += loss / batch.wide();
+        out.loss += loss / divisor.wide();
         out.d_log_t += d_log_t;
         out.d_bias += d_bias;
     }

@@ -81,6 +81,12 @@ fn gradients_are_finite_differences() {
         config.bias.relative = true;
         LossConfig::Sigmoid(config)
     };
+    let over_pairs = || {
+        LossConfig::Sigmoid(SigmoidConfig {
+            normalisation: Normalisation::Pairs,
+            ..SigmoidConfig::default()
+        })
+    };
     for config in [
         LossConfig::Sigmoid(SigmoidConfig::default()),
         LossConfig::Softmax(SoftmaxConfig::default()),
@@ -88,6 +94,7 @@ fn gradients_are_finite_differences() {
         kept(Keep::Hard, 1.6),
         kept(Keep::Easy, 1.6),
         relative(),
+        over_pairs(),
     ] {
         for (log_t, bias) in [(1.0, -2.0), (3.0, 1.5)] {
             let (image, text) = (
@@ -178,6 +185,27 @@ fn the_first_step_costs_what_chance_says() {
         )
         .loss,
         6.30,
+    );
+}
+
+#[test]
+fn over_pairs_it_is_the_same_divided_by_the_batch() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let (image, text) = (unit_rows(&mut rng, 8, 4), unit_rows(&mut rng, 8, 4));
+    let [batch, pairs] = [Normalisation::Batch, Normalisation::Pairs].map(|normalisation| {
+        let config = LossConfig::Sigmoid(SigmoidConfig {
+            normalisation,
+            ..SigmoidConfig::default()
+        });
+        alone(&config, &image, &text, 4, 3, 1.0, -2.0)
+    });
+    // 8 is a power of two: dividing by it is exact.
+    assert_eq!(pairs.loss, batch.loss / 8.0);
+    let eighth: Vec<f64> = batch.d_text.iter().map(|d| d / 8.0).collect();
+    assert_eq!(pairs.d_text, eighth);
+    assert_eq!(
+        (pairs.positive, pairs.negative),
+        (batch.positive, batch.negative)
     );
 }
 
