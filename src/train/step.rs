@@ -152,7 +152,7 @@ impl State {
             gradient,
         );
         if loss.is_finite() {
-            self.set(flat);
+            self.set(clamp_log_t(&self.layout, &config.loss, flat));
         }
         let details = looked_at.map(|gradient| Details {
             param_norm: f64::from(self.flat.clone().square().sum().into_scalar::<f32>()).sqrt(),
@@ -292,6 +292,17 @@ impl State {
         Some(f64::from(
             self.flat.clone().slice(range).into_scalar::<f32>(),
         ))
+    }
+}
+
+/// Put t' back into the range that `loss` keeps it in.
+fn clamp_log_t(layout: &Layout, loss: &LossConfig, flat: Tensor<1>) -> Tensor<1> {
+    match (layout.get("log_t"), loss.log_t_most()) {
+        (Some(entry), Some(most)) => {
+            let log_t = flat.clone().slice(entry.range.clone()).clamp(0.0, most);
+            flat.slice_assign(entry.range.clone(), log_t)
+        }
+        _ => flat,
     }
 }
 

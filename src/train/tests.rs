@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::record::checkpoint;
 use crate::record::{Event, EventLog, Row, RunDir, read_events};
-use loss::{Keep, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
+use loss::{Keep, LogT, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
 
 fn tiny() -> TrainConfig {
     let mut config = TrainConfig::default();
@@ -244,6 +244,60 @@ fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
     let norm = squares.sum::<f64>().sqrt();
     assert!((rows[7].values["param_norm"] / norm - 1.0).abs() < 1e-5);
     assert!(!rows[0].values.contains_key("negatives_kept"));
+}
+
+#[test]
+fn a_clamped_logit_scale_stays_in_its_range() {
+    let scales = |loss: LossConfig| {
+        let mut config = tiny();
+        // Steps so large that t' leaves the range when nothing holds it.
+        (config.loss, config.optim.lr) = (loss, 0.5);
+        config.validate().unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        run(&config, &dir, &AtomicBool::new(false));
+        let rows = rows(&dir).into_iter();
+        let scales = rows.map(|row| row.values["logit_scale"]);
+        scales.collect::<Vec<_>>()
+    };
+    let within = |t: &f64| (1.0..10.001).contains(t);
+    for learned in [true, false] {
+        let held = LogT {
+            init: 10.0_f64.ln(),
+            learned,
+            clamp: 10.0,
+        };
+        let free = LogT {
+            clamp: 0.0,
+            ..held.clone()
+        };
+        let sigmoid = |log_t: &LogT| {
+            LossConfig::Sigmoid(SigmoidConfig {
+                log_t: log_t.clone(),
+                ..SigmoidConfig::default()
+            })
+        };
+        assert!(scales(sigmoid(&held)).iter().all(within));
+        assert_eq!(scales(sigmoid(&free)).iter().all(within), !learned);
+    }
+    let mut softmax = SoftmaxConfig::default();
+    (softmax.log_t.clamp, softmax.log_t.init) = (10.0, 10.0_f64.ln());
+    assert!(scales(LossConfig::Softmax(softmax)).iter().all(within));
+
+    let problem = |clamp, init| {
+        let mut loss = SigmoidConfig::default();
+        (loss.log_t.clamp, loss.log_t.init) = (clamp, init);
+        let mut config = tiny();
+        config.loss = LossConfig::Sigmoid(loss);
+        config.validate().map_err(|e| e.key)
+    };
+    assert_eq!(problem(100.0, 100.0_f64.ln()), Ok(()));
+    assert_eq!(problem(0.0, 5.0), Ok(()));
+    assert_eq!(problem(100.0, 4.7), Err("loss.log_t.init"));
+    assert_eq!(problem(100.0, -0.1), Err("loss.log_t.init"));
+    assert_eq!(problem(0.5, 0.0), Err("loss.log_t.clamp"));
+    assert_eq!(problem(-1.0, 0.0), Err("loss.log_t.clamp"));
+    assert_eq!(problem(f64::NAN, 0.0), Err("loss.log_t.clamp"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
-pub use sigmoid::{BiasConfig, BiasMode, Normalisation, SigmoidConfig, sigmoid};
+pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
 use tile::{Extent, Real};
 
@@ -83,6 +83,16 @@ impl LossConfig {
         }
     }
 
+    /// The greatest t' that an update may leave, if there is one; the least is then 0.
+    pub fn log_t_most(&self) -> Option<f64> {
+        let clamp = match self {
+            Self::Sigmoid(c) => c.log_t.clamp,
+            Self::Softmax(c) => c.log_t.clamp,
+            Self::Classify(_) => 0.0,
+        };
+        (clamp != 0.0).then(|| clamp.ln())
+    }
+
     /// Where b starts in batches of `batch` pairs over all ranks, for the losses that have it.
     pub fn bias_init(&self, batch: usize) -> Option<f64> {
         match self {
@@ -110,6 +120,16 @@ impl LossConfig {
         };
         self.log_t_init()
             .map_or(Ok(()), |x| sane("loss.log_t.init", x))?;
+        if let (Some(init), Some(most)) = (self.log_t_init(), self.log_t_most()) {
+            check("loss.log_t.clamp", most.is_finite() && most >= 0.0, || {
+                "must be a finite number from 1 up, or 0 for none".into()
+            })?;
+            check("loss.log_t.init", (0.0..=most).contains(&init), || {
+                format!(
+                    "{init} is not between 0 and {most}, the log of loss.log_t.clamp, and would not stay"
+                )
+            })?;
+        }
         if let Some(b) = self.bias_init(batch) {
             check("loss.bias.init", !b.is_infinite(), || {
                 "\"prior\" counts the negatives of each positive, and a batch of 1 has none".into()

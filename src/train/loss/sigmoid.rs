@@ -66,6 +66,8 @@ pub struct LogT {
     pub init: f64,
     /// False keeps t' at `init`.
     pub learned: bool,
+    /// Keeps the logit scale t between 1 and this after each update, as CLIP does with 100; 0 is off.
+    pub clamp: f64,
 }
 
 impl Default for LogT {
@@ -73,6 +75,7 @@ impl Default for LogT {
         Self {
             init: std::f64::consts::LN_10,
             learned: true,
+            clamp: 0.0,
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct LogT {
     pub init: f64,
     /// False keeps t' at `init`.
     pub learned: bool,
+    /// Keeps the logit scale t between 1 and this after each update, as CLIP does with 100; 0 is off.
+    pub clamp: f64,
 }
 
 impl Default for LogT {
@@ -37,6 +39,7 @@ impl Default for LogT {
         Self {
             init: (1.0_f64 / 0.07).ln(),
             learned: true,
+            clamp: 0.0,
         }
     }
 }
