@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::train::device;
 use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
+use crate::train::loss::tile::{Kernel, Precision};
 
 use super::{DONE, FAILED, print};
 
@@ -56,7 +57,11 @@ pub fn run(check: Check) -> anyhow::Result<u8> {
     let Check::Loss(args) = check;
     device::open(&args.device).map_err(|e| Unusable(e.into()))?;
     let fixture = Fixture::read(&args.fixture, args.kind.as_deref()).map_err(Unusable)?;
-    let computed = fixture.compute(args.ranks.into(), args.tile as usize)?;
+    let computed = fixture.compute(
+        args.ranks.into(),
+        args.tile as usize,
+        Kernel::best(Precision::F32),
+    )?;
     let errors: BTreeMap<&str, f64> = RESULTS
         .iter()
         .map(|&name| {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::data::DataConfig;
 use super::eval::EvalConfig;
-use super::loss::LossConfig;
+use super::loss::tile::Precision;
+use super::loss::{LossConfig, Way};
 use super::model::ModelConfig;
 use super::optim::OptimConfig;
 
@@ -42,8 +43,12 @@ pub struct LoopConfig {
     pub batch_size: usize,
     /// Devices that share one run; each takes `batch_size / ranks` pairs of every batch.
     pub ranks: usize,
-    /// Side of the square of logits that exists at one time.
+    /// Side of the square of logits that exists at one time on each thread.
     pub tile: usize,
+    /// Of the products in a contrastive loss.
+    pub loss_precision: Precision,
+    /// Which way texts go round the ring of ranks.
+    pub ring: Way,
     /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, every pair is embedded twice, the loss
     /// and all gradients stay those of the whole batch, and memory is that of one micro-batch (arXiv 2101.06983).
     pub micro_batch: usize,
@@ -60,6 +65,8 @@ impl Default for LoopConfig {
             batch_size: 256,
             ranks: 1,
             tile: 256,
+            loss_precision: Precision::F32,
+            ring: Way::OneWay,
             micro_batch: 0,
             log_every: 1,
             save_seconds: 20.0,
@@ -97,6 +104,8 @@ impl TrainConfig {
             log_every,
             save_seconds,
             micro_batch: _,
+            loss_precision: _,
+            ring: _,
         } = self.train;
         check(
             "train.examples",

@@ -11,6 +11,7 @@ pub mod model;
 mod ops;
 pub mod optim;
 mod recorder;
+mod simd;
 mod snapshot;
 mod step;
 
@@ -27,6 +28,7 @@ pub use recorder::Recorder;
 use crate::record::checkpoint::Checkpoint;
 use crate::record::{Outcome, RunId};
 use data::Source;
+use loss::LossError;
 use mesh::{Mesh, RankLost};
 use model::TowerInit;
 use step::State;
@@ -74,11 +76,16 @@ pub fn train(
     // When a rank fails, the others only know that it is gone: its own error is the one to tell.
     let (lost, told): (Vec<_>, Vec<_>) = endings
         .into_iter()
-        .partition(|e| e.as_ref().is_err_and(|e| e.is::<RankLost>()));
+        .partition(|e| e.as_ref().is_err_and(is_rank_lost));
     told.into_iter()
         .chain(lost)
         .reduce(|first, other| if first.is_ok() { other } else { first })
         .expect("a run has a rank")
+}
+
+/// Whether an error only says that another rank is gone.
+fn is_rank_lost(error: &anyhow::Error) -> bool {
+    error.is::<RankLost>() || matches!(error.downcast_ref(), Some(LossError::RankLost(_)))
 }
 
 /// What rank 0 decides for all before an update.

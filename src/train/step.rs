@@ -12,9 +12,11 @@ use super::config::TrainConfig;
 use super::data::{Batch, Source};
 use super::device::host;
 use super::eval;
-use super::loss::tile::Extent;
-use super::loss::{Draw, LossConfig, Pairs, Scalar, classify, contrastive};
-use super::mesh::{Mesh, RankLost};
+use super::loss::tile::Kernel;
+use super::loss::{
+    Draw, Extent, LossConfig, LossError, Pairs, Plan, Positives, Scalar, classify, contrastive,
+};
+use super::mesh::Mesh;
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
 use super::optim::Rates;
@@ -106,7 +108,7 @@ impl State {
         source: &Source,
         step: u64,
         look: bool,
-    ) -> Result<Update, RankLost> {
+    ) -> Result<Update, LossError> {
         let global = config.train.batch_size as u64;
         let seen = (step - 1) * global;
         let share = global / mesh.size() as u64;
@@ -187,7 +189,7 @@ impl State {
         source: &Source,
         parts: &[Batch],
         step: u64,
-    ) -> Result<Part, RankLost> {
+    ) -> Result<Part, LossError> {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
         let tape = self.device.clone().autodiff();
         let mut taped = match parts {
@@ -211,7 +213,13 @@ impl State {
             text,
             dim,
             batch: config.train.batch_size,
-            tile: config.train.tile,
+            plan: Plan {
+                side: config.train.tile,
+                kernel: Kernel::best(config.train.loss_precision),
+                way: config.train.ring,
+            },
+            positives: Positives::Partners,
+            look: false,
             draw: Draw {
                 seed: config.seed,
                 step,

@@ -3,12 +3,17 @@
 //! their gradients reach the towers is `step`'s affair.
 
 mod classify;
+mod extent;
+mod hardest;
 mod logits;
 mod negatives;
 pub mod parity;
+mod places;
 mod ring;
 mod sigmoid;
+mod signs;
 mod softmax;
+mod tally;
 pub mod tile;
 
 use schemars::JsonSchema;
@@ -17,11 +22,16 @@ use serde::{Deserialize, Serialize};
 use super::config::{ConfigError, check};
 use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
+pub use extent::Extent;
+pub use hardest::Hardest;
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
-pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, SigmoidConfig, sigmoid};
-pub use softmax::{SoftmaxConfig, softmax};
-use tile::{Extent, Real};
+use places::Places;
+pub use ring::{Plan, Way};
+pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, SigmoidConfig};
+pub use signs::{Listed, Positives};
+pub use softmax::SoftmaxConfig;
+use tile::Real;
 
 /// Which loss, with its settings; `kind` is its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -152,10 +162,31 @@ pub struct Pairs<'a, T> {
     pub dim: usize,
     /// Pairs of all ranks together: B.
     pub batch: usize,
-    /// Side of the square of logits that exists at one time.
-    pub tile: usize,
+    /// How squares of the pair matrix are formed.
+    pub plan: Plan,
+    pub positives: Positives<'a>,
     /// What the step's random choices follow from.
     pub draw: Draw,
+    /// Whether to find [`LossOutput::hardest`].
+    pub look: bool,
+}
+
+/// Why there is no loss. Every rank hears of it alike.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LossError {
+    #[error("a batch without pairs has no loss")]
+    Empty,
+    #[error("the inputs of the loss do not fit together: {0}")]
+    Shape(String),
+    #[error("the labels of the pairs do not fit: {0}")]
+    Label(String),
+    /// The row counts from the first of the rank whose embedding it is.
+    #[error("the {side} embedding in row {row} is not finite")]
+    NotFinite { side: &'static str, row: usize },
+    #[error("t' = {log_t} and b = {bias} give no finite logits")]
+    Scalars { log_t: String, bias: String },
+    #[error(transparent)]
+    RankLost(#[from] RankLost),
 }
 
 /// One rank's share: values and scalar gradients add up over ranks to those of the whole batch, `d_image` and
@@ -169,27 +200,21 @@ pub struct LossOutput<T> {
     pub d_text: Vec<T>,
     pub d_log_t: f64,
     pub d_bias: f64,
-    /// Logits of matching pairs.
+    /// Logits of positives.
     pub positive: Extent,
-    /// Logits of all other pairs that count.
+    /// Logits of negatives that count.
     pub negative: Extent,
-}
-
-impl<T> Default for LossOutput<T> {
-    fn default() -> Self {
-        Self {
-            loss: 0.0,
-            d_image: Vec::new(),
-            d_text: Vec::new(),
-            d_log_t: 0.0,
-            d_bias: 0.0,
-            positive: Extent::default(),
-            negative: Extent::default(),
-        }
-    }
+    /// Σ |∂L/∂l_ij| over positives and over negatives.
+    pub positive_pull: f64,
+    pub negative_pull: f64,
+    /// Gradients of negatives by size, when they were looked at.
+    pub hardest: Hardest,
 }
 
 /// This rank's share of the contrastive loss that `config` names; b counts as 0 where there is none.
+///
+/// # Errors
+/// What [`LossError`] names, on all ranks; nothing else was computed then.
 ///
 /// # Panics
 /// On the supervised loss, which compares no pairs.
@@ -199,10 +224,16 @@ pub fn contrastive<T: Real>(
     pairs: Pairs<T>,
     log_t: f64,
     bias: f64,
-) -> Result<LossOutput<T>, RankLost> {
+) -> Result<LossOutput<T>, LossError> {
+    let places = Places::gather(mesh, &pairs)?;
+    // Squared, for gradients multiply by t once more.
+    if !(bias.is_finite() && log_t.is_finite() && T::of((2.0 * log_t).exp()).is_finite()) {
+        let (log_t, bias) = (log_t.to_string(), bias.to_string());
+        return Err(LossError::Scalars { log_t, bias });
+    }
     match config {
-        LossConfig::Sigmoid(c) => sigmoid(c, mesh, pairs, log_t, bias),
-        LossConfig::Softmax(_) => softmax(mesh, pairs, log_t),
+        LossConfig::Sigmoid(c) => sigmoid::sigmoid(c, mesh, &places, pairs, (log_t, bias)),
+        LossConfig::Softmax(_) => softmax::softmax(mesh, &places, pairs, log_t),
         LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
     }
 }

@@ -6,12 +6,15 @@
 //! Neither the number of ranks nor the tile changes the choice, up to the rounding of similarities: the products of
 //! another tile may swap two pairs that differ in the last bit alone. How many count is exact always.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ring::{Chunk, Square, trip};
+use super::places::{Place, Places};
+use super::ring::{Plan, Seek, Square, trip};
 use super::tile::{Real, Rows};
 use crate::train::config::{ConfigError, check};
 use crate::train::mesh::{Mesh, RankLost};
@@ -82,10 +85,8 @@ pub struct Draw {
 }
 
 /// The negatives that count in one step, over all ranks.
+#[derive(Clone, Debug)]
 pub struct Selection {
-    rank: usize,
-    /// Pairs of the ranks before each rank, and at the end of all.
-    first: Vec<usize>,
     /// Start of the step's hash sequence.
     stream: u64,
     rule: Rule,
@@ -115,7 +116,7 @@ const LISTED: u64 = 1 << 16;
 /// Log of the number of bins that part a range of keys (512 KiB).
 const BIN_BITS: u32 = 16;
 
-/// Choose the negatives of a step. The chunk of texts is at home before and after. None is all.
+/// Choose the negatives of a step. None is all.
 ///
 /// The K hardest are those with keys from the K-th greatest up. While more keys than can be listed lie in the range
 /// where that one is, a trip round the ring counts them by equal parts of the range, and the part that holds it is the
@@ -123,28 +124,18 @@ const BIN_BITS: u32 = 16;
 /// forms the same squares in the same way as the one that takes the gradients, so their similarities are the same bits.
 pub fn select<T: Real>(
     config: &NegativesConfig,
-    mesh: &Mesh,
+    (mesh, places): (&Mesh, &Places),
     image: Rows<T>,
-    chunk: Chunk<T>,
-    tile: usize,
+    text: &Arc<Vec<T>>,
+    plan: Plan,
     draw: Draw,
-) -> Result<(Option<Selection>, Chunk<T>), RankLost> {
+) -> Result<Option<Selection>, RankLost> {
     let NegativesConfig { keep, ratio } = *config;
-    if keep == Keep::All {
-        return Ok((None, chunk));
-    }
-    let mut first = vec![0];
-    for count in mesh.gather(image.count())? {
-        first.push(first[first.len() - 1] + count);
-    }
-    let batch = first[mesh.size()];
-    let others = batch.saturating_sub(1) as f64;
-    if ratio >= others {
-        return Ok((None, chunk));
+    let others = places.batch().saturating_sub(1) as f64;
+    if keep == Keep::All || ratio >= others {
+        return Ok(None);
     }
     let mut selection = Selection {
-        rank: mesh.rank(),
-        first,
         stream: mix(mix(draw.seed).wrapping_add(draw.step)),
         rule: Rule::Drawn {
             // The product is below 2^64, since the probability is below 1.
@@ -152,37 +143,37 @@ pub fn select<T: Real>(
         },
     };
     let order = match keep {
-        Keep::All | Keep::Random => return Ok((Some(selection), chunk)),
+        Keep::All | Keep::Random => return Ok(Some(selection)),
         Keep::Hard => Order::MostSimilar,
         Keep::Easy => Order::LeastSimilar,
     };
-    let wanted = (ratio * batch as f64).round() as u64;
-    let (cut, chunk) = selection.find_cut(mesh, image, chunk, tile, order, wanted)?;
+    let search = Search {
+        mesh,
+        image,
+        text,
+        plan,
+        keys: Keys {
+            places,
+            selection: &selection,
+            order,
+        },
+    };
+    let cut = search.find((ratio * places.batch() as f64).round() as u64)?;
     selection.rule = Rule::Ranked { order, cut };
-    Ok((Some(selection), chunk))
+    Ok(Some(selection))
 }
 
 impl Selection {
-    /// The place of the first pair of a square's `row` in the matrix of all pairs, row-major.
-    pub fn index<T>(&self, square: &Square<T>, row: usize) -> u64 {
-        let image = self.first[self.rank] + square.rows.start + row;
-        let text = self.first[square.owner] + square.columns.start;
-        (image * self.batch() + text) as u64
-    }
-
-    /// Whether the negative at `index` with similarity `s` counts.
-    pub fn keeps(&self, index: u64, s: f64) -> bool {
+    /// Whether the negative in this column of a row with similarity `s` counts.
+    #[inline(always)]
+    pub fn keeps(&self, place: Place, column: usize, s: f64) -> bool {
         match self.rule {
-            Rule::Drawn { below } => self.hash(index) < below,
+            Rule::Drawn { below } => self.hash(place.index(column)) < below,
             Rule::Ranked { order, cut } => {
                 let (rank, least) = (order.rank(s), (cut >> 64) as u64);
-                rank > least || rank == least && self.key(rank, index) >= cut
+                rank > least || rank == least && self.key(rank, place.index(column)) >= cut
             }
         }
-    }
-
-    fn batch(&self) -> usize {
-        self.first[self.first.len() - 1]
     }
 
     /// The `index`-th number of the step's SplitMix64 sequence: no two of a step are equal.
@@ -194,42 +185,48 @@ impl Selection {
     fn key(&self, rank: u64, index: u64) -> u128 {
         u128::from(rank) << 64 | u128::from(self.hash(index))
     }
+}
 
+/// The way to the cut.
+struct Search<'a, T> {
+    mesh: &'a Mesh,
+    image: Rows<'a, T>,
+    text: &'a Arc<Vec<T>>,
+    plan: Plan,
+    keys: Keys<'a>,
+}
+
+/// What ranks the negatives.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    places: &'a Places,
+    selection: &'a Selection,
+    order: Order,
+}
+
+impl<T: Real> Search<'_, T> {
     /// The key of the `wanted`-th highest negative.
-    fn find_cut<T: Real>(
-        &self,
-        mesh: &Mesh,
-        image: Rows<T>,
-        mut chunk: Chunk<T>,
-        tile: usize,
-        order: Order,
-        mut wanted: u64,
-    ) -> Result<(u128, Chunk<T>), RankLost> {
+    fn find(&self, mut wanted: u64) -> Result<u128, RankLost> {
         if wanted == 0 {
-            return Ok((NOTHING, chunk));
+            return Ok(NOTHING);
         }
+        let batch = self.keys.places.batch() as u64;
         let (mut low, mut high) = (u128::MIN, u128::MAX);
-        let mut within = (self.batch() * (self.batch() - 1)) as u64;
+        let mut within = batch * (batch - 1);
         while wanted < within {
             if within <= LISTED {
-                let mut keys = Vec::new();
-                chunk = trip(mesh, image, chunk, tile, None, |square| {
-                    self.visit(square, order, (low, high), |key| keys.push(key))
-                })?;
-                let lists = mesh.gather(Arc::new(keys))?;
+                let keys = self.list(low..=high)?;
+                let bytes = size_of_val(&keys[..]);
+                let lists = self.mesh.gather_sized(Arc::new(keys), bytes)?;
                 let mut keys: Vec<u128> = lists.iter().flat_map(|keys| &**keys).copied().collect();
                 let place = keys.len() - wanted as usize;
-                return Ok((*keys.select_nth_unstable(place).1, chunk));
+                return Ok(*keys.select_nth_unstable(place).1);
             }
             let width = u128::BITS - (high - low).leading_zeros();
             let shift = width.saturating_sub(BIN_BITS);
-            let mut counts = vec![0_u64; 1 << BIN_BITS];
-            chunk = trip(mesh, image, chunk, tile, None, |square| {
-                self.visit(square, order, (low, high), |key| {
-                    counts[((key - low) >> shift) as usize] += 1;
-                })
-            })?;
-            let counts = mesh.gather(Arc::new(counts))?;
+            let counts = self.count(low..=high, shift)?;
+            let bytes = size_of_val(&counts[..]);
+            let counts = self.mesh.gather_sized(Arc::new(counts), bytes)?;
             let total = |bin: usize| counts.iter().map(|counts| counts[bin]).sum::<u64>();
             let mut bin = (1 << BIN_BITS) - 1;
             within = total(bin);
@@ -241,26 +238,71 @@ impl Selection {
             low += (bin as u128) << shift;
             high = low + ((1 << shift) - 1);
         }
-        Ok((low, chunk))
+        Ok(low)
     }
 
-    /// Show `see` the keys of a square's negatives that lie in a range, ends included.
-    fn visit<T: Real>(
+    /// This rank's keys in a range.
+    fn list(&self, range: RangeInclusive<u128>) -> Result<Vec<u128>, RankLost> {
+        let mut all = Vec::new();
+        let keys = self.keys;
+        let visit = |square: &mut Square<T>| {
+            let mut seen = Vec::new();
+            keys.visit(square, &range, |key| seen.push(key));
+            seen
+        };
+        self.trip(visit, |keys| all.extend(keys))?;
+        Ok(all)
+    }
+
+    /// How many of this rank's keys lie in each of the parts of a range that are `1 << shift` wide.
+    fn count(&self, range: RangeInclusive<u128>, shift: u32) -> Result<Vec<u64>, RankLost> {
+        let counts: Vec<AtomicU64> = (0..1 << BIN_BITS).map(|_| AtomicU64::new(0)).collect();
+        let keys = self.keys;
+        let visit = |square: &mut Square<T>| {
+            keys.visit(square, &range, |key| {
+                let bin = (key - range.start()) >> shift;
+                counts[bin as usize].fetch_add(1, Ordering::Relaxed);
+            });
+        };
+        self.trip(visit, |()| ())?;
+        Ok(counts.into_iter().map(AtomicU64::into_inner).collect())
+    }
+
+    fn trip<R: Send>(
         &self,
+        visit: impl Fn(&mut Square<T>) -> R + Sync,
+        sum: impl FnMut(R),
+    ) -> Result<(), RankLost> {
+        let purpose = (self.plan, Seek::Nothing);
+        trip(
+            self.mesh,
+            self.image,
+            self.text,
+            Vec::new(),
+            purpose,
+            visit,
+            sum,
+        )
+        .map(|_| ())
+    }
+}
+
+impl Keys<'_> {
+    /// Show `see` the keys of a square's negatives that lie in a range.
+    fn visit<T: Real>(
+        self,
         square: &Square<T>,
-        order: Order,
-        (low, high): (u128, u128),
+        range: &RangeInclusive<u128>,
         mut see: impl FnMut(u128),
     ) {
-        let ranks = (low >> 64) as u64..=(high >> 64) as u64;
-        let lines = square.values.chunks_exact(square.width());
-        for (row, line) in lines.enumerate() {
-            let (first, partner) = (self.index(square, row), square.partner(row));
-            for (column, s) in line.iter().enumerate() {
-                let rank = order.rank(s.wide());
+        let ranks = (range.start() >> 64) as u64..=(range.end() >> 64) as u64;
+        for row in 0..square.rows.len() {
+            let (place, partner) = (self.places.of(square, row), square.partner(row));
+            for (column, s) in square.values.row(row).iter().enumerate() {
+                let rank = self.order.rank(s.wide());
                 if ranks.contains(&rank) && partner != Some(column) {
-                    let key = self.key(rank, first + column as u64);
-                    if (low..=high).contains(&key) {
+                    let key = self.selection.key(rank, place.index(column));
+                    if range.contains(&key) {
                         see(key);
                     }
                 }

@@ -7,7 +7,11 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::{Draw, LossConfig, LossOutput, Pairs, SigmoidConfig, SoftmaxConfig, contrastive};
+use super::tile::Kernel;
+use super::{
+    Draw, LossConfig, LossOutput, Pairs, Plan, Positives, SigmoidConfig, SoftmaxConfig, Way,
+    contrastive,
+};
 use crate::train::mesh::Mesh;
 
 /// One recorded case. Embeddings are `[batch, dim]`.
@@ -104,6 +108,7 @@ impl Fixture {
         &self,
         ranks: usize,
         tile: usize,
+        kernel: Kernel,
     ) -> anyhow::Result<BTreeMap<&'static str, Vec<f64>>> {
         let batch = self.image.len() / self.dim;
         let slice = |all: &[f64], rank: usize| -> Vec<f32> {
@@ -126,8 +131,14 @@ impl Fixture {
                     text,
                     dim: self.dim,
                     batch,
-                    tile,
+                    plan: Plan {
+                        side: tile,
+                        kernel,
+                        way: Way::OneWay,
+                    },
+                    positives: Positives::Partners,
                     draw: Draw::default(),
+                    look: false,
                 },
                 self.log_t,
                 self.bias,

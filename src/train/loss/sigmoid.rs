@@ -5,22 +5,31 @@
 //! L = (1/B) Σ_ij softplus(−z_ij l_ij),  g_ij = ∂L/∂l_ij = −z_ij σ(−z_ij l_ij) / B,
 //! ∂L/∂x_i = t Σ_j g_ij y_j,  ∂L/∂y_j = t Σ_i g_ij x_i,  ∂L/∂t' = Σ_ij g_ij (l_ij − b),  ∂L/∂b = Σ_ij g_ij.
 //!
-//! A tile's share depends on the tile alone, so nothing is saved and memory is one tile. Images stay with their
-//! rank; each chunk of texts travels round the ring with the buffer of its gradient and comes home after `size` hops.
+//! A tile's share depends on the tile alone, so one trip of the texts round the ring gives everything, nothing is saved
+//! and memory is one tile a thread.
 //!
 //! With `normalisation = "pairs"` the sums are divided by B² in place of B. When [`negatives`](super::negatives) leaves
 //! pairs out, all sums are over the pairs that count, and the divisor stays: the paper does not say whether it divided
 //! by less.
 
+use std::sync::Arc;
+
+use pulp::{Simd, WithSimd};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::hardest::{Hardest, is_looked_at};
 use super::logits::{BiasInit, Line};
 use super::negatives::{NegativesConfig, select};
-use super::ring::{Chunk, trip};
-use super::tile::{Extent, Real, Rows, softplus_and_sigmoid};
-use super::{LossOutput, Pairs};
-use crate::train::mesh::{Mesh, RankLost};
+use super::places::Places;
+use super::ring::{Seek, Square, trip};
+use super::signs::{Positives, Signs};
+use super::tally::{Similarities, Sum, Tally};
+use super::tile::vector::{MOST_LANES, softplus_and_sigmoid, width};
+use super::tile::{Real, Rows};
+use super::{LossError, LossOutput, Pairs};
+use crate::train::mesh::Mesh;
+use crate::train::simd;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -114,106 +123,215 @@ pub enum BiasMode {
 }
 
 /// This rank's part of the loss; see [`Pairs`] for what goes in and [`LossOutput`] for what comes out.
-pub fn sigmoid<T: Real>(
+pub(super) fn sigmoid<T: Real>(
     config: &SigmoidConfig,
     mesh: &Mesh,
+    places: &Places,
     pairs: Pairs<T>,
-    log_t: f64,
-    bias: f64,
-) -> Result<LossOutput<T>, RankLost> {
+    (log_t, bias): (f64, f64),
+) -> Result<LossOutput<T>, LossError> {
     let image = Rows::new(pairs.image, pairs.dim);
+    let text = Arc::new(pairs.text);
+    let plan = pairs.plan;
     let line = Line::new(log_t, bias, config.bias.relative);
+    let divisor = config.normalisation.divisor(pairs.batch);
     let logits = Logits {
         scale: T::of(line.scale),
-        bias: T::of(line.shift),
-        divisor: T::of(config.normalisation.divisor(pairs.batch)),
+        shift: T::of(line.shift),
+        factor: T::of(line.scale / divisor),
     };
-    let mut out = LossOutput::default();
-    let mut d_image = vec![T::zero(); image.data.len()];
-    let chunk = Chunk::at_home(mesh, pairs.text, pairs.dim, 0.0);
-    let (selection, chunk) = select(
-        &config.negatives,
+    let signs = match pairs.positives {
+        Positives::Partners => select(
+            &config.negatives,
+            (mesh, places),
+            image,
+            &text,
+            plan,
+            pairs.draw,
+        )?
+        .map(Signs::Selected),
+        Positives::Classes { image, text } => Some(Signs::classes(mesh, image, text)?),
+        Positives::Listed(listed) => Some(Signs::Listed(listed)),
+    };
+    let mut tally = Tally::default();
+    let [of_images, of_texts] = trip(
         mesh,
         image,
-        chunk,
-        pairs.tile,
-        pairs.draw,
-    )?;
-    let chunk = trip(
-        mesh,
-        image,
-        chunk,
-        pairs.tile,
-        Some(&mut d_image),
+        &text,
+        Vec::new(),
+        (plan, Seek::Gradient),
         |square| {
-            for row in 0..square.rows.len() {
-                let (width, partner) = (square.width(), square.partner(row));
-                let choice = selection.as_ref().map(|s| (s, s.index(square, row)));
-                let line = &mut square.values[row * width..][..width];
-                match choice {
-                    None => logits.differentiate(line, partner, |_, _| true, &mut out),
-                    Some((selection, first)) => {
-                        let keeps =
-                            |column: usize, s: T| selection.keeps(first + column as u64, s.wide());
-                        logits.differentiate(line, partner, keeps, &mut out);
-                    }
-                }
-            }
+            simd::dispatch(Judge {
+                square,
+                logits,
+                signs: signs.as_ref(),
+                places,
+                look: pairs.look,
+            })
         },
+        |part| tally.merge(&part),
     )?;
-    // So far they are t Σ g s and Σ g.
-    (out.d_log_t, out.d_bias) = line.gradients(out.d_bias, out.d_log_t / line.scale);
-    (out.d_image, out.d_text) = (d_image, chunk.d_text);
-    Ok(out)
+    let (d_log_t, d_bias) = line.gradients(tally.g() / divisor, tally.gs / divisor);
+    Ok(LossOutput {
+        loss: tally.loss / divisor,
+        d_image: of_images.gradient,
+        d_text: of_texts.gradient,
+        d_log_t,
+        d_bias,
+        positive: tally.positive.on_line(line.scale, line.shift),
+        negative: tally.negative.on_line(line.scale, line.shift),
+        positive_pull: tally.positive_pull / divisor,
+        negative_pull: tally.negative_pull / divisor,
+        hardest: tally.hardest,
+    })
 }
 
+/// Turns the similarities of a square into ∂L/∂s_ij.
+struct Judge<'a, 'b, T> {
+    square: &'a mut Square<'b, T>,
+    logits: Logits<T>,
+    /// None when every pair but the partners is a negative.
+    signs: Option<&'a Signs<'a>>,
+    places: &'a Places,
+    look: bool,
+}
+
+#[derive(Clone, Copy)]
 struct Logits<T> {
+    /// l = scale · s + shift.
     scale: T,
-    bias: T,
-    divisor: T,
+    shift: T,
+    /// ∂l/∂s over the divisor of the loss.
+    factor: T,
+}
+
+/// Sums over a square.
+struct Sums<T: Real, S: Simd> {
+    loss: Sum<T, S>,
+    gs: Sum<T, S>,
+    positive_pull: Sum<T, S>,
+    negative_pull: Sum<T, S>,
+    positive: Similarities<T, S>,
+    negative: Similarities<T, S>,
+}
+
+impl<T: Real> WithSimd for Judge<'_, '_, T> {
+    type Output = Tally;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Tally {
+        let mut sums = Sums {
+            loss: Sum::new(simd),
+            gs: Sum::new(simd),
+            positive_pull: Sum::new(simd),
+            negative_pull: Sum::new(simd),
+            positive: Similarities::new(simd),
+            negative: Similarities::new(simd),
+        };
+        let mut hardest = Hardest::default();
+        let (minus, width) = (-T::one(), width::<T, S>(simd));
+        let mut signs = Vec::new();
+        for row in 0..self.square.rows.len() {
+            let (place, partner) = (self.places.of(self.square, row), self.square.partner(row));
+            let image = self.square.rows.start + row;
+            let line = self.square.values.row_mut(row);
+            if let Some(rule) = self.signs {
+                signs.resize(line.len(), T::zero());
+                rule.fill(place, image, partner, line, &mut signs);
+                for (s, signs) in line.chunks_mut(width).zip(signs.chunks(width)) {
+                    self.logits.signed(simd, s, signs, &mut sums);
+                }
+            } else {
+                // The partner's vector is apart, and so is what is left at the end.
+                let apart = partner.map(|p| p / width * width);
+                let (before, after) = line.split_at_mut(apart.unwrap_or(0));
+                let (own, after) = after.split_at_mut(apart.map_or(0, |_| after.len().min(width)));
+                if let Some(partner) = partner {
+                    let mut signs = [minus; MOST_LANES];
+                    signs[partner % width] = T::one();
+                    self.logits
+                        .signed(simd, own, &signs[..own.len()], &mut sums);
+                }
+                for part in [before, after] {
+                    let (whole, rest) = T::split_mut::<S>(part);
+                    for s in whole {
+                        self.logits.negatives(simd, s, &mut sums);
+                    }
+                    self.logits
+                        .signed(simd, rest, &[minus; MOST_LANES][..rest.len()], &mut sums);
+                }
+            }
+            sums.carry(simd);
+            if self.look && is_looked_at(place.image, place.batch) {
+                let line = self.square.values.row(row);
+                hardest.add(line.iter().map(|d| d.wide()));
+            }
+        }
+        Tally {
+            loss: sums.loss.total(),
+            positive_pull: sums.positive_pull.total(),
+            negative_pull: sums.negative_pull.total(),
+            gs: sums.gs.total(),
+            positive: sums.positive.extent(simd),
+            negative: sums.negative.extent(simd),
+            hardest,
+        }
+    }
 }
 
 impl<T: Real> Logits<T> {
-    /// Turn one row of similarities into t g_ij and add the row to the sums; `positive` is the column of the pair, and
-    /// of the other columns those count that `keeps`, asked with their similarity.
-    fn differentiate(
-        &self,
-        line: &mut [T],
-        positive: Option<usize>,
-        keeps: impl Fn(usize, T) -> bool,
-        out: &mut LossOutput<T>,
-    ) {
-        let Self {
-            scale,
-            bias,
-            divisor,
-        } = *self;
-        let (mut loss, mut d_log_t, mut d_bias) = (0.0, 0.0, 0.0);
-        let mut extent = Extent::default();
-        for (column, s) in line.iter_mut().enumerate() {
-            let scaled = scale * *s;
-            let logit = scaled + bias;
-            let g = if positive == Some(column) {
-                let (softplus, sigmoid) = softplus_and_sigmoid(-logit);
-                loss += softplus.wide();
-                out.positive.add(logit.wide());
-                -sigmoid / divisor
-            } else if !keeps(column, *s) {
-                *s = T::zero();
-                continue;
-            } else {
-                let (softplus, sigmoid) = softplus_and_sigmoid(logit);
-                loss += softplus.wide();
-                extent.add(logit.wide());
-                sigmoid / divisor
-            };
-            d_log_t += (g * scaled).wide();
-            d_bias += g.wide();
-            *s = g * scale;
-        }
-        out.negative.merge(&extent);
-        out.loss += loss / divisor.wide();
-        out.d_log_t += d_log_t;
-        out.d_bias += d_bias;
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, s: T::V<S>) -> T::V<S> {
+        T::vfma(
+            simd,
+            T::splat(simd, self.scale),
+            s,
+            T::splat(simd, self.shift),
+        )
+    }
+
+    /// Pairs that are negatives all: the many.
+    #[inline(always)]
+    fn negatives<S: Simd>(self, simd: S, s: &mut T::V<S>, sums: &mut Sums<T, S>) {
+        let (loss, g) = softplus_and_sigmoid::<T, S>(simd, self.of(simd, *s));
+        sums.negative.add(simd, *s);
+        sums.loss.add(simd, loss);
+        sums.negative_pull.add(simd, g);
+        sums.gs.add_product(simd, g, *s);
+        *s = T::vmul(simd, g, T::splat(simd, self.factor));
+    }
+
+    /// Up to a vector of pairs with their signs z: 1 a positive, -1 a negative, 0 does not count.
+    #[inline(always)]
+    fn signed<S: Simd>(self, simd: S, pairs: &mut [T], signs: &[T], sums: &mut Sums<T, S>) {
+        let (s, z) = (T::load(simd, pairs), T::load(simd, signs));
+        let zero = T::splat(simd, T::zero());
+        let minus = T::vsub(simd, zero, z);
+        let (positive, negative) = (T::vmax(simd, z, zero), T::vmax(simd, minus, zero));
+        let logits = T::vmul(simd, minus, self.of(simd, s));
+        let (loss, pull) = softplus_and_sigmoid::<T, S>(simd, logits);
+        let (positive_pull, negative_pull) =
+            (T::vmul(simd, pull, positive), T::vmul(simd, pull, negative));
+        let g = T::vsub(simd, negative_pull, positive_pull);
+        sums.positive.add_weighted(simd, s, positive);
+        sums.negative.add_weighted(simd, s, negative);
+        sums.loss
+            .add_product(simd, loss, T::vadd(simd, positive, negative));
+        sums.positive_pull.add(simd, positive_pull);
+        sums.negative_pull.add(simd, negative_pull);
+        sums.gs.add_product(simd, g, s);
+        T::store(simd, pairs, T::vmul(simd, g, T::splat(simd, self.factor)));
+    }
+}
+
+impl<T: Real, S: Simd> Sums<T, S> {
+    #[inline(always)]
+    fn carry(&mut self, simd: S) {
+        self.loss.carry(simd);
+        self.gs.carry(simd);
+        self.positive_pull.carry(simd);
+        self.negative_pull.carry(simd);
+        self.positive.carry(simd);
+        self.negative.carry(simd);
     }
 }

@@ -4,8 +4,8 @@
 use burn::tensor::{Tensor, activation};
 use rayon::prelude::*;
 
-use super::simd::{self, Kernel, exp, sum, sum3};
 use super::tape::{Fused, apply};
+use crate::train::simd::{self, Kernel, exp, sum, sum3};
 
 /// `q` is `[batch × queries, width]`, `k` and `v` `[batch × keys, width]`; the result is as `q`.
 pub fn attention(

@@ -4,8 +4,8 @@
 use burn::tensor::{Tensor, activation};
 use rayon::prelude::*;
 
-use super::simd::{self, Kernel, exp};
 use super::tape::{Fused, apply};
+use crate::train::simd::{self, Kernel, exp};
 
 /// Elementwise, any matrix.
 pub fn gelu(x: Tensor<2>) -> Tensor<2> {

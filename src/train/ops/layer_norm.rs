@@ -5,8 +5,8 @@ use burn::tensor::{Tensor, module};
 use rayon::prelude::*;
 
 use super::ROWS;
-use super::simd::{self, Kernel, sum, sum3};
 use super::tape::{Fused, apply};
+use crate::train::simd::{self, Kernel, sum, sum3};
 
 /// `x` is `[rows, width]`, `gain` and `bias` `[width]`.
 pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {

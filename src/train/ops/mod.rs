@@ -5,7 +5,6 @@
 mod attention;
 mod gelu;
 mod layer_norm;
-mod simd;
 mod tape;
 
 pub use attention::attention;

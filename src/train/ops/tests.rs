@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::train::device::host;
+use crate::train::simd;
 
 fn random(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Tensor<2> {
     let values: Vec<f32> = (0..rows * columns)

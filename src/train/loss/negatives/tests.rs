@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
-use crate::train::loss::tests::unit_rows;
-use crate::train::loss::{LossConfig, LossOutput, Pairs, SigmoidConfig, sigmoid};
+use crate::train::loss::tests::{plan, unit_rows};
+use crate::train::loss::{LossConfig, LossOutput, Pairs, Positives, SigmoidConfig, contrastive};
 
 type Kept = BTreeSet<(usize, usize)>;
 
@@ -111,25 +111,38 @@ fn chosen(config: &NegativesConfig, batch: &Batch, draw: Draw, ranks: usize, til
             all[rows].iter().map(|&x| x as f32).collect()
         };
         let image = slice(&batch.image);
-        let image = Rows::new(&image, dim);
-        let chunk = Chunk::at_home(&mesh, slice(&batch.text), dim, 0.0);
-        let (selection, chunk) = select(config, &mesh, image, chunk, tile, draw).unwrap();
+        let pairs = Pairs {
+            image: &image,
+            text: slice(&batch.text),
+            dim,
+            batch: count,
+            plan: plan(tile),
+            positives: Positives::Partners,
+            draw,
+            look: false,
+        };
+        let places = Places::gather(&mesh, &pairs).unwrap();
+        let (image, text, plan) = (Rows::new(&image, dim), Arc::new(pairs.text), pairs.plan);
+        let selection = select(config, (&mesh, &places), image, &text, plan, draw).unwrap();
         let mut kept = Kept::new();
-        trip(&mesh, image, chunk, tile, None, |square| {
+        let visit = |square: &mut Square<f32>| {
+            let mut kept = Vec::new();
             for row in 0..square.rows.len() {
-                for column in 0..square.width() {
-                    let s = square.values[row * square.width() + column];
-                    let image = first(mesh.rank()) + square.rows.start + row;
-                    let text = first(square.owner) + square.columns.start + column;
-                    let keeps = selection.as_ref().is_none_or(|selection| {
-                        let index = selection.index(square, row) + column as u64;
-                        selection.keeps(index, s.into())
-                    });
+                let place = places.of(square, row);
+                for (column, s) in square.values.row(row).iter().enumerate() {
+                    let keeps = selection
+                        .as_ref()
+                        .is_none_or(|selection| selection.keeps(place, column, (*s).into()));
                     if keeps && square.partner(row) != Some(column) {
-                        kept.insert((image, text));
+                        kept.push((place.image, place.text + column));
                     }
                 }
             }
+            kept
+        };
+        let purpose = (plan, Seek::Nothing);
+        trip(&mesh, image, &text, Vec::new(), purpose, visit, |pairs| {
+            kept.extend(pairs)
         })
         .unwrap();
         kept
@@ -198,7 +211,7 @@ fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
                         let place = format!("{config:?}, {count} pairs on {ranks} ranks in {tile}");
                         let found = chosen(&config, &batch, Draw::default(), ranks, tile);
                         assert_eq!(found, kept, "{place}");
-                        let computed = fixture.compute(ranks, tile).unwrap();
+                        let computed = fixture.compute(ranks, tile, plan(tile).kernel).unwrap();
                         for name in RESULTS {
                             let error = relative_error(&computed[name], &fixture.expected[name]);
                             assert!(error < 2e-5, "{place}: {name} is off by {error:.1e}");
@@ -294,14 +307,23 @@ fn loss_of(config: &NegativesConfig, batch: &Batch) -> LossOutput<f32> {
         text: narrow(&batch.text),
         dim: batch.dim,
         batch: batch.count(),
-        tile: 16,
+        plan: plan(16),
+        positives: Positives::Partners,
+        look: false,
         draw: Draw::default(),
     };
     let config = SigmoidConfig {
         negatives: config.clone(),
         ..SigmoidConfig::default()
     };
-    sigmoid(&config, &Mesh::alone(), pairs, 1.0, -3.0).unwrap()
+    contrastive(
+        &LossConfig::Sigmoid(config),
+        &Mesh::alone(),
+        pairs,
+        1.0,
+        -3.0,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -330,22 +352,10 @@ fn a_ratio_of_all_negatives_is_all_and_logits_are_those_that_count() {
     assert_eq!(none.negative.count, 0);
 }
 
-#[test]
-fn what_is_no_number_ends_in_a_loss_that_is_none() {
-    let mut batch = Batch::of_equals(300);
-    batch.image.fill(f64::NAN);
-    for keep in MASKS {
-        let out = loss_of(&NegativesConfig { keep, ratio: 30.0 }, &batch);
-        assert!(out.loss.is_nan());
-    }
-}
-
 /// The first numbers of the published generator: https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
 #[test]
 fn hashes_are_splitmix64() {
     let selection = Selection {
-        rank: 0,
-        first: vec![0, 2],
         stream: 1234567,
         rule: Rule::Drawn { below: 0 },
     };

@@ -53,29 +53,68 @@ pub fn sum(a: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sum3(a, a, a, |a, _, _| f(a))
 }
 
+/// The constants of [`exp`].
+pub struct Exp {
+    /// Below it is as at it.
+    pub least: f32,
+    pub most: f32,
+    /// Adding 1.5 × 2²³ rounds to a whole number and leaves it in the last bits.
+    pub round: f32,
+    /// ln 2 in two parts: the first has few enough digits that k times it is exact.
+    pub ln_2_high: f32,
+    pub ln_2_low: f32,
+    /// Of (eʳ - 1 - r) / r² for |r| ≤ ln 2 / 2, highest power first.
+    pub terms: [f32; 6],
+}
+
+pub const EXP: Exp = Exp {
+    least: -87.3,
+    most: 88.3,
+    round: 12_582_912.0,
+    ln_2_high: 0.693_359_4,
+    ln_2_low: -2.121_944_4e-4,
+    terms: [
+        1.987_569_2e-4,
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ],
+};
+
 /// eˣ to about 2 units in the last place for x from -87 to 88, and 1e-38 for all below; plain arithmetic, so loops over it vectorise.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    // ln 2 in two parts: the first has few enough digits that k times it is exact.
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // Adding 1.5 × 2²³ rounds to a whole number and leaves it in the last bits.
-    const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.3, 88.3);
-    let rounded = x * LOG2_E + ROUND;
-    let k = rounded - ROUND;
-    let r = (x - k * LN_2_HIGH) - k * LN_2_LOW;
-    let p = 1.987_569_2e-4;
-    let p = p * r + 1.398_2e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 0.5;
+    let x = x.clamp(EXP.least, EXP.most);
+    let rounded = x * std::f32::consts::LOG2_E + EXP.round;
+    let k = rounded - EXP.round;
+    let r = (x - k * EXP.ln_2_high) - k * EXP.ln_2_low;
+    let [first, rest @ ..] = EXP.terms;
+    let p = rest.into_iter().fold(first, |p, term| p * r + term);
     let p = p * r * r + r + 1.0;
     let exponent = rounded
         .to_bits()
-        .wrapping_sub(ROUND.to_bits())
+        .wrapping_sub(EXP.round.to_bits())
         .wrapping_add(127);
     p * f32::from_bits(exponent << 23)
+}
+
+/// ln(1 + x) / x for x in [0, 1]: the polynomial of degree 8, highest power first, whose relative error there is least
+/// (3e-8, by Remez' algorithm).
+pub const LN_1P_UNIT: [f32; 9] = [
+    5.232_699e-3,
+    -2.950_525_5e-2,
+    7.822_597e-2,
+    -1.366_324_7e-1,
+    1.910_600_7e-1,
+    -2.484_298_2e-1,
+    3.331_909_7e-1,
+    -4.999_949_3e-1,
+    0.999_999_97,
+];
+
+/// Work that comes with vectors of its own, by `pulp`.
+pub fn dispatch<R>(work: impl WithSimd<Output = R>) -> R {
+    Arch::new().dispatch(work)
 }
