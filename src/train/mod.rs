@@ -118,7 +118,7 @@ fn run_rank(
         }
     }
 
-    let (steps, batch) = (config.train.steps(), config.train.batch_size as u64);
+    let (steps, batch) = (config.steps(), config.train.batch_size as u64);
     let mut saved = done;
     while done < steps {
         let save = recorder

@@ -139,7 +139,7 @@ impl State {
             * config
                 .optim
                 .schedule
-                .factor(seen, global, config.train.examples);
+                .factor(seen, global, config.examples());
         let looked_at = look.then(|| gradient.clone());
         let mut flat = self.flat.clone();
         let norms = adamw::update(

@@ -107,6 +107,17 @@ impl LossConfig {
         }
     }
 
+    /// What the budget of examples is multiplied by, in batches of `batch` pairs, so that as many pairs count in all as
+    /// with all negatives (arXiv 2303.15343, section 4.8). 1 unless the loss asks for it.
+    pub fn matching(&self, batch: usize) -> f64 {
+        match self {
+            Self::Sigmoid(c) if c.negatives.keep == Keep::HardMatched && batch > 1 => {
+                (batch - 1) as f64 / c.negatives.per_positive(batch)
+            }
+            _ => 1.0,
+        }
+    }
+
     /// Whether some of the negatives may not count.
     pub fn leaves_out_negatives(&self) -> bool {
         matches!(self, Self::Sigmoid(c) if c.negatives.keep != Keep::All)
