@@ -19,7 +19,7 @@ use super::mesh::{Mesh, RankLost};
 pub use classify::{ClassifyConfig, classify};
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
-pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, SigmoidConfig, sigmoid};
+pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, Positives, SigmoidConfig, sigmoid};
 pub use softmax::{SoftmaxConfig, softmax};
 use tile::{Extent, Real};
 
@@ -148,7 +148,19 @@ impl LossConfig {
             sane("loss.bias.init", b)?;
         }
         match self {
-            Self::Sigmoid(c) => c.negatives.validate(),
+            Self::Sigmoid(c) => {
+                let by_class = c.positives == Positives::Class;
+                check(
+                    "loss.positives",
+                    !by_class || c.negatives.keep == Keep::All,
+                    || "\"class\" wants loss.negatives.keep = \"all\"".into(),
+                )?;
+                let prior = c.bias.mode != BiasMode::None && c.bias.init == BiasInit::Prior;
+                check("loss.bias.init", !(by_class && prior), || {
+                    "\"prior\" counts one positive for each image; give a number with loss.positives = \"class\"".into()
+                })?;
+                c.negatives.validate()
+            }
             Self::Softmax(_) | Self::Classify(_) => Ok(()),
         }
     }

@@ -31,8 +31,22 @@ pub struct SigmoidConfig {
     pub bias: BiasConfig,
     /// Which negatives count.
     pub negatives: NegativesConfig,
+    /// Which pairs are positives.
+    pub positives: Positives,
     /// What the sum over pairs is divided by.
     pub normalisation: Normalisation,
+}
+
+/// Which pairs of a batch are positives; all others are negatives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Positives {
+    /// An image and its own text.
+    #[default]
+    Pair,
+    /// Every image and text of the same class: nothing that matches is pushed apart, as it is in a batch with several pairs
+    /// of a class. Wants `negatives.keep = "all"` and a number for `bias.init`.
+    Class,
 }
 
 /// What the sum over pairs is divided by. The optimiser's updates hardly depend on it, as AdamW divides by the gradient's
