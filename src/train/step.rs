@@ -13,7 +13,7 @@ use super::data::{Batch, Source};
 use super::device::host;
 use super::eval;
 use super::loss::tile::Extent;
-use super::loss::{Draw, LossConfig, Pairs, Scalar, classify, contrastive};
+use super::loss::{ClassifyConfig, Draw, LossConfig, Pairs, Scalar, classify, contrastive};
 use super::mesh::{Mesh, RankLost};
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
@@ -117,7 +117,7 @@ impl State {
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {
-            LossConfig::Classify(_) => self.supervised(config, source, &parts),
+            LossConfig::Classify(c) => self.supervised(c, config, source, &parts),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
                 self.contrastive(config, mesh, source, &parts, step)?
             }
@@ -251,7 +251,13 @@ impl State {
         })
     }
 
-    fn supervised(&self, config: &TrainConfig, source: &Source, parts: &[Batch]) -> Part {
+    fn supervised(
+        &self,
+        loss: &ClassifyConfig,
+        config: &TrainConfig,
+        source: &Source,
+        parts: &[Batch],
+    ) -> Part {
         let tape = self.device.clone().autodiff();
         let (mut total, mut sum) = (0.0, None);
         for part in parts {
@@ -259,6 +265,7 @@ impl State {
             let labels = Tensor::<1, Int>::from_data(labels, &tape);
             let pixels = eval::pixels(part, source.image_size(), &tape);
             let loss = classify(
+                loss,
                 self.model.image.forward(pixels),
                 labels,
                 config.train.batch_size,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
 use super::mesh::{Mesh, RankLost};
-pub use classify::{ClassifyConfig, classify};
+pub use classify::{Activation, ClassifyConfig, classify};
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
 pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, Positives, SigmoidConfig, sigmoid};
