@@ -150,7 +150,7 @@ fn run_rank(
         if let Some(recorder) = &mut recorder
             && (logged || diverged)
         {
-            recorder.row(step, examples, &update)?;
+            recorder.row(config, step, examples, &update)?;
         }
         if diverged {
             let reason = format!(

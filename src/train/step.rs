@@ -47,6 +47,11 @@ pub struct Update {
     pub negative: Extent,
     /// How many negatives counted, when the loss may leave some out.
     pub negatives_kept: Option<u64>,
+    /// The share of the gradient that is due to positives, and that due to the hardest hundredth of the negatives.
+    pub grad_share_positive: Option<f64>,
+    pub grad_share_hardest: Option<f64>,
+    /// What all ranks sent to others.
+    pub bytes_sent: Option<u64>,
     /// What only the steps that are logged pay for.
     pub details: Option<Details>,
 }
@@ -174,6 +179,9 @@ impl State {
             positive,
             negative,
             negatives_kept: config.loss.leaves_out_negatives().then_some(negative.count),
+            grad_share_positive: None,
+            grad_share_hardest: None,
+            bytes_sent: None,
             details,
         })
     }

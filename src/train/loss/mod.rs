@@ -3,6 +3,7 @@
 //! their gradients reach the towers is `step`'s affair.
 
 mod classify;
+pub mod gauges;
 mod logits;
 mod negatives;
 pub mod parity;

@@ -70,6 +70,14 @@ impl NegativesConfig {
         }
     }
 
+    /// Whether the negatives that count are a fair sample of all, as opposed to those of some loss.
+    pub fn are_by_chance(&self, batch: usize) -> bool {
+        match self.keep {
+            Keep::All | Keep::Random | Keep::Rolled => true,
+            Keep::Hard | Keep::HardMatched | Keep::Easy => self.ratio >= batch as f64 - 1.0,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let Self { keep, ratio } = *self;
         check(
