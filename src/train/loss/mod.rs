@@ -2,11 +2,13 @@
 //! The contrastive ones work on slices, tile by tile and rank by rank, and never hold the matrix of all pairs. How
 //! their gradients reach the towers is `step`'s affair.
 
+pub mod cases;
 mod classify;
 pub mod gauges;
 mod logits;
 mod negatives;
 pub mod parity;
+pub mod reference;
 mod ring;
 mod sigmoid;
 mod softmax;
