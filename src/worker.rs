@@ -122,7 +122,7 @@ fn standing_outcome(dir: &RunDir) -> anyhow::Result<Option<Outcome>> {
 }
 
 fn started(config: &TrainConfig, devices: &[String], threads: usize) -> Event {
-    let steps = config.train.steps();
+    let steps = config.steps();
     Event::Started {
         siglab: env!("CARGO_PKG_VERSION").to_owned(),
         host: rustix::system::uname()

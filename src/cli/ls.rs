@@ -124,7 +124,7 @@ fn object(store: &Store, run: &Run, view: &View) -> Value {
         "attempt": run.attempt,
         "progress": run.progress(),
         "examples": run.examples,
-        "of": run.spec.config.train.examples,
+        "of": run.spec.config.examples(),
         "examples_per_second": run.speed(),
         "loss": run.latest("loss"),
         "zeroshot/top1": run.evaluated("zeroshot/top1"),

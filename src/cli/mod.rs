@@ -1,6 +1,7 @@
 //! The command line: the verbs, one file each. Data goes to standard output, messages to standard error; 0 done,
 //! 1 failed, 2 wrong usage, 130 interrupted. No verb can do what the workbench cannot.
 
+mod bench;
 mod check;
 mod completions;
 mod doctor;
@@ -89,6 +90,9 @@ pub enum Verb {
     /// Hold this build's arithmetic against recorded values.
     #[command(subcommand)]
     Check(check::Check),
+    /// Time this build's arithmetic on this machine.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Show what this build and this machine can do.
     Doctor(doctor::Args),
     /// Train one run in this process; the workbench starts it.
@@ -124,6 +128,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         }
         Verb::Completions(args) => completions::run(args),
         Verb::Check(check) => check::run(check),
+        Verb::Bench(bench) => bench::run(bench),
         Verb::Doctor(args) => doctor::run(workspace, args),
         Verb::Worker(args) => worker::run(args),
     }

@@ -119,7 +119,7 @@ impl Run {
 
     /// The part of its budget that the run has seen, 0 to 1.
     pub fn progress(&self) -> f64 {
-        (self.examples as f64 / self.spec.config.train.examples.max(1) as f64).min(1.0)
+        (self.examples as f64 / self.spec.config.examples().max(1) as f64).min(1.0)
     }
 
     /// The newest logged value of `key`.

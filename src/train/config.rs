@@ -37,7 +37,7 @@ pub struct TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoopConfig {
-    /// Examples to train on; the last step is the one that reaches it.
+    /// Examples to train on; the last step is the one that reaches it. `loss.negatives.keep = "hard_matched"` multiplies it.
     pub examples: u64,
     /// Global batch: pairs an update, over all ranks.
     pub batch_size: usize,
@@ -74,13 +74,6 @@ impl Default for LoopConfig {
     }
 }
 
-impl LoopConfig {
-    /// Updates that the budget pays for.
-    pub fn steps(&self) -> u64 {
-        self.examples.div_ceil(self.batch_size as u64)
-    }
-}
-
 /// A budget that no counter overflows on.
 const MOST_EXAMPLES: u64 = 1_000_000_000_000;
 
@@ -94,6 +87,18 @@ pub struct ConfigError {
 }
 
 impl TrainConfig {
+    /// The budget: `train.examples`, and as many times more as the loss sees fewer pairs of each batch, where it asks for
+    /// that.
+    pub fn examples(&self) -> u64 {
+        let factor = self.loss.matching(self.train.batch_size);
+        (self.train.examples as f64 * factor).round() as u64
+    }
+
+    /// Updates that the budget pays for.
+    pub fn steps(&self) -> u64 {
+        self.examples().div_ceil(self.train.batch_size as u64)
+    }
+
     /// What the types cannot say. The workbench asks before a run is made, the worker before it starts.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let LoopConfig {
@@ -133,6 +138,12 @@ impl TrainConfig {
         self.data.validate()?;
         self.model.validate(&self.data)?;
         self.loss.validate(batch_size)?;
+        check("train.examples", self.examples() <= MOST_EXAMPLES, || {
+            let factor = self.loss.matching(batch_size);
+            format!(
+                "{examples} times {factor}, to see as many pairs as with all negatives, is more than {MOST_EXAMPLES}"
+            )
+        })?;
         self.optim.validate()?;
         self.eval.validate()
     }

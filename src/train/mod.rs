@@ -125,7 +125,7 @@ fn run_rank(
         }
     }
 
-    let (steps, batch) = (config.train.steps(), config.train.batch_size as u64);
+    let (steps, batch) = (config.steps(), config.train.batch_size as u64);
     let mut saved = done;
     while done < steps {
         let save = recorder
@@ -157,7 +157,7 @@ fn run_rank(
         if let Some(recorder) = &mut recorder
             && (logged || diverged)
         {
-            recorder.row(step, examples, &update)?;
+            recorder.row(config, step, examples, &update)?;
         }
         if diverged {
             let reason = format!(

@@ -8,6 +8,8 @@ use std::time::Instant;
 use crate::record::checkpoint::{self, Checkpoint};
 use crate::record::{Event, EventLog, MetricLog, Outcome, Row, RunDir};
 
+use super::config::TrainConfig;
+use super::loss::gauges;
 use super::snapshot;
 use super::step::{State, Update};
 
@@ -71,7 +73,14 @@ impl Recorder {
         self.tell(event)
     }
 
-    pub fn row(&mut self, step: u64, examples: u64, update: &Update) -> anyhow::Result<()> {
+    /// The row of a step. The first says beside its loss what was to be expected of it.
+    pub fn row(
+        &mut self,
+        config: &TrainConfig,
+        step: u64,
+        examples: u64,
+        update: &Update,
+    ) -> anyhow::Result<()> {
         let now = Instant::now();
         let rate =
             (examples - self.last_row.1) as f64 / (now - self.last_row.0).as_secs_f64().max(1e-9);
@@ -91,6 +100,30 @@ impl Recorder {
             update
                 .negatives_kept
                 .map(|count| ("negatives_kept", count as f64)),
+        );
+        let batch = config.train.batch_size;
+        if let Some(bound) = gauges::mutual_information(&config.loss, batch, update.loss) {
+            values.extend([("mi_bound", bound.nats), ("mi_cap", bound.cap)]);
+        }
+        if step == 1
+            && let Some(expected) = expected_loss(config, update)
+        {
+            values.insert("expected_loss", expected);
+            let of_chance = "expected of embeddings that have nothing in common";
+            let line = format!(
+                "step 1: loss {:.4}; {expected:.4} is {of_chance}",
+                update.loss
+            );
+            let _ = writeln!(self.voice, "{line}");
+        }
+        values.extend(
+            [
+                ("grad_share/positive", update.grad_share_positive),
+                ("grad_share/hardest_1pct", update.grad_share_hardest),
+                ("bytes_sent", update.bytes_sent.map(|count| count as f64)),
+            ]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?))),
         );
         for (extent, names) in [
             (
@@ -184,4 +217,15 @@ impl Recorder {
             outcome,
         })
     }
+}
+
+/// What independent embeddings would have cost in the place of those of `update`.
+fn expected_loss(config: &TrainConfig, update: &Update) -> Option<f64> {
+    gauges::expected_loss(
+        &config.loss,
+        config.train.batch_size,
+        config.model.embed_dim,
+        update.log_t?,
+        update.bias.unwrap_or(0.0),
+    )
 }

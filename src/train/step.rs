@@ -14,7 +14,8 @@ use super::device::host;
 use super::eval;
 use super::loss::tile::Kernel;
 use super::loss::{
-    Draw, Extent, LossConfig, LossError, Pairs, Plan, Positives, Scalar, classify, contrastive,
+    ClassifyConfig, Draw, Extent, Labels, LossConfig, LossError, Pairs, Plan, Scalar, classify,
+    contrastive,
 };
 use super::mesh::Mesh;
 use super::model::params::{Layout, Scalars};
@@ -49,6 +50,11 @@ pub struct Update {
     pub negative: Extent,
     /// How many negatives counted, when the loss may leave some out.
     pub negatives_kept: Option<u64>,
+    /// The share of the gradient that is due to positives, and that due to the hardest hundredth of the negatives.
+    pub grad_share_positive: Option<f64>,
+    pub grad_share_hardest: Option<f64>,
+    /// What all ranks sent to others.
+    pub bytes_sent: Option<u64>,
     /// What only the steps that are logged pay for.
     pub details: Option<Details>,
 }
@@ -119,7 +125,7 @@ impl State {
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {
-            LossConfig::Classify(_) => self.supervised(config, source, &parts),
+            LossConfig::Classify(c) => self.supervised(c, config, source, &parts),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
                 self.contrastive(config, mesh, source, &parts, step)?
             }
@@ -141,7 +147,7 @@ impl State {
             * config
                 .optim
                 .schedule
-                .factor(seen, global, config.train.examples);
+                .factor(seen, global, config.examples());
         let looked_at = look.then(|| gradient.clone());
         let mut flat = self.flat.clone();
         let norms = adamw::update(
@@ -176,6 +182,9 @@ impl State {
             positive,
             negative,
             negatives_kept: config.loss.leaves_out_negatives().then_some(negative.count),
+            grad_share_positive: None,
+            grad_share_hardest: None,
+            bytes_sent: None,
             details,
         })
     }
@@ -218,7 +227,7 @@ impl State {
                 kernel: Kernel::best(config.train.loss_precision),
                 way: config.train.ring,
             },
-            positives: Positives::Partners,
+            labels: Labels::Partners,
             look: false,
             draw: Draw {
                 seed: config.seed,
@@ -259,7 +268,13 @@ impl State {
         })
     }
 
-    fn supervised(&self, config: &TrainConfig, source: &Source, parts: &[Batch]) -> Part {
+    fn supervised(
+        &self,
+        loss: &ClassifyConfig,
+        config: &TrainConfig,
+        source: &Source,
+        parts: &[Batch],
+    ) -> Part {
         let tape = self.device.clone().autodiff();
         let (mut total, mut sum) = (0.0, None);
         for part in parts {
@@ -267,6 +282,7 @@ impl State {
             let labels = Tensor::<1, Int>::from_data(labels, &tape);
             let pixels = eval::pixels(part, source.image_size(), &tape);
             let loss = classify(
+                loss,
                 self.model.image.forward(pixels),
                 labels,
                 config.train.batch_size,

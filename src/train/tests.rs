@@ -301,6 +301,33 @@ fn a_clamped_logit_scale_stays_in_its_range() {
 }
 
 #[test]
+fn rows_say_what_a_loss_means() {
+    for loss in every_loss() {
+        let mut config = tiny();
+        config.loss = loss;
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        run(&config, &dir, &AtomicBool::new(false));
+        let rows = rows(&dir);
+        let cap = match config.loss {
+            LossConfig::Sigmoid(_) => Some(12.0_f64.ln() + 11.0 * (12.0_f64 / 11.0).ln()),
+            LossConfig::Softmax(_) => Some(12.0_f64.ln()),
+            LossConfig::Classify(_) => None,
+        };
+        for row in &rows {
+            let bound = row.values.get("mi_bound").copied();
+            let expected = cap.map(|cap| cap - row.values["loss"]);
+            assert!(bound.is_some() == expected.is_some());
+            assert!((bound.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs() < 1e-12);
+            assert_eq!(
+                row.values.contains_key("expected_loss"),
+                row.step == 1 && cap.is_some()
+            );
+        }
+    }
+}
+
+#[test]
 fn rows_count_the_negatives_that_were_kept() {
     let kept = |keep| -> Vec<f64> {
         let mut config = tiny();

@@ -179,7 +179,7 @@ impl Forecast {
 
     /// How long `spec` takes from start to end; none while no run has finished.
     pub fn run(&self, spec: &RunSpec) -> Option<Estimate> {
-        self.estimate(&self.encode(spec)?, spec.config.train.examples)
+        self.estimate(&self.encode(spec)?, spec.config.examples())
     }
 
     /// How long `runs` take on `slots` devices, started in their order, those that run already first. The interval is
@@ -201,7 +201,7 @@ impl Forecast {
                 }
             };
             let train = &spec.config.train;
-            let examples = train.examples as f64 * left.clamp(0.0, 1.0);
+            let examples = spec.config.examples() as f64 * left.clamp(0.0, 1.0);
             let devices = train.ranks as f64;
             let add = |sum: Option<f64>, each: Option<f64>| Some(sum? + each? * examples * devices);
             seconds += each.span.seconds * examples * devices;

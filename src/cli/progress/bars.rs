@@ -109,7 +109,7 @@ fn whole(scene: &Scene) -> f64 {
             .iter()
             .filter_map(|named| scene.store.get(&named.id))
     };
-    let weight = |run: &Run| run.spec.config.train.examples as f64;
+    let weight = |run: &Run| run.spec.config.examples() as f64;
     let seen: f64 = runs()
         .map(|run| {
             if run.state.is_over() {
@@ -134,7 +134,7 @@ fn park_cursor() -> io::Result<()> {
 fn figures(run: &Run) -> String {
     let speed = run.speed();
     let left = speed.and_then(|speed| {
-        let examples = run.spec.config.train.examples.saturating_sub(run.examples);
+        let examples = run.spec.config.examples().saturating_sub(run.examples);
         Duration::try_from_secs_f64(examples as f64 / speed).ok()
     });
     columns(

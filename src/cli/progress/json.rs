@@ -108,7 +108,7 @@ fn summary(scene: &Scene) -> Value {
         json!({
             "run": run.id(),
             "examples": run.examples,
-            "of": run.spec.config.train.examples,
+            "of": run.spec.config.examples(),
             "examples_per_second": run.speed(),
             "loss": run.latest("loss"),
             "zeroshot/top1": run.evaluated("zeroshot/top1"),

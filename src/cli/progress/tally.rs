@@ -31,7 +31,7 @@ impl Tally {
             let Some(run) = scene.store.get(&named.id) else {
                 continue;
             };
-            let wanted = run.spec.config.train.examples;
+            let wanted = run.spec.config.examples();
             let (counter, will_run) = match standing(&scene.view, &named.id) {
                 Some(Standing::Running) => (&mut tally.running, true),
                 Some(Standing::Ready | Standing::Waiting { .. }) | None => {

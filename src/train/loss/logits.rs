@@ -98,7 +98,9 @@ impl<'de> Deserialize<'de> for BiasInit {
 mod tests {
     use super::*;
     use crate::train::TrainConfig;
-    use crate::train::loss::{BiasConfig, Keep, LossConfig, NegativesConfig, SigmoidConfig};
+    use crate::train::loss::{
+        BiasConfig, Keep, LossConfig, NegativesConfig, Positives, SigmoidConfig,
+    };
 
     fn starting_at(init: BiasInit, negatives: NegativesConfig) -> LossConfig {
         LossConfig::Sigmoid(SigmoidConfig {
@@ -176,6 +178,28 @@ mod tests {
                 assert!((d_bias - numeric.1).abs() < 1e-7, "{d_bias} {numeric:?}");
             }
         }
+    }
+
+    #[test]
+    fn positives_by_class_have_no_prior_and_leave_out_no_negatives() {
+        let problem = |init, keep| {
+            let config = LossConfig::Sigmoid(SigmoidConfig {
+                bias: BiasConfig {
+                    init,
+                    ..BiasConfig::default()
+                },
+                negatives: NegativesConfig { keep, ratio: 4.0 },
+                positives: Positives::Class,
+                ..SigmoidConfig::default()
+            });
+            config.validate(256).map_err(|error| error.key)
+        };
+        assert_eq!(problem(BiasInit::Number(0.0), Keep::All), Ok(()));
+        assert_eq!(problem(BiasInit::Prior, Keep::All), Err("loss.bias.init"));
+        assert_eq!(
+            problem(BiasInit::Number(0.0), Keep::Hard),
+            Err("loss.positives")
+        );
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //! The contrastive ones work on slices, tile by tile and rank by rank, and never hold the matrix of all pairs. How
 //! their gradients reach the towers is `step`'s affair.
 
+pub mod cases;
 mod classify;
 mod extent;
+pub mod gauges;
 mod hardest;
 mod logits;
 mod negatives;
 pub mod parity;
 mod places;
+pub mod reference;
 mod ring;
 mod sigmoid;
 mod signs;
@@ -21,15 +24,15 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
 use super::mesh::{Mesh, RankLost};
-pub use classify::{ClassifyConfig, classify};
+pub use classify::{Activation, ClassifyConfig, classify};
 pub use extent::Extent;
 pub use hardest::Hardest;
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
 use places::Places;
 pub use ring::{Plan, Way};
-pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, SigmoidConfig};
-pub use signs::{Listed, Positives};
+pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, Positives, SigmoidConfig};
+pub use signs::{Labels, Listed};
 pub use softmax::SoftmaxConfig;
 use tile::Real;
 
@@ -117,6 +120,17 @@ impl LossConfig {
         }
     }
 
+    /// What the budget of examples is multiplied by, in batches of `batch` pairs, so that as many pairs count in all as
+    /// with all negatives (arXiv 2303.15343, section 4.8). 1 unless the loss asks for it.
+    pub fn matching(&self, batch: usize) -> f64 {
+        match self {
+            Self::Sigmoid(c) if c.negatives.keep == Keep::HardMatched && batch > 1 => {
+                (batch - 1) as f64 / c.negatives.per_positive(batch)
+            }
+            _ => 1.0,
+        }
+    }
+
     /// Whether some of the negatives may not count.
     pub fn leaves_out_negatives(&self) -> bool {
         matches!(self, Self::Sigmoid(c) if c.negatives.keep != Keep::All)
@@ -147,7 +161,19 @@ impl LossConfig {
             sane("loss.bias.init", b)?;
         }
         match self {
-            Self::Sigmoid(c) => c.negatives.validate(),
+            Self::Sigmoid(c) => {
+                let by_class = c.positives == Positives::Class;
+                check(
+                    "loss.positives",
+                    !by_class || c.negatives.keep == Keep::All,
+                    || "\"class\" wants loss.negatives.keep = \"all\"".into(),
+                )?;
+                let prior = c.bias.mode != BiasMode::None && c.bias.init == BiasInit::Prior;
+                check("loss.bias.init", !(by_class && prior), || {
+                    "\"prior\" counts one positive for each image; give a number with loss.positives = \"class\"".into()
+                })?;
+                c.negatives.validate()
+            }
             Self::Softmax(_) | Self::Classify(_) => Ok(()),
         }
     }
@@ -164,7 +190,7 @@ pub struct Pairs<'a, T> {
     pub batch: usize,
     /// How squares of the pair matrix are formed.
     pub plan: Plan,
-    pub positives: Positives<'a>,
+    pub labels: Labels<'a>,
     /// What the step's random choices follow from.
     pub draw: Draw,
     /// Whether to find [`LossOutput::hardest`].

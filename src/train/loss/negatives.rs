@@ -1,5 +1,5 @@
 //! Which negatives the sigmoid loss counts (arXiv 2303.15343, section 4.8): all, or a given number for each positive, at
-//! random or those of greatest or least loss of the whole batch. A pair is judged where it is met, by its similarity
+//! random, by their places or those of greatest or least loss of the whole batch. A pair is judged where it is met, by its similarity
 //! and its place in the batch, against a cut that trips round the ring found before: nothing is held that grows with the
 //! square of the batch. What a pair contributes is the loss's affair.
 //!
@@ -22,14 +22,14 @@ use crate::train::mesh::{Mesh, RankLost};
 /// Which negatives count; positives always do. It asks whether the loss needs the many easy negatives of a large batch
 /// or the few hard ones (arXiv 2303.15343, section 4.8 and Fig. 6). The loss of the pairs that count is divided by the
 /// batch size all the same, and `negative_logit/*` of a run's rows is about them alone; `negatives_kept` says how many
-/// they were. For the paper's "matched pairs", raise `train.examples` as the ratio falls.
+/// they were.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NegativesConfig {
     /// By what they are chosen.
     pub keep: Keep,
     /// Negatives for each positive: of the B (B − 1) negatives of a global batch of B pairs, `ratio` · B count, rounded.
-    /// B − 1 or more is all. It must be above 0, but for `keep = "all"`, which does not use it.
+    /// B − 1 or more is all. It must be above 0, but for `keep = "all"`, which does not use it, and whole for "rolled".
     pub ratio: f64,
 }
 
@@ -48,6 +48,19 @@ pub enum Keep {
     Hard,
     /// Those of least loss, chosen as the hard ones are.
     Easy,
+    /// The hard ones, in a run that is (B − 1) / `ratio` times as long as `train.examples` says, so that as many negatives
+    /// count in all as when each does (the paper's matched pairs). The warm-up stays as it is.
+    HardMatched,
+    /// For each image the texts of the `ratio` pairs that follow its own in the batch, the first ones after the last: for
+    /// each text as many images. With 1 there are as many negatives as positives (CLIP-Lite, arXiv 2112.07133).
+    Rolled,
+}
+
+/// Whether [`Keep::Rolled`] counts an image and a text of a batch of `batch` pairs, by their places in it, with `each`
+/// negatives for each positive.
+pub fn is_rolled(image: usize, text: usize, batch: usize, each: usize) -> bool {
+    let ahead = (text + batch - image) % batch;
+    (1..=each).contains(&ahead)
 }
 
 impl NegativesConfig {
@@ -56,7 +69,15 @@ impl NegativesConfig {
         let others = batch.saturating_sub(1) as f64;
         match self.keep {
             Keep::All => others,
-            Keep::Random | Keep::Hard | Keep::Easy => self.ratio.min(others),
+            _ => self.ratio.min(others),
+        }
+    }
+
+    /// Whether the negatives that count are a fair sample of all, as opposed to those of some loss.
+    pub fn are_by_chance(&self, batch: usize) -> bool {
+        match self.keep {
+            Keep::All | Keep::Random | Keep::Rolled => true,
+            Keep::Hard | Keep::HardMatched | Keep::Easy => self.ratio >= batch as f64 - 1.0,
         }
     }
 
@@ -71,6 +92,11 @@ impl NegativesConfig {
             "loss.negatives.ratio",
             keep == Keep::All || ratio > 0.0,
             || "must be above 0 when not all negatives are kept".into(),
+        )?;
+        check(
+            "loss.negatives.ratio",
+            keep != Keep::Rolled || ratio.fract() == 0.0,
+            || format!("{ratio} is not a whole number, which \"rolled\" wants"),
         )
     }
 }
@@ -96,6 +122,8 @@ pub struct Selection {
 enum Rule {
     /// The hash is below.
     Drawn { below: u64 },
+    /// The text is of one of the next so many pairs.
+    Rolled { each: usize },
     /// The key is at least this high.
     Ranked { order: Order, cut: u128 },
 }
@@ -144,7 +172,13 @@ pub fn select<T: Real>(
     };
     let order = match keep {
         Keep::All | Keep::Random => return Ok(Some(selection)),
-        Keep::Hard => Order::MostSimilar,
+        Keep::Rolled => {
+            // It is below B − 1.
+            let each = ratio as usize;
+            selection.rule = Rule::Rolled { each };
+            return Ok(Some(selection));
+        }
+        Keep::Hard | Keep::HardMatched => Order::MostSimilar,
         Keep::Easy => Order::LeastSimilar,
     };
     let search = Search {
@@ -169,6 +203,7 @@ impl Selection {
     pub fn keeps(&self, place: Place, column: usize, s: f64) -> bool {
         match self.rule {
             Rule::Drawn { below } => self.hash(place.index(column)) < below,
+            Rule::Rolled { each } => is_rolled(place.image, place.text + column, place.batch, each),
             Rule::Ranked { order, cut } => {
                 let (rank, least) = (order.rank(s), (cut >> 64) as u64);
                 rank > least || rank == least && self.key(rank, place.index(column)) >= cut

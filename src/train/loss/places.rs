@@ -93,6 +93,6 @@ fn check<T: Real>(pairs: &Pairs<T>) -> Result<(usize, usize), LossError> {
         }
     }
     let count = image.len() / dim;
-    pairs.positives.check(count, pairs.batch)?;
+    pairs.labels.check(count, pairs.batch)?;
     Ok((count, dim))
 }

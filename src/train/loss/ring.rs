@@ -15,7 +15,9 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tile::{Grid, Kernel, Pack, Real, Rows, add_gradients, log_add_exp, similarities};
+use super::tile::{
+    Grid, Kernel, Pack, Precision, Real, Rows, add_gradients, log_add_exp, similarities,
+};
 use crate::train::mesh::{Mesh, RankLost};
 
 /// Which way chunks of texts go round the ring of ranks.
@@ -46,6 +48,17 @@ pub struct Plan {
     pub side: usize,
     pub kernel: Kernel,
     pub way: Way,
+}
+
+impl Plan {
+    /// The fastest way to multiply f32 on this machine, one way round the ring.
+    pub fn in_squares_of(side: usize) -> Self {
+        Self {
+            side,
+            kernel: Kernel::best(Precision::F32),
+            way: Way::OneWay,
+        }
+    }
 }
 
 /// Texts of one rank, which others only read.

@@ -23,7 +23,7 @@ use super::logits::{BiasInit, Line};
 use super::negatives::{NegativesConfig, select};
 use super::places::Places;
 use super::ring::{Seek, Square, trip};
-use super::signs::{Positives, Signs};
+use super::signs::{Labels, Signs};
 use super::tally::{Similarities, Sum, Tally};
 use super::tile::vector::{MOST_LANES, softplus_and_sigmoid, width};
 use super::tile::{Real, Rows};
@@ -40,8 +40,22 @@ pub struct SigmoidConfig {
     pub bias: BiasConfig,
     /// Which negatives count.
     pub negatives: NegativesConfig,
+    /// Which pairs are positives.
+    pub positives: Positives,
     /// What the sum over pairs is divided by.
     pub normalisation: Normalisation,
+}
+
+/// Which pairs of a batch are positives; all others are negatives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Positives {
+    /// An image and its own text.
+    #[default]
+    Pair,
+    /// Every image and text of the same class: nothing that matches is pushed apart, as it is in a batch with several pairs
+    /// of a class. Wants `negatives.keep = "all"` and a number for `bias.init`.
+    Class,
 }
 
 /// What the sum over pairs is divided by. The optimiser's updates hardly depend on it, as AdamW divides by the gradient's
@@ -140,8 +154,8 @@ pub(super) fn sigmoid<T: Real>(
         shift: T::of(line.shift),
         factor: T::of(line.scale / divisor),
     };
-    let signs = match pairs.positives {
-        Positives::Partners => select(
+    let signs = match pairs.labels {
+        Labels::Partners => select(
             &config.negatives,
             (mesh, places),
             image,
@@ -150,8 +164,8 @@ pub(super) fn sigmoid<T: Real>(
             pairs.draw,
         )?
         .map(Signs::Selected),
-        Positives::Classes { image, text } => Some(Signs::classes(mesh, image, text)?),
-        Positives::Listed(listed) => Some(Signs::Listed(listed)),
+        Labels::Classes { image, text } => Some(Signs::classes(mesh, image, text)?),
+        Labels::Listed(listed) => Some(Signs::Listed(listed)),
     };
     let mut tally = Tally::default();
     let [of_images, of_texts] = trip(

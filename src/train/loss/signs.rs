@@ -9,7 +9,7 @@ use crate::train::mesh::{Mesh, RankLost};
 
 /// Which pairs are positives.
 #[derive(Clone, Copy, Debug, Default)]
-pub enum Positives<'a> {
+pub enum Labels<'a> {
     /// Image i with text i alone.
     #[default]
     Partners,
@@ -104,7 +104,7 @@ impl<'a> Signs<'a> {
     }
 }
 
-impl Positives<'_> {
+impl Labels<'_> {
     /// Whether they describe `count` images and texts of this rank in a batch of `batch` pairs.
     pub fn check(&self, count: usize, batch: usize) -> Result<(), LossError> {
         let fits = |what: &str, found: usize| {

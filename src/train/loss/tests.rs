@@ -6,7 +6,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::parity::{Fixture, RESULTS, relative_error};
-use super::tile::{Kernel, Precision};
 use super::*;
 
 /// `count` independent unit vectors of width `dim`.
@@ -19,14 +18,6 @@ pub(super) fn unit_rows(rng: &mut ChaCha8Rng, count: usize, dim: usize) -> Vec<f
         row.iter_mut().for_each(|x| *x /= norm);
     }
     rows
-}
-
-pub(super) fn plan(side: usize) -> Plan {
-    Plan {
-        side,
-        kernel: Kernel::best(Precision::F32),
-        way: Way::OneWay,
-    }
 }
 
 fn alone<T: Real>(
@@ -43,8 +34,8 @@ fn alone<T: Real>(
         text: text.to_vec(),
         dim,
         batch: image.len() / dim,
-        plan: plan(tile),
-        positives: Positives::Partners,
+        plan: Plan::in_squares_of(tile),
+        labels: Labels::Partners,
         draw: Draw::default(),
         look: false,
     };
@@ -61,9 +52,7 @@ fn every_recorded_case_on_every_ring_and_tile() {
         let batch = fixture.image.len() / fixture.dim;
         for ranks in 1..=4 {
             for tile in [1, 7, 64, batch] {
-                let computed = fixture
-                    .compute(ranks, tile, Kernel::best(Precision::F32))
-                    .unwrap();
+                let computed = fixture.compute(ranks, Plan::in_squares_of(tile)).unwrap();
                 for name in RESULTS {
                     let error = relative_error(&computed[name], &fixture.expected[name]);
                     assert!(

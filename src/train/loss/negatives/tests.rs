@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
-use crate::train::loss::tests::{plan, unit_rows};
-use crate::train::loss::{LossConfig, LossOutput, Pairs, Positives, SigmoidConfig, contrastive};
+use crate::train::loss::tests::unit_rows;
+use crate::train::loss::{Labels, LossConfig, LossOutput, Pairs, SigmoidConfig, contrastive};
 
 type Kept = BTreeSet<(usize, usize)>;
 
@@ -89,7 +89,11 @@ fn expected(config: &NegativesConfig, batch: &Batch, draw: Draw) -> Kept {
             let p = config.ratio / (count as f64 - 1.0);
             negatives.retain(|(_, hash, _)| *hash as f64 / 2.0_f64.powi(64) < p);
         }
-        Keep::Hard => {
+        Keep::Rolled => negatives.retain(|(_, _, (i, j))| {
+            let next = (1..=config.ratio as usize).map(|step| (i + step) % count);
+            next.into_iter().any(|text| text == *j)
+        }),
+        Keep::Hard | Keep::HardMatched => {
             negatives.sort_by(|a, b| (b.0, b.1).partial_cmp(&(a.0, a.1)).unwrap());
             negatives.truncate(wanted);
         }
@@ -116,8 +120,8 @@ fn chosen(config: &NegativesConfig, batch: &Batch, draw: Draw, ranks: usize, til
             text: slice(&batch.text),
             dim,
             batch: count,
-            plan: plan(tile),
-            positives: Positives::Partners,
+            plan: Plan::in_squares_of(tile),
+            labels: Labels::Partners,
             draw,
             look: false,
         };
@@ -183,7 +187,13 @@ fn reference(
     ])
 }
 
-const MASKS: [Keep; 3] = [Keep::Random, Keep::Hard, Keep::Easy];
+const MASKS: [Keep; 5] = [
+    Keep::Random,
+    Keep::Hard,
+    Keep::HardMatched,
+    Keep::Easy,
+    Keep::Rolled,
+];
 
 #[test]
 fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
@@ -211,7 +221,7 @@ fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
                         let place = format!("{config:?}, {count} pairs on {ranks} ranks in {tile}");
                         let found = chosen(&config, &batch, Draw::default(), ranks, tile);
                         assert_eq!(found, kept, "{place}");
-                        let computed = fixture.compute(ranks, tile, plan(tile).kernel).unwrap();
+                        let computed = fixture.compute(ranks, Plan::in_squares_of(tile)).unwrap();
                         for name in RESULTS {
                             let error = relative_error(&computed[name], &fixture.expected[name]);
                             assert!(error < 2e-5, "{place}: {name} is off by {error:.1e}");
@@ -307,8 +317,8 @@ fn loss_of(config: &NegativesConfig, batch: &Batch) -> LossOutput<f32> {
         text: narrow(&batch.text),
         dim: batch.dim,
         batch: batch.count(),
-        plan: plan(16),
-        positives: Positives::Partners,
+        plan: Plan::in_squares_of(16),
+        labels: Labels::Partners,
         look: false,
         draw: Draw::default(),
     };
@@ -394,11 +404,56 @@ fn a_similarity_keeps_its_order_as_a_whole_number() {
 }
 
 #[test]
+fn each_image_and_each_text_has_as_many_rolled_negatives() {
+    for (batch, each) in [(2, 1), (7, 1), (7, 3), (7, 6)] {
+        for of_image in [true, false] {
+            for one in 0..batch {
+                let others = (0..batch).filter(|&other| match of_image {
+                    true => is_rolled(one, other, batch, each),
+                    false => is_rolled(other, one, batch, each),
+                });
+                let others: Vec<usize> = others.collect();
+                assert!(others.len() == each && !others.contains(&one));
+            }
+        }
+    }
+    let config = NegativesConfig {
+        keep: Keep::Rolled,
+        ratio: 1.5,
+    };
+    assert_eq!(config.validate().unwrap_err().key, "loss.negatives.ratio");
+}
+
+/// The mask of 1 in 16 of section 4.8: sixteen times the examples.
+#[test]
+fn matched_pairs_are_seen_by_a_longer_run() {
+    let mut config = crate::train::TrainConfig::default();
+    (config.train.batch_size, config.train.examples) = (17, 1_001);
+    let with = |keep, ratio| {
+        let mut config = config.clone();
+        config.loss = LossConfig::Sigmoid(SigmoidConfig {
+            negatives: NegativesConfig { keep, ratio },
+            ..SigmoidConfig::default()
+        });
+        config
+            .validate()
+            .map(|()| (config.examples(), config.steps()))
+    };
+    assert_eq!(with(Keep::Hard, 1.0), Ok((1_001, 59)));
+    assert_eq!(with(Keep::HardMatched, 1.0), Ok((16_016, 943)));
+    assert_eq!(with(Keep::HardMatched, 3.0), Ok((5_339, 315)));
+    assert_eq!(with(Keep::HardMatched, 16.0), Ok((1_001, 59)));
+    let error = with(Keep::HardMatched, 1e-9).unwrap_err();
+    assert_eq!(error.key, "train.examples");
+}
+
+#[test]
 fn a_ratio_that_keeps_nothing_names_its_key() {
     let problem = |keep, ratio| NegativesConfig { keep, ratio }.validate();
     for keep in MASKS {
         assert_eq!(problem(keep, 0.0).unwrap_err().key, "loss.negatives.ratio");
-        assert_eq!(problem(keep, 0.5), Ok(()));
+        let least = if keep == Keep::Rolled { 1.0 } else { 0.5 };
+        assert_eq!(problem(keep, least), Ok(()));
     }
     assert_eq!(problem(Keep::All, 0.0), Ok(()));
     assert!(problem(Keep::All, -1.0).is_err() && problem(Keep::Hard, f64::NAN).is_err());

@@ -215,7 +215,7 @@ fn left(run: &Run, world: &World) -> Option<(Duration, bool)> {
     if run.state.is_over() {
         return None;
     }
-    let examples = run.spec.config.train.examples.saturating_sub(run.examples);
+    let examples = run.spec.config.examples().saturating_sub(run.examples);
     if run.state == RunState::Running
         && let Some(speed) = run.speed()
     {
@@ -223,7 +223,7 @@ fn left(run: &Run, world: &World) -> Option<(Duration, bool)> {
         return Some((left, true));
     }
     let whole = world.forecast.run(&run.spec)?.span.seconds;
-    let part = examples as f64 / run.spec.config.train.examples.max(1) as f64;
+    let part = examples as f64 / run.spec.config.examples().max(1) as f64;
     Some((Duration::try_from_secs_f64(whole * part).ok()?, false))
 }
 

@@ -1,0 +1,68 @@
+//! A recorded case: this build's results beside those that another program wrote.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::train::loss::Plan;
+use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
+
+use super::super::{DONE, FAILED, print};
+use super::{Args, Unusable};
+
+pub fn run(args: &Args, path: &Path) -> anyhow::Result<u8> {
+    let fixture = Fixture::read(path, args.kind.as_deref()).map_err(Unusable::from)?;
+    let computed = fixture.compute(args.ranks.into(), Plan::in_squares_of(args.tile as usize))?;
+    let errors: BTreeMap<&str, f64> = RESULTS
+        .iter()
+        .map(|&name| {
+            (
+                name,
+                relative_error(&computed[name], &fixture.expected[name]),
+            )
+        })
+        .collect();
+    // Before the verdict: an `ok` on the screen says that the results are in the file too.
+    if let Some(path) = &args.output {
+        write(path, &fixture, &computed)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let passed = errors.values().all(|&e| e <= args.tolerance);
+    if args.json {
+        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "device": args.device, "tolerance": args.tolerance, "relative_error": errors, "passed": passed });
+        print(&format!("{object}\n"))?;
+    } else {
+        let line = |name: &str| {
+            let error = errors[name];
+            let verdict = if error <= args.tolerance { "ok" } else { "OFF" };
+            format!("{name:8} {error:.1e} {verdict}\n")
+        };
+        print(&RESULTS.map(line).concat())?;
+    }
+    Ok(if passed { DONE } else { FAILED })
+}
+
+fn write(
+    path: &Path,
+    fixture: &Fixture,
+    computed: &BTreeMap<&'static str, Vec<f64>>,
+) -> anyhow::Result<()> {
+    let matrix = vec![fixture.image.len() / fixture.dim, fixture.dim];
+    let bytes: Vec<(&str, Vec<u8>)> = computed
+        .iter()
+        .map(|(name, values)| (*name, values.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        .collect();
+    let mut views = Vec::new();
+    for (name, bytes) in &bytes {
+        let shape = if matches!(*name, "d_image" | "d_text") {
+            matrix.clone()
+        } else {
+            vec![1]
+        };
+        views.push((*name, TensorView::new(Dtype::F64, shape, bytes)?));
+    }
+    crate::util::write_atomic(path, &safetensors::serialize(views, None)?)?;
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! The contrastive losses as their equations say, over the whole matrix of pairs, pair by pair in f64: no tiles, no ring,
+//! no shared arithmetic. Slow and of the square of the batch in memory: it is what the others are held against.
+
+use std::collections::BTreeMap;
+
+use super::{Draw, Keep, LossConfig, NegativesConfig, Normalisation, SigmoidConfig};
+
+/// Embeddings `[batch, dim]` of a whole batch, and the scalars; `bias` counts as 0 where there is none.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    pub image: &'a [f64],
+    pub text: &'a [f64],
+    pub dim: usize,
+    pub log_t: f64,
+    pub bias: f64,
+    pub draw: Draw,
+}
+
+/// `loss`, `d_image`, `d_text`, `d_log_t` and `d_bias`, see [`super::parity::RESULTS`].
+///
+/// # Panics
+/// On the supervised loss, which compares no pairs.
+pub fn results(config: &LossConfig, inputs: &Inputs) -> BTreeMap<&'static str, Vec<f64>> {
+    match config {
+        LossConfig::Sigmoid(c) => sigmoid(c, inputs),
+        LossConfig::Softmax(_) => softmax(inputs),
+        LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
+    }
+}
+
+impl Inputs<'_> {
+    fn batch(&self) -> usize {
+        self.image.len() / self.dim
+    }
+
+    /// x_i · y_j.
+    fn similarity(&self, i: usize, j: usize) -> f64 {
+        let x = &self.image[i * self.dim..(i + 1) * self.dim];
+        let y = &self.text[j * self.dim..(j + 1) * self.dim];
+        x.iter().zip(y).map(|(x, y)| x * y).sum()
+    }
+
+    /// All results, from the loss, g_ij = ∂L/∂l_ij, `[batch, batch]`, and what one logit does to the others: ∂l/∂s,
+    /// ∂l/∂t' and ∂l/∂b of a pair with similarity s.
+    fn finish(
+        &self,
+        loss: f64,
+        g: &[f64],
+        slopes: impl Fn(f64) -> [f64; 3],
+    ) -> BTreeMap<&'static str, Vec<f64>> {
+        let (batch, dim) = (self.batch(), self.dim);
+        let (mut d_image, mut d_text) = (vec![0.0; batch * dim], vec![0.0; batch * dim]);
+        let (mut d_log_t, mut d_bias) = (0.0, 0.0);
+        for i in 0..batch {
+            for j in 0..batch {
+                let g = g[i * batch + j];
+                let [of_s, of_log_t, of_bias] = slopes(self.similarity(i, j));
+                d_log_t += g * of_log_t;
+                d_bias += g * of_bias;
+                for k in 0..dim {
+                    d_image[i * dim + k] += g * of_s * self.text[j * dim + k];
+                    d_text[j * dim + k] += g * of_s * self.image[i * dim + k];
+                }
+            }
+        }
+        BTreeMap::from([
+            ("loss", vec![loss]),
+            ("d_image", d_image),
+            ("d_text", d_text),
+            ("d_log_t", vec![d_log_t]),
+            ("d_bias", vec![d_bias]),
+        ])
+    }
+}
+
+/// L = Σ softplus(−z_ij l_ij) / divisor over the pairs that count, l_ij = t s_ij + b or t (s_ij − b).
+fn sigmoid(config: &SigmoidConfig, inputs: &Inputs) -> BTreeMap<&'static str, Vec<f64>> {
+    let (batch, t, b) = (inputs.batch(), inputs.log_t.exp(), inputs.bias);
+    let relative = config.bias.relative;
+    let count = batch as f64;
+    let divisor = match config.normalisation {
+        Normalisation::Batch => count,
+        Normalisation::Pairs => count * count,
+    };
+    let counts = negatives(&config.negatives, inputs);
+    let (mut loss, mut g) = (0.0, vec![0.0; batch * batch]);
+    for i in 0..batch {
+        for j in 0..batch {
+            if i != j && !counts[i * batch + j] {
+                continue;
+            }
+            let s = inputs.similarity(i, j);
+            let logit = if relative { t * (s - b) } else { t * s + b };
+            let z = if i == j { 1.0 } else { -1.0 };
+            let x = -z * logit;
+            loss += (x.max(0.0) + (-x.abs()).exp().ln_1p()) / divisor;
+            g[i * batch + j] = -z / (1.0 + (-x).exp()) / divisor;
+        }
+    }
+    inputs.finish(loss, &g, |s| {
+        if relative {
+            [t, t * (s - b), -t]
+        } else {
+            [t, t * s, 1.0]
+        }
+    })
+}
+
+/// L = (1/2B) Σ_i (R_i + C_i − 2 l_ii), R and C the log-sum-exps of rows and columns of l_ij = t s_ij.
+fn softmax(inputs: &Inputs) -> BTreeMap<&'static str, Vec<f64>> {
+    let (batch, t) = (inputs.batch(), inputs.log_t.exp());
+    let logit = |i, j| t * inputs.similarity(i, j);
+    let log_sum_exp = |logits: Vec<f64>| {
+        let most = logits
+            .iter()
+            .fold(f64::NEG_INFINITY, |most, l| most.max(*l));
+        most + logits.iter().map(|l| (l - most).exp()).sum::<f64>().ln()
+    };
+    let all = 0..batch;
+    let rows: Vec<f64> = (all.clone())
+        .map(|i| log_sum_exp(all.clone().map(|j| logit(i, j)).collect()))
+        .collect();
+    let columns: Vec<f64> = (all.clone())
+        .map(|j| log_sum_exp(all.clone().map(|i| logit(i, j)).collect()))
+        .collect();
+    let total = 2.0 * batch as f64;
+    let (mut loss, mut g) = (0.0, vec![0.0; batch * batch]);
+    for i in 0..batch {
+        loss += (rows[i] + columns[i] - 2.0 * logit(i, i)) / total;
+        for j in 0..batch {
+            let own = if i == j { 2.0 } else { 0.0 };
+            let l = logit(i, j);
+            g[i * batch + j] = ((l - rows[i]).exp() + (l - columns[j]).exp() - own) / total;
+        }
+    }
+    inputs.finish(loss, &g, |s| [t, t * s, 0.0])
+}
+
+/// Which negatives count, `[batch, batch]`, by sorting them all.
+fn negatives(config: &NegativesConfig, inputs: &Inputs) -> Vec<bool> {
+    let batch = inputs.batch();
+    let others = batch as f64 - 1.0;
+    let all = config.keep == Keep::All || config.ratio >= others;
+    let seed = SplitMix64(inputs.draw.seed).next();
+    let mut hashes = SplitMix64(SplitMix64(seed.wrapping_add(inputs.draw.step)).next());
+    let mut counts = vec![false; batch * batch];
+    let mut ranked = Vec::new();
+    for i in 0..batch {
+        for j in 0..batch {
+            let hash = hashes.next();
+            if i == j {
+                continue;
+            }
+            let ahead = (j + batch - i) % batch;
+            counts[i * batch + j] = all
+                || match config.keep {
+                    Keep::Random => (hash as f64) < config.ratio / others * 2.0_f64.powi(64),
+                    Keep::Rolled => ahead as f64 <= config.ratio,
+                    Keep::All | Keep::Hard | Keep::HardMatched | Keep::Easy => false,
+                };
+            ranked.push((inputs.similarity(i, j), hash, i * batch + j));
+        }
+    }
+    let wanted = (config.ratio * batch as f64).round() as usize;
+    match config.keep {
+        Keep::Hard | Keep::HardMatched => ranked.sort_by(|a, b| b.partial_cmp(a).expect("numbers")),
+        Keep::Easy => ranked.sort_by(|a, b| {
+            let order = a.0.partial_cmp(&b.0).expect("numbers");
+            order.then(b.1.cmp(&a.1))
+        }),
+        Keep::All | Keep::Random | Keep::Rolled => ranked.clear(),
+    }
+    for (_, _, place) in ranked.into_iter().take(wanted) {
+        counts[place] = true;
+    }
+    counts
+}
+
+/// As it is published (Steele, Lea and Flood, 2014): a state that goes on.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::loss::parity::{Fixture, relative_error};
+
+    /// The recorded cases are of another program: what is held against this is held against something true.
+    #[test]
+    fn it_agrees_with_the_recorded_cases() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let fixture = Fixture::read(&path, None).unwrap();
+            let computed = results(&fixture.config, &fixture.inputs());
+            for (name, expected) in &fixture.expected {
+                let error = relative_error(&computed[name], expected);
+                assert!(error < 2e-5, "{}: {name} {error:.1e}", path.display());
+            }
+        }
+    }
+}
