@@ -5,6 +5,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod eval;
+mod inputs;
 pub mod loss;
 pub mod mesh;
 pub mod model;
@@ -98,7 +99,7 @@ fn run_rank(
     mut recorder: Option<&mut Recorder>,
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
-    let source = Source::new(&config.data, config.model.text.context);
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
     let mut state = State::new(config, &source, device);
     let mut done = 0;
     if let Some(checkpoint) = resume {

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::data::{Batch, Source};
+use super::data::{Address, Source};
 use super::device::host;
-use super::eval;
+use super::inputs;
 use super::loss::tile::Extent;
 use super::loss::{Draw, LossConfig, Pairs, Scalar, classify, contrastive};
 use super::mesh::{Mesh, RankLost};
@@ -111,15 +111,17 @@ impl State {
         let seen = (step - 1) * global;
         let share = global / mesh.size() as u64;
         let first = seen + share * mesh.rank() as u64;
-        let batch = source.train_batch(config.seed, first..first + share);
-
-        let parts = batch.split(config.train.micro_batch);
+        let slice = Slice {
+            source,
+            range: first..first + share,
+            most: config.train.micro_batch as u64,
+        };
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {
-            LossConfig::Classify(_) => self.supervised(config, source, &parts),
+            LossConfig::Classify(_) => self.supervised(config, &slice),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
-                self.contrastive(config, mesh, source, &parts, step)?
+                self.contrastive(config, mesh, &slice, step)?
             }
         };
         let mut gradient = part.gradient;
@@ -178,34 +180,40 @@ impl State {
         })
     }
 
-    /// Loss and gradient of the rank's slice of the batch, which comes in parts. When it is more than one, a first
-    /// pass embeds them all without a tape, and the second tapes one at a time.
+    /// Loss and gradient of the rank's slice of the batch. When it comes in more than one part, a first pass embeds
+    /// them all without a tape, and the second draws, embeds and tapes one at a time.
     fn contrastive(
         &self,
         config: &TrainConfig,
         mesh: &Mesh,
-        source: &Source,
-        parts: &[Batch],
+        slice: &Slice,
         step: u64,
     ) -> Result<Part, RankLost> {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
+        let source = slice.source;
         let tape = self.device.clone().autodiff();
-        let mut taped = match parts {
-            [all] => Some(embed(&self.model, source, all, &tape)),
-            _ => None,
-        };
-        let (mut image, mut text) = (Vec::new(), Vec::new());
-        if let Some((i, t)) = &taped {
-            (image, text) = (host(i.clone().inner()), host(t.clone().inner()));
+        let dim = config.model.embed_dim;
+        let mut taped = None;
+        let (image, text) = if slice.is_whole() {
+            let (i, t) = embed(
+                &self.model,
+                source,
+                &source.train(slice.range.clone()),
+                &tape,
+            );
+            taped = Some((i.clone(), t.clone()));
+            (host(i.inner()), host(t.inner()))
         } else {
             let plain = self.model.valid();
-            for part in parts {
-                let (i, t) = embed(&plain, source, part, &self.device);
+            let room = || Vec::with_capacity(slice.len() * dim);
+            let (mut image, mut text) = (room(), room());
+            for part in slice.parts() {
+                let (i, t) = embed(&plain, source, &part, &self.device);
                 image.extend(host(i));
                 text.extend(host(t));
             }
-        }
-        let dim = config.model.embed_dim;
+            (image, text)
+        };
         let pairs = Pairs {
             image: &image,
             text,
@@ -218,6 +226,7 @@ impl State {
             },
         };
         let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
+        drop(image);
 
         let learned = |scalar: Option<Scalar>, gradient: f64| {
             scalar.filter(|s| s.learned).map_or(0.0, |_| gradient)
@@ -228,11 +237,11 @@ impl State {
         };
         let mut sum = None;
         let mut first = 0;
-        for part in parts {
+        for part in slice.parts() {
             let (image, text) = taped
                 .take()
-                .unwrap_or_else(|| embed(&self.model, source, part, &tape));
-            let rows = part.labels.len();
+                .unwrap_or_else(|| embed(&self.model, source, &part, &tape));
+            let rows = part.len();
             let span = first * dim..(first + rows) * dim;
             first += rows;
             let pull = |z: Tensor<2>, d: &[f32]| {
@@ -251,13 +260,12 @@ impl State {
         })
     }
 
-    fn supervised(&self, config: &TrainConfig, source: &Source, parts: &[Batch]) -> Part {
+    fn supervised(&self, config: &TrainConfig, slice: &Slice) -> Part {
         let tape = self.device.clone().autodiff();
         let (mut total, mut sum) = (0.0, None);
-        for part in parts {
-            let labels = TensorData::new(part.labels.clone(), [part.labels.len()]);
-            let labels = Tensor::<1, Int>::from_data(labels, &tape);
-            let pixels = eval::pixels(part, source.image_size(), &tape);
+        for part in slice.parts() {
+            let labels = inputs::labels(slice.source, &part, &tape);
+            let pixels = inputs::images(slice.source, &part, &tape);
             let loss = classify(
                 self.model.image.forward(pixels),
                 labels,
@@ -304,10 +312,45 @@ struct Part {
     negative: Extent,
 }
 
-/// Unit embeddings of the batch's images and texts, `[examples, embed_dim]` each.
-fn embed(model: &Model, source: &Source, batch: &Batch, device: &Device) -> (Tensor<2>, Tensor<2>) {
-    let shape = [batch.labels.len(), source.context()];
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(batch.tokens.clone(), shape), device);
-    let pixels = eval::pixels(batch, source.image_size(), device);
-    (model.embed_images(pixels), model.embed_texts(tokens))
+/// One rank's slice of the batch: places in the training stream, taken in parts. Nothing of it is drawn before it is
+/// its part's turn, so that memory is that of a part whatever the batch.
+struct Slice<'a> {
+    source: &'a Source,
+    range: Range<u64>,
+    /// Examples of a part; 0 is all.
+    most: u64,
+}
+
+impl Slice<'_> {
+    fn len(&self) -> usize {
+        (self.range.end - self.range.start) as usize
+    }
+
+    fn is_whole(&self) -> bool {
+        self.most == 0 || self.most as usize >= self.len()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Vec<Address>> {
+        let Range { start, end } = self.range;
+        let most = if self.is_whole() {
+            end - start
+        } else {
+            self.most
+        };
+        let starts = (start..end).step_by(most as usize);
+        starts.map(move |start| self.source.train(start..(start + most).min(end)))
+    }
+}
+
+/// Unit embeddings of the examples' images and texts, `[examples, embed_dim]` each.
+fn embed(
+    model: &Model,
+    source: &Source,
+    examples: &[Address],
+    device: &Device,
+) -> (Tensor<2>, Tensor<2>) {
+    (
+        model.embed_images(inputs::images(source, examples, device)),
+        model.embed_texts(inputs::texts(source, examples, device)),
+    )
 }

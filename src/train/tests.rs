@@ -235,7 +235,7 @@ fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
     assert!(first("text.embed") < first("image.block.0") && first("image.block.0") < 1.0);
 
     let end = checkpoint::latest(&dir).unwrap().0.unwrap();
-    let source = Source::new(&config.data, config.model.text.context);
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
     let mut state = State::new(&config, &source, &Device::flex());
     snapshot::restore(&mut state, &end).unwrap();
     let squares = device::host(state.flat)
@@ -292,7 +292,7 @@ fn a_tower_starts_with_another_runs_weights() {
     let start = checkpoint::latest(&dir).unwrap().0.unwrap();
 
     let config = tiny();
-    let source = Source::new(&config.data, config.model.text.context);
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
     let device = Device::flex();
     let parameter = |state: &State, name: &str| {
         device::host(

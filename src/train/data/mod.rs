@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
-use shapes::{Class, Example, Shapes};
+pub use shapes::Address;
+use shapes::{Class, Shapes};
 use words::Vocabulary;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,39 +54,8 @@ impl DataConfig {
     }
 }
 
-/// Some examples, ready for a device.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// RGB in [-1, 1], `[examples, height, width, 3]`, row-major.
-    pub pixels: Vec<f32>,
-    /// Token ids, `[examples, context]`, padded at the end.
-    pub tokens: Vec<i32>,
-    /// Class of each example's main object, for supervised pretraining.
-    pub labels: Vec<i32>,
-}
-
-impl Batch {
-    /// The examples in order, up to `most` at a time; 0 is all at once, which copies nothing.
-    pub fn split(self, most: usize) -> Vec<Self> {
-        let count = self.labels.len();
-        if most == 0 || most >= count {
-            return vec![self];
-        }
-        let (pixels, tokens) = (self.pixels.len() / count, self.tokens.len() / count);
-        let parts = (0..count).step_by(most).map(|start| {
-            let end = (start + most).min(count);
-            let span = |width: usize| start * width..end * width;
-            Self {
-                pixels: self.pixels[span(pixels)].to_vec(),
-                tokens: self.tokens[span(tokens)].to_vec(),
-                labels: self.labels[span(1)].to_vec(),
-            }
-        });
-        parts.collect()
-    }
-}
-
-/// A data set with its tokenizer: batches by index, classes and prompts for zero-shot.
+/// A run's data set with its tokenizer: what is to be seen and read of each example, classes and prompts for zero-shot.
+/// It gives no more of an example than is asked for, so that nobody pays for pictures that no tower looks at.
 #[derive(Clone, Debug)]
 pub struct Source {
     set: Shapes,
@@ -93,11 +63,12 @@ pub struct Source {
     classes: Vec<Class>,
     context: usize,
     image_size: usize,
+    run_seed: u64,
 }
 
 impl Source {
     /// `context` is the number of tokens that every text is cut or filled to.
-    pub fn new(config: &DataConfig, context: usize) -> Self {
+    pub fn new(config: &DataConfig, context: usize, run_seed: u64) -> Self {
         let image_size = config.image_size();
         let DataConfig::Shapes(config) = config;
         let set = Shapes::new(config);
@@ -108,18 +79,46 @@ impl Source {
             classes,
             context,
             image_size,
+            run_seed,
         }
     }
 
-    /// Examples `range` of the run's endless training stream, in order.
-    pub fn train_batch(&self, run_seed: u64, range: Range<u64>) -> Batch {
-        self.batch(range, |index| self.set.train_example(run_seed, index))
+    /// Training examples `range` of the run's endless stream, in order.
+    pub fn train(&self, range: Range<u64>) -> Vec<Address> {
+        let run_seed = self.run_seed;
+        range
+            .map(|index| Address::Train { run_seed, index })
+            .collect()
     }
 
     /// Evaluation examples `range`, the same for every run; a range that covers every class equally often is
     /// balanced.
-    pub fn eval_batch(&self, range: Range<u64>) -> Batch {
-        self.batch(range, |index| self.set.eval_example(index))
+    pub fn eval(&self, range: Range<u64>) -> Vec<Address> {
+        range.map(|index| Address::Eval { index }).collect()
+    }
+
+    /// RGB in [-1, 1], `[examples, height, width, 3]`, row-major.
+    pub fn pixels(&self, examples: &[Address]) -> Vec<f32> {
+        let length = self.image_size.pow(2) * 3;
+        let mut pixels = vec![0.0; examples.len() * length];
+        let places = pixels.par_chunks_exact_mut(length).zip(examples);
+        places.for_each(|(place, &at)| place.copy_from_slice(&self.set.picture(at)));
+        pixels
+    }
+
+    /// Token ids, `[examples, context]`, padded at the end.
+    pub fn tokens(&self, examples: &[Address]) -> Vec<i32> {
+        let tokens = |&at| {
+            self.vocabulary
+                .tokenize(&self.set.caption(at), self.context)
+        };
+        examples.par_iter().flat_map_iter(tokens).collect()
+    }
+
+    /// Class of each example's main object, `[examples]`.
+    pub fn labels(&self, examples: &[Address]) -> Vec<i32> {
+        let labels = examples.iter().map(|&at| i32::from(self.set.class(at)));
+        labels.collect()
     }
 
     /// Tokens of a text.
@@ -152,31 +151,6 @@ impl Source {
             .map(|prompt| self.vocabulary.tokenize(&prompt, self.context))
             .collect()
     }
-
-    fn batch(&self, range: Range<u64>, example: impl Fn(u64) -> Example + Sync) -> Batch {
-        // Rayon iterates over Range<usize> in order of index, whatever the threads.
-        let examples: Vec<_> = (0..(range.end.saturating_sub(range.start)) as usize)
-            .into_par_iter()
-            .map(|offset| {
-                let example = example(range.start + offset as u64);
-                (
-                    example.pixels,
-                    self.vocabulary.tokenize(&example.caption, self.context),
-                    example.class,
-                )
-            })
-            .collect();
-        let mut batch = Batch::default();
-        batch
-            .pixels
-            .reserve_exact(examples.iter().map(|(pixels, ..)| pixels.len()).sum());
-        for (pixels, tokens, class) in examples {
-            batch.pixels.extend(pixels);
-            batch.tokens.extend(tokens);
-            batch.labels.push(i32::from(class));
-        }
-        batch
-    }
 }
 
 #[cfg(test)]
@@ -185,22 +159,20 @@ mod tests {
 
     #[test]
     fn a_batch_is_its_slices_in_order() {
-        let source = Source::new(&DataConfig::default(), 12);
-        let whole = source.train_batch(7, 100..164);
-        let (left, right) = (
-            source.train_batch(7, 100..117),
-            source.train_batch(7, 117..164),
-        );
-        assert_eq!(whole.pixels, [left.pixels, right.pixels].concat());
-        assert_eq!(whole.tokens, [left.tokens, right.tokens].concat());
-        assert_eq!(whole.labels, [left.labels, right.labels].concat());
-        assert_eq!(whole.pixels.len(), 64 * 32 * 32 * 3);
-        assert_eq!(whole.tokens.len(), 64 * 12);
+        let source = Source::new(&DataConfig::default(), 12, 7);
+        let [whole, left, right] = [100..164, 100..117, 117..164].map(|r| source.train(r));
+        let joined = |f: &dyn Fn(&[Address]) -> Vec<i32>| [f(&left), f(&right)].concat();
+        assert_eq!(source.tokens(&whole), joined(&|at| source.tokens(at)));
+        assert_eq!(source.labels(&whole), joined(&|at| source.labels(at)));
+        let pixels = [source.pixels(&left), source.pixels(&right)].concat();
+        assert_eq!(source.pixels(&whole), pixels);
+        assert_eq!(pixels.len(), 64 * 32 * 32 * 3);
+        assert_eq!(source.tokens(&whole).len(), 64 * 12);
     }
 
     #[test]
     fn prompts_hold_no_unknown_word_and_differ_between_classes() {
-        let source = Source::new(&DataConfig::default(), 16);
+        let source = Source::new(&DataConfig::default(), 16, 0);
         let mut prompts = std::collections::BTreeSet::new();
         for class in 0..source.class_count() {
             for prompt in source.prompts(class) {

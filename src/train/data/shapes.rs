@@ -48,14 +48,13 @@ impl Default for ShapesConfig {
     }
 }
 
-/// One picture and what is said of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Example {
-    /// RGB in [-1, 1], height x width x 3, row-major.
-    pub pixels: Vec<f32>,
-    pub caption: String,
-    /// Class of the main object.
-    pub class: u16,
+/// Where an example stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// In the training stream of the runs with this seed.
+    Train { run_seed: u64, index: u64 },
+    /// Among the evaluation's.
+    Eval { index: u64 },
 }
 
 /// What zero-shot has to tell apart.
@@ -81,25 +80,37 @@ impl Shapes {
         }
     }
 
-    pub fn train_example(&self, run_seed: u64, index: u64) -> Example {
-        let mut dice = Dice::new(self.config.seed, run_seed, Stream::Train, index);
-        let class = *dice.pick(&self.seen);
-        self.example(class, dice)
+    /// Class of the main object.
+    pub fn class(&self, at: Address) -> u16 {
+        self.open(at).0.0
     }
 
-    pub fn eval_example(&self, index: u64) -> Example {
-        let class = ClassId((index % u64::from(ClassId::COUNT)) as u16);
-        self.example(class, Dice::new(self.config.seed, 0, Stream::Eval, index))
+    /// What is said of the picture.
+    pub fn caption(&self, at: Address) -> String {
+        let (class, mut dice) = self.open(at);
+        captions::caption(&self.scene(class, &mut dice), &mut dice)
     }
 
-    fn example(&self, class: ClassId, mut dice: Dice) -> Example {
+    /// RGB in [-1, 1], height x width x 3, row-major.
+    pub fn picture(&self, at: Address) -> Vec<f32> {
+        let (class, mut dice) = self.open(at);
         let scene = self.scene(class, &mut dice);
-        let caption = captions::caption(&scene, &mut dice);
-        let pixels = render::render(&scene, self.config.image_size, self.config.noise, &mut dice);
-        Example {
-            pixels,
-            caption,
-            class: class.0,
+        // The grain's draws follow those of the caption.
+        captions::caption(&scene, &mut dice);
+        render::render(&scene, self.config.image_size, self.config.noise, &mut dice)
+    }
+
+    /// The class, and the draws of all the rest.
+    fn open(&self, at: Address) -> (ClassId, Dice) {
+        match at {
+            Address::Train { run_seed, index } => {
+                let mut dice = Dice::new(self.config.seed, run_seed, Stream::Train, index);
+                (*dice.pick(&self.seen), dice)
+            }
+            Address::Eval { index } => {
+                let class = ClassId((index % u64::from(ClassId::COUNT)) as u16);
+                (class, Dice::new(self.config.seed, 0, Stream::Eval, index))
+            }
         }
     }
 

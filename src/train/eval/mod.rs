@@ -5,13 +5,14 @@ mod zeroshot;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
-use super::data::{Batch, Source};
+use super::data::Source;
 use super::device::host;
+use super::inputs;
 use super::model::Model;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,9 +73,10 @@ fn score(
     let mut hits = Hits::default();
     let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
     for start in (0..config.images).step_by(CHUNK) {
-        let batch = source.eval_batch(start as u64..(start + CHUNK).min(config.images) as u64);
-        let rows: Vec<f32> = host(scores(pixels(&batch, source.image_size(), device)));
-        for (row, &label) in rows.chunks_exact(held_out.len()).zip(&batch.labels) {
+        let examples = source.eval(start as u64..(start + CHUNK).min(config.images) as u64);
+        let rows: Vec<f32> = host(scores(inputs::images(source, &examples, device)));
+        let labels = source.labels(&examples);
+        for (row, label) in rows.chunks_exact(held_out.len()).zip(labels) {
             let label = label as usize;
             // The rank of the right class. Ties count against it, and so does a score that is no number: a model
             // that says the same of everything, or nothing, hits nothing.
@@ -139,15 +141,6 @@ impl Hits {
     }
 }
 
-/// The pictures of a batch, `[examples, size, size, 3]`.
-pub(super) fn pixels(batch: &Batch, size: usize, device: &Device) -> Tensor<4> {
-    let examples = batch.labels.len();
-    Tensor::from_data(
-        TensorData::new(batch.pixels.clone(), [examples, size, size, 3]),
-        device,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +164,7 @@ mod tests {
             every: 0,
             images: 60,
         };
-        let source = Source::new(&crate::train::data::DataConfig::default(), 16);
+        let source = Source::new(&crate::train::data::DataConfig::default(), 16, 0);
         for score_of_all in [f32::NAN, 1.0] {
             let device = Device::flex();
             let hits = score(&config, &source, &device, |pixels| {

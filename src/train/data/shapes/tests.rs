@@ -6,6 +6,32 @@ use super::*;
 use crate::train::data::words::UNKNOWN;
 use scene::{COLOURS, CORNERS, SHAPES, SIZES, TEXTURES};
 
+/// All there is to an example.
+#[derive(Clone, Debug, PartialEq)]
+struct Example {
+    pixels: Vec<f32>,
+    caption: String,
+    class: u16,
+}
+
+impl Shapes {
+    fn train_example(&self, run_seed: u64, index: u64) -> Example {
+        self.example(Address::Train { run_seed, index })
+    }
+
+    fn eval_example(&self, index: u64) -> Example {
+        self.example(Address::Eval { index })
+    }
+
+    fn example(&self, at: Address) -> Example {
+        Example {
+            pixels: self.picture(at),
+            caption: self.caption(at),
+            class: self.class(at),
+        }
+    }
+}
+
 fn shapes() -> Shapes {
     Shapes::new(&ShapesConfig::default())
 }
@@ -164,7 +190,7 @@ fn no_caption_has_a_word_outside_the_vocabulary() {
     let vocabulary = set.vocabulary();
     let mut used = BTreeSet::new();
     for index in 0..100_000 {
-        let tokens = vocabulary.tokenize(&set.train_example(3, index).caption, 32);
+        let tokens = vocabulary.tokenize(&set.caption(Address::Train { run_seed: 3, index }), 32);
         assert!(!tokens.contains(&UNKNOWN));
         used.extend(tokens);
     }
