@@ -12,6 +12,7 @@ pub mod model;
 mod ops;
 pub mod optim;
 mod recorder;
+mod side;
 mod snapshot;
 mod step;
 

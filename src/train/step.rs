@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
 use super::data::{Address, Source};
@@ -20,6 +20,7 @@ use super::model::{Model, initialise};
 use super::optim::Rates;
 use super::optim::adamw::{self, Moments, Norms};
 use super::optim::staleness::staleness;
+use super::side::Side;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -181,7 +182,8 @@ impl State {
     }
 
     /// Loss and gradient of the rank's slice of the batch. When it comes in more than one part, a first pass embeds
-    /// them all without a tape, and the second draws, embeds and tapes one at a time.
+    /// them all without a tape, and the second draws, embeds and tapes one at a time. What a locked tower embedded is
+    /// not embedded again.
     fn contrastive(
         &self,
         config: &TrainConfig,
@@ -190,30 +192,24 @@ impl State {
         step: u64,
     ) -> Result<Part, RankLost> {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
-        let source = slice.source;
-        let tape = self.device.clone().autodiff();
         let dim = config.model.embed_dim;
-        let mut taped = None;
-        let (image, text) = if slice.is_whole() {
-            let (i, t) = embed(
-                &self.model,
-                source,
-                &source.train(slice.range.clone()),
-                &tape,
-            );
-            taped = Some((i.clone(), t.clone()));
-            (host(i.inner()), host(t.inner()))
-        } else {
-            let plain = self.model.valid();
-            let room = || Vec::with_capacity(slice.len() * dim);
-            let (mut image, mut text) = (room(), room());
-            for part in slice.parts() {
-                let (i, t) = embed(&plain, source, &part, &self.device);
-                image.extend(host(i));
-                text.extend(host(t));
+        let (tape, plain) = (self.device.clone().autodiff(), self.model.valid());
+        let sides = Side::both(config);
+        let mut taped = [None, None];
+        let mut embeddings = [Vec::new(), Vec::new()];
+        for ((side, taped), embeddings) in sides.iter().zip(&mut taped).zip(&mut embeddings) {
+            if slice.is_whole() && !side.locked {
+                let z = side.embed(&self.model, slice.source, &slice.all(), &tape);
+                *embeddings = host(z.clone().inner());
+                *taped = Some(z);
+                continue;
             }
-            (image, text)
-        };
+            embeddings.reserve_exact(slice.len() * dim);
+            for part in slice.parts() {
+                embeddings.extend(host(side.embed(&plain, slice.source, &part, &self.device)));
+            }
+        }
+        let [image, text] = embeddings;
         let pairs = Pairs {
             image: &image,
             text,
@@ -231,68 +227,70 @@ impl State {
         let learned = |scalar: Option<Scalar>, gradient: f64| {
             scalar.filter(|s| s.learned).map_or(0.0, |_| gradient)
         };
-        let mut scalars = Scalars {
+        let scalars = Scalars {
             log_t: learned(config.loss.log_t(), out.d_log_t),
             bias: learned(config.loss.bias(), out.d_bias),
         };
-        let mut sum = None;
+        // The scalars saw the whole batch at once: they count once, however many parts there are.
+        let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
         let mut first = 0;
         for part in slice.parts() {
-            let (image, text) = taped
-                .take()
-                .unwrap_or_else(|| embed(&self.model, source, &part, &tape));
             let rows = part.len();
             let span = first * dim..(first + rows) * dim;
             first += rows;
-            let pull = |z: Tensor<2>, d: &[f32]| {
-                (z * Tensor::from_data(TensorData::new(d.to_vec(), [rows, dim]), &tape)).sum()
-            };
-            let surrogate = pull(image, &out.d_image[span.clone()]) + pull(text, &out.d_text[span]);
-            // The scalars saw the whole batch at once: they count with the first part.
-            let scalars = std::mem::take(&mut scalars);
-            self.add_gradient(&mut sum, surrogate.backward(), scalars);
+            let learning = sides
+                .iter()
+                .zip(&mut taped)
+                .zip([&out.d_image, &out.d_text]);
+            let pulls = learning
+                .filter(|((side, _), _)| !side.locked)
+                .map(|((side, taped), d)| {
+                    let again = || side.embed(&self.model, slice.source, &part, &tape);
+                    let z = taped.take().unwrap_or_else(again);
+                    let d = TensorData::new(d[span.clone()].to_vec(), [rows, dim]);
+                    (z * Tensor::from_data(d, &tape)).sum()
+                });
+            if let Some(surrogate) = pulls.reduce(|a, b| a + b) {
+                let mut gradients = surrogate.backward();
+                gradient = gradient + self.layout.gradients(&self.model, &mut gradients);
+            }
         }
         Ok(Part {
             loss: out.loss,
-            gradient: sum.expect("a batch has a part"),
+            gradient,
             positive: out.positive,
             negative: out.negative,
         })
     }
 
+    /// Loss and gradient of the rank's slice of the batch, one part after another.
     fn supervised(&self, config: &TrainConfig, slice: &Slice) -> Part {
-        let tape = self.device.clone().autodiff();
-        let (mut total, mut sum) = (0.0, None);
+        let locked = config.optim.image.is_locked();
+        let (model, device) = if locked {
+            (self.model.valid(), self.device.clone())
+        } else {
+            (self.model.clone(), self.device.clone().autodiff())
+        };
+        let scalars = Scalars::default();
+        let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
+        let mut total = 0.0;
         for part in slice.parts() {
-            let labels = inputs::labels(slice.source, &part, &tape);
-            let pixels = inputs::images(slice.source, &part, &tape);
-            let loss = classify(
-                self.model.image.forward(pixels),
-                labels,
-                config.train.batch_size,
-            );
-            self.add_gradient(&mut sum, loss.backward(), Scalars::default());
+            let labels = inputs::labels(slice.source, &part, &device);
+            let pixels = inputs::images(slice.source, &part, &device);
+            let logits = model.image.forward(pixels);
+            let loss = classify(logits, labels, config.train.batch_size);
+            if !locked {
+                let mut gradients = loss.backward();
+                gradient = gradient + self.layout.gradients(&model, &mut gradients);
+            }
             total += f64::from(loss.into_scalar::<f32>());
         }
         Part {
             loss: total,
-            gradient: sum.expect("a batch has a part"),
+            gradient,
             positive: Extent::default(),
             negative: Extent::default(),
         }
-    }
-
-    fn add_gradient(
-        &self,
-        sum: &mut Option<Tensor<1>>,
-        mut gradients: Gradients,
-        scalars: Scalars,
-    ) {
-        let gradient = self.layout.gradients(&self.model, &mut gradients, scalars);
-        *sum = Some(match sum.take() {
-            Some(sum) => sum + gradient,
-            None => gradient,
-        });
     }
 
     fn scalar(&self, name: &str) -> Option<f64> {
@@ -326,6 +324,10 @@ impl Slice<'_> {
         (self.range.end - self.range.start) as usize
     }
 
+    fn all(&self) -> Vec<Address> {
+        self.source.train(self.range.clone())
+    }
+
     fn is_whole(&self) -> bool {
         self.most == 0 || self.most as usize >= self.len()
     }
@@ -340,17 +342,4 @@ impl Slice<'_> {
         let starts = (start..end).step_by(most as usize);
         starts.map(move |start| self.source.train(start..(start + most).min(end)))
     }
-}
-
-/// Unit embeddings of the examples' images and texts, `[examples, embed_dim]` each.
-fn embed(
-    model: &Model,
-    source: &Source,
-    examples: &[Address],
-    device: &Device,
-) -> (Tensor<2>, Tensor<2>) {
-    (
-        model.embed_images(inputs::images(source, examples, device)),
-        model.embed_texts(inputs::texts(source, examples, device)),
-    )
 }

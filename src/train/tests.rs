@@ -128,6 +128,66 @@ fn micro_batches_change_nothing_but_memory() {
     }
 }
 
+/// One update from the start of the run that `config` describes.
+fn first_update(config: &TrainConfig) -> (State, step::Update) {
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let mut state = State::new(config, &source, &Device::flex());
+    let update = state.update(config, &Mesh::alone(), &source, 1, false);
+    (state, update.unwrap())
+}
+
+/// The values of `flat` that belong to parameters whose name begins with `prefix`.
+fn part_of(state: &State, flat: &burn::tensor::Tensor<1>, prefix: &str) -> Vec<f32> {
+    let flat = device::host(flat.clone());
+    let entries = state.layout.entries().iter();
+    entries
+        .filter(|entry| entry.name.starts_with(prefix))
+        .flat_map(|entry| flat[entry.range.clone()].to_vec())
+        .collect()
+}
+
+#[test]
+fn a_locked_tower_has_no_gradient_and_changes_none() {
+    for loss in every_loss() {
+        for micro_batch in [0, 5] {
+            let mut config = tiny();
+            (config.loss, config.train.micro_batch) = (loss.clone(), micro_batch);
+            config.optim.clip_norm = 0.0;
+            let free = first_update(&config).0;
+            for locked in [["image."].as_slice(), &["text."], &["image.", "text."]] {
+                let mut config = config.clone();
+                for tower in locked {
+                    match *tower {
+                        "image." => config.optim.image.lr_mult = 0.0,
+                        _ => config.optim.text.lr_mult = 0.0,
+                    }
+                }
+                let (state, update) = first_update(&config);
+                let start = State::new(
+                    &config,
+                    &Source::new(&config.data, config.model.text.context, config.seed),
+                    &Device::flex(),
+                );
+                let mut norm = 0.0;
+                for tower in ["image.", "text.", "log_t", "bias"] {
+                    let moment = part_of(&state, &state.moments.m, tower);
+                    if locked.contains(&tower) {
+                        assert!(moment.iter().all(|m| *m == 0.0), "{tower}");
+                        let [now, before] = [&state, &start].map(|s| part_of(s, &s.flat, tower));
+                        assert_eq!(now, before, "{tower}");
+                    } else {
+                        assert_eq!(moment, part_of(&free, &free.moments.m, tower), "{tower}");
+                    }
+                    let gradient = moment.iter().map(|m| f64::from(*m) / 0.1);
+                    norm += gradient.map(|g| g * g).sum::<f64>();
+                }
+                let off = update.norms.gradient - norm.sqrt();
+                assert!(off.abs() < 1e-5 * (1.0 + norm.sqrt()), "{locked:?}: {off}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_loss_falls() {
     for loss in every_loss() {
