@@ -122,6 +122,12 @@ impl TrainConfig {
             "must not be negative".into()
         })?;
         self.data.validate()?;
+        let pairs = self.data.pairs();
+        check(
+            "data.pairs",
+            pairs == 0 || pairs >= batch_size as u64,
+            || format!("a batch of {batch_size} would hold some of {pairs} pairs twice"),
+        )?;
         self.model.validate(&self.data)?;
         self.loss.validate()?;
         self.optim.validate()?;
@@ -168,6 +174,17 @@ mod tests {
                 .unwrap_err()
                 .to_string();
         assert!(wrong_loss.contains("bias"), "{wrong_loss}");
+    }
+
+    #[test]
+    fn a_training_set_holds_a_batch() {
+        let mut config = TrainConfig::default();
+        let DataConfig::Shapes(shapes) = &mut config.data;
+        shapes.pairs = 255;
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.key, "data.pairs");
+        config.train.batch_size = 255;
+        config.validate().unwrap();
     }
 
     #[test]

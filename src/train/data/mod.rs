@@ -1,6 +1,7 @@
 //! Where image-text pairs come from. A data set is a pure function of its settings, the run's seed and the index
 //! of the example, so a resumed run needs no reader state and every rank can make its own slice.
 
+mod order;
 pub mod shapes;
 pub mod words;
 
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
+use order::Order;
 pub use shapes::Address;
 use shapes::{Class, Shapes};
 use words::Vocabulary;
@@ -18,7 +20,7 @@ use words::Vocabulary;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DataConfig {
-    /// Rendered scenes with captions, made on the fly: no files, endless.
+    /// Rendered scenes with captions, made on the fly: no files, endless unless told otherwise.
     Shapes(shapes::ShapesConfig),
 }
 
@@ -35,6 +37,12 @@ impl DataConfig {
         config.image_size
     }
 
+    /// Size of the training set; 0 is endless.
+    pub fn pairs(&self) -> u64 {
+        let Self::Shapes(config) = self;
+        config.pairs
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let Self::Shapes(config) = self;
         check(
@@ -42,6 +50,9 @@ impl DataConfig {
             (8..=512).contains(&config.image_size),
             || format!("{} is not between 8 and 512 pixels", config.image_size),
         )?;
+        check("data.pairs", config.pairs <= MOST_PAIRS, || {
+            format!("{} is not between 0 and {MOST_PAIRS}", config.pairs)
+        })?;
         check("data.distractors", config.distractors <= 4, || {
             format!("{} is more than 4, one a corner", config.distractors)
         })?;
@@ -54,6 +65,9 @@ impl DataConfig {
     }
 }
 
+/// More than any index of a training set that is drawn from needs.
+const MOST_PAIRS: u64 = 1 << 32;
+
 /// A run's data set with its tokenizer: what is to be seen and read of each example, classes and prompts for zero-shot.
 /// It gives no more of an example than is asked for, so that nobody pays for pictures that no tower looks at.
 #[derive(Clone, Debug)]
@@ -63,13 +77,21 @@ pub struct Source {
     classes: Vec<Class>,
     context: usize,
     image_size: usize,
-    run_seed: u64,
+    pairs: u64,
+    seeds: Seeds,
+}
+
+/// What the training set follows from besides its settings.
+#[derive(Clone, Copy, Debug)]
+struct Seeds {
+    data: u64,
+    run: u64,
 }
 
 impl Source {
     /// `context` is the number of tokens that every text is cut or filled to.
     pub fn new(config: &DataConfig, context: usize, run_seed: u64) -> Self {
-        let image_size = config.image_size();
+        let (image_size, pairs) = (config.image_size(), config.pairs());
         let DataConfig::Shapes(config) = config;
         let set = Shapes::new(config);
         let (vocabulary, classes) = (set.vocabulary(), set.classes());
@@ -79,16 +101,32 @@ impl Source {
             classes,
             context,
             image_size,
-            run_seed,
+            pairs,
+            seeds: Seeds {
+                data: config.seed,
+                run: run_seed,
+            },
         }
     }
 
-    /// Training examples `range` of the run's endless stream, in order.
+    /// The training examples at places `range` of the run, in order: of its endless stream, or of one epoch after
+    /// another of its finite set.
     pub fn train(&self, range: Range<u64>) -> Vec<Address> {
-        let run_seed = self.run_seed;
-        range
-            .map(|index| Address::Train { run_seed, index })
-            .collect()
+        let run_seed = self.seeds.run;
+        let address = |index| Address::Train { run_seed, index };
+        if self.pairs == 0 {
+            return range.map(address).collect();
+        }
+        let mut examples = Vec::with_capacity((range.end - range.start) as usize);
+        let mut place = range.start;
+        while place < range.end {
+            let epoch = place / self.pairs;
+            let end = range.end.min((epoch + 1) * self.pairs);
+            let order = Order::new(self.pairs, [self.seeds.data, run_seed], epoch);
+            examples.extend((place..end).map(|place| address(order.at(place % self.pairs))));
+            place = end;
+        }
+        examples
     }
 
     /// Evaluation examples `range`, the same for every run; a range that covers every class equally often is
@@ -171,6 +209,42 @@ mod tests {
     }
 
     #[test]
+    fn a_finite_set_is_gone_through_epoch_by_epoch() {
+        let source = |pairs, run_seed| {
+            let config = shapes::ShapesConfig {
+                pairs,
+                ..shapes::ShapesConfig::default()
+            };
+            Source::new(&DataConfig::Shapes(config), 12, run_seed)
+        };
+        let indices = |source: &Source, range| -> Vec<u64> {
+            let index = |at| match at {
+                Address::Train { run_seed, index } => {
+                    assert_eq!(run_seed, source.seeds.run);
+                    index
+                }
+                Address::Eval { .. } => panic!("an evaluation's example"),
+            };
+            source.train(range).into_iter().map(index).collect()
+        };
+        let set = source(30, 1);
+        let epochs: Vec<_> = (0..4)
+            .map(|e| indices(&set, 30 * e..30 * (e + 1)))
+            .collect();
+        for (n, epoch) in epochs.iter().enumerate() {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..30));
+            assert!(!epochs[..n].contains(epoch), "an order of its own");
+        }
+        assert_ne!(indices(&source(30, 2), 0..30), epochs[0], "of each seed");
+        // Ranks take their slices wherever an epoch ends.
+        let slices = [25..50, 50..75, 75..100].map(|range| indices(&set, range));
+        assert_eq!(slices.concat(), epochs.concat()[25..100]);
+        assert_eq!(indices(&source(0, 1), 25..50), (25..50).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn prompts_hold_no_unknown_word_and_differ_between_classes() {
         let source = Source::new(&DataConfig::default(), 16, 0);
         let mut prompts = std::collections::BTreeSet::new();
@@ -191,6 +265,7 @@ mod tests {
             DataConfig::Shapes(config).validate().unwrap_err().key
         };
         assert_eq!(with(|c| c.image_size = 4), "data.image_size");
+        assert_eq!(with(|c| c.pairs = (1 << 32) + 1), "data.pairs");
         assert_eq!(with(|c| c.distractors = 5), "data.distractors");
         assert_eq!(with(|c| c.spread = -0.1), "data.spread");
         assert_eq!(with(|c| c.noise = f32::NAN), "data.noise");

@@ -23,6 +23,9 @@ use scene::{ClassId, Scene};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapesConfig {
+    /// Examples in the training set: the first so many of the stream, gone through epoch by epoch, each in an order of
+    /// its own; 0 is endless, and no example comes twice. A run of another seed has another set.
+    pub pairs: u64,
     /// Side of the square images in pixels.
     pub image_size: usize,
     /// How far the main object strays from the middle, either way and across as well as down, as a share of the
@@ -39,6 +42,7 @@ pub struct ShapesConfig {
 impl Default for ShapesConfig {
     fn default() -> Self {
         Self {
+            pairs: 0,
             image_size: 32,
             spread: 0.05,
             distractors: 1,
