@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cache::CacheConfig;
 use super::data::DataConfig;
 use super::eval::EvalConfig;
 use super::loss::LossConfig;
@@ -47,6 +48,9 @@ pub struct LoopConfig {
     /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, every pair is embedded twice, the loss
     /// and all gradients stay those of the whole batch, and memory is that of one micro-batch (arXiv 2101.06983).
     pub micro_batch: usize,
+    /// Where a locked tower's embeddings of a finite training set are kept, by example, so that it embeds each once and
+    /// not once an epoch: `data.pairs` times `model.embed_dim` + 1 numbers of 4 bytes.
+    pub cache: CacheConfig,
     /// Write a row of metrics every so many steps.
     pub log_every: u64,
     /// Seconds between checkpoints; 0 saves after every step.
@@ -61,6 +65,7 @@ impl Default for LoopConfig {
             ranks: 1,
             tile: 256,
             micro_batch: 0,
+            cache: CacheConfig::Off,
             log_every: 1,
             save_seconds: 20.0,
         }
@@ -97,6 +102,7 @@ impl TrainConfig {
             log_every,
             save_seconds,
             micro_batch: _,
+            cache,
         } = self.train;
         check(
             "train.examples",
@@ -129,6 +135,16 @@ impl TrainConfig {
             || format!("a batch of {batch_size} would hold some of {pairs} pairs twice"),
         )?;
         self.model.validate(&self.data)?;
+        if cache != CacheConfig::Off {
+            let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0";
+            let supervised = "the supervised loss has no embeddings to keep: set it to \"off\"";
+            let endless = "pairs of an endless training set never come twice: set data.pairs";
+            let compares = !matches!(self.loss, LossConfig::Classify(_));
+            let locks = self.optim.image.is_locked() || self.optim.text.is_locked();
+            check("train.cache", compares, || supervised.into())?;
+            check("train.cache", locks, || none.into())?;
+            check("train.cache", pairs > 0, || endless.into())?;
+        }
         self.loss.validate()?;
         self.optim.validate()?;
         self.eval.validate()
@@ -185,6 +201,25 @@ mod tests {
         assert_eq!(error.key, "data.pairs");
         config.train.batch_size = 255;
         config.validate().unwrap();
+    }
+
+    #[test]
+    fn a_cache_says_what_it_wants() {
+        let mut config = TrainConfig::default();
+        config.train.cache = CacheConfig::Memory;
+        let problem = |config: &TrainConfig| {
+            let error = config.validate().unwrap_err();
+            assert_eq!(error.key, "train.cache");
+            error.problem
+        };
+        assert!(problem(&config).contains("optim.text.lr_mult"));
+        config.optim.text.lr_mult = 0.0;
+        assert!(problem(&config).contains("data.pairs"));
+        let DataConfig::Shapes(shapes) = &mut config.data;
+        shapes.pairs = 1_000;
+        config.validate().unwrap();
+        config.loss = LossConfig::Classify(Default::default());
+        assert!(problem(&config).contains("off"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The engine: one run from its settings to its outcome. [`train`] reads from top to bottom as the programme. It
 //! knows one run and its devices; it never hears of grids, queues or screens.
 
+mod cache;
 pub mod config;
 pub mod data;
 pub mod device;
@@ -120,6 +121,12 @@ fn run_rank(
         }
     }
 
+    let caches = match &recorder {
+        Some(recorder) => state.open_caches(config, recorder.dir())?,
+        None => Default::default(),
+    };
+    state.set_caches(mesh.broadcast(caches)?);
+
     let (steps, batch) = (config.train.steps(), config.train.batch_size as u64);
     let mut saved = done;
     while done < steps {
@@ -177,6 +184,7 @@ fn run_rank(
         if done > saved {
             recorder.save(done, done * batch, &state)?;
         }
+        state.discard_caches(recorder.dir())?;
         recorder.finished(done, done * batch, Outcome::Completed)?;
     }
     Ok(Ending::Finished(Outcome::Completed))

@@ -20,7 +20,8 @@ use super::model::{Model, initialise};
 use super::optim::Rates;
 use super::optim::adamw::{self, Moments, Norms};
 use super::optim::staleness::staleness;
-use super::side::Side;
+use super::side::{SharedCache, Side};
+use crate::record::RunDir;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -34,6 +35,8 @@ pub struct State {
     /// All parameters, `[layout.length()]`, without autodiff; `model` holds the same values.
     pub flat: Tensor<1>,
     pub moments: Moments,
+    /// What a contrastive loss compares.
+    sides: [Side; 2],
 }
 
 /// What one update saw, over all ranks.
@@ -90,6 +93,7 @@ impl State {
             layout,
             flat,
             moments,
+            sides: Side::both(config),
         }
     }
 
@@ -97,6 +101,29 @@ impl State {
     pub fn set(&mut self, flat: Tensor<1>) {
         self.flat = flat;
         self.model = self.layout.assign(self.model.clone(), &self.flat);
+    }
+
+    /// The caches that `config` asks for, one a side at most; `dir` is the run's. All ranks may use the same.
+    pub fn open_caches(
+        &self,
+        config: &TrainConfig,
+        dir: &RunDir,
+    ) -> anyhow::Result<[Option<SharedCache>; 2]> {
+        let [image, text] = &self.sides;
+        let open = |side: &Side| side.open_cache(config, &self.layout, &self.flat, dir);
+        Ok([open(image)?, open(text)?])
+    }
+
+    pub fn set_caches(&mut self, caches: [Option<SharedCache>; 2]) {
+        for (side, cache) in self.sides.iter_mut().zip(caches) {
+            side.cache = cache;
+        }
+    }
+
+    /// Leave no file of a cache in the run's directory `dir`.
+    pub fn discard_caches(&mut self, dir: &RunDir) -> std::io::Result<()> {
+        let mut sides = self.sides.iter_mut();
+        sides.try_for_each(|side| side.discard_cache(dir))
     }
 
     /// Make update number `step`, counted from 1; `look` asks for its [`Details`].
@@ -194,7 +221,7 @@ impl State {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
         let dim = config.model.embed_dim;
         let (tape, plain) = (self.device.clone().autodiff(), self.model.valid());
-        let sides = Side::both(config);
+        let sides = &self.sides;
         let mut taped = [None, None];
         let mut embeddings = [Vec::new(), Vec::new()];
         for ((side, taped), embeddings) in sides.iter().zip(&mut taped).zip(&mut embeddings) {
@@ -206,7 +233,7 @@ impl State {
             }
             embeddings.reserve_exact(slice.len() * dim);
             for part in slice.parts() {
-                embeddings.extend(host(side.embed(&plain, slice.source, &part, &self.device)));
+                embeddings.extend(side.embed_plain(&plain, slice.source, &part, &self.device));
             }
         }
         let [image, text] = embeddings;

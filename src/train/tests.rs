@@ -3,6 +3,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::cache::CacheConfig;
 use super::*;
 use crate::record::checkpoint;
 use crate::record::{Event, EventLog, Row, RunDir, read_events};
@@ -236,6 +237,105 @@ fn a_stopped_run_resumes_to_the_same_bits() {
             .iter()
             .any(|line| matches!(line.event, Event::Resumed { .. }))
     );
+}
+
+/// Three epochs of 31 pairs, whose ends lie in the middle of batches, with these towers locked.
+fn over_few_pairs(cache: CacheConfig, locked: [bool; 2]) -> TrainConfig {
+    let mut config = tiny();
+    let data::DataConfig::Shapes(shapes) = &mut config.data;
+    shapes.pairs = 31;
+    let [image, text] = locked.map(|locked| if locked { 0.0 } else { 1.0 });
+    (config.optim.image.lr_mult, config.optim.text.lr_mult) = (image, text);
+    config.train.cache = cache;
+    config
+}
+
+fn last_files(dir: &RunDir) -> BTreeMap<String, checkpoint::Content> {
+    checkpoint::latest(dir).unwrap().0.unwrap().manifest.files
+}
+
+#[test]
+fn a_cache_changes_no_bit() {
+    for locked in [[true, false], [false, true], [true, true]] {
+        for (ranks, micro_batch) in [(1, 0), (1, 5), (1, 11), (3, 0), (2, 4)] {
+            let ends = [CacheConfig::Off, CacheConfig::Memory, CacheConfig::Disk].map(|cache| {
+                let mut config = over_few_pairs(cache, locked);
+                (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+                let tmp = tempfile::tempdir().unwrap();
+                let dir = RunDir::new(tmp.path());
+                run(&config, &dir, &AtomicBool::new(false));
+                assert!(!dir.embeddings("image").exists() && !dir.embeddings("text").exists());
+                last_files(&dir)
+            });
+            let [off, memory, disk] = ends;
+            assert_eq!(off, memory, "{locked:?} {ranks} {micro_batch}");
+            assert_eq!(off, disk, "{locked:?} {ranks} {micro_batch}");
+        }
+    }
+}
+
+/// A voice that asks to stop once a checkpoint was saved.
+struct StopOnceSaved(std::sync::Arc<AtomicBool>);
+
+impl std::io::Write for StopOnceSaved {
+    fn write(&mut self, said: &[u8]) -> std::io::Result<usize> {
+        if String::from_utf8_lossy(said).contains("saved") {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(said.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_resumed_run_goes_on_with_its_cache_if_it_is_of_the_same_tower() {
+    let config = over_few_pairs(CacheConfig::Disk, [true, false]);
+    let undisturbed = tempfile::tempdir().unwrap();
+    let undisturbed = RunDir::new(undisturbed.path());
+    run(&config, &undisturbed, &AtomicBool::new(false));
+    let pairs = config.data.pairs();
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let state = State::new(&config, &source, &Device::flex());
+
+    for (forged, same_tower) in [(false, true), (true, true), (true, false)] {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let voice = Box::new(StopOnceSaved(stop.clone()));
+        let events = EventLog::open(&dir).unwrap();
+        let mut recorder = Recorder::new(dir.clone(), events, voice).unwrap();
+        let mut hasty = config.clone();
+        hasty.train.save_seconds = 0.0;
+        let starts = BTreeMap::new();
+        let ending = train(&hasty, &[Device::flex()], &starts, &mut recorder, &stop);
+        assert_eq!(ending.unwrap(), Ending::Stopped);
+        drop(recorder);
+
+        let [cache, _] = state.open_caches(&config, &dir).unwrap();
+        let cache = cache.unwrap();
+        let mut row = vec![0.0; 16];
+        let known = |row: &mut [f32]| {
+            let cache = cache.lock().unwrap();
+            (0..pairs).filter(|&index| cache.get(index, row)).count()
+        };
+        assert!((12..31).contains(&known(&mut row)), "what was seen so far");
+        if forged {
+            // Rows that no tower made: the run must end elsewhere if it takes them, for it embeds none again.
+            row.fill(0.25);
+            (0..pairs).for_each(|index| cache.lock().unwrap().put(index, &row));
+        }
+        if !same_tower {
+            let mut bytes = std::fs::read(dir.embeddings("image")).unwrap();
+            bytes[40] ^= 1;
+            std::fs::write(dir.embeddings("image"), bytes).unwrap();
+        }
+        run(&config, &dir, &AtomicBool::new(false));
+        let as_if_undisturbed = last_files(&dir) == last_files(&undisturbed);
+        assert_eq!(as_if_undisturbed, !forged || !same_tower);
+    }
 }
 
 #[test]

@@ -218,14 +218,8 @@ mod tests {
             Source::new(&DataConfig::Shapes(config), 12, run_seed)
         };
         let indices = |source: &Source, range| -> Vec<u64> {
-            let index = |at| match at {
-                Address::Train { run_seed, index } => {
-                    assert_eq!(run_seed, source.seeds.run);
-                    index
-                }
-                Address::Eval { .. } => panic!("an evaluation's example"),
-            };
-            source.train(range).into_iter().map(index).collect()
+            let examples = source.train(range).into_iter();
+            examples.map(Address::index).collect()
         };
         let set = source(30, 1);
         let epochs: Vec<_> = (0..4)

@@ -70,6 +70,15 @@ pub struct Class {
     pub held_out: bool,
 }
 
+impl Address {
+    /// The number of the example in its stream or set.
+    pub fn index(self) -> u64 {
+        match self {
+            Self::Train { index, .. } | Self::Eval { index } => index,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Shapes {
     config: ShapesConfig,
