@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cache::CacheConfig;
-use super::data::DataConfig;
+use super::data::{DataConfig, Views};
 use super::eval::EvalConfig;
 use super::loss::LossConfig;
 use super::model::ModelConfig;
@@ -92,6 +92,12 @@ pub struct ConfigError {
 }
 
 impl TrainConfig {
+    /// Whether some of the pairs' sides are texts.
+    pub fn has_text_tower(&self) -> bool {
+        let supervised = matches!(self.loss, LossConfig::Classify(_));
+        !supervised && self.data.views() == Views::ImageText
+    }
+
     /// What the types cannot say. The workbench asks before a run is made, the worker before it starts.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let LoopConfig {
@@ -135,13 +141,19 @@ impl TrainConfig {
             || format!("a batch of {batch_size} would hold some of {pairs} pairs twice"),
         )?;
         self.model.validate(&self.data)?;
+        let two_pictures = self.data.views() == Views::ImageImage;
+        let supervised = matches!(self.loss, LossConfig::Classify(_));
+        check("data.views", !(two_pictures && supervised), || {
+            "the supervised loss looks at one picture, not at two: use one that compares pairs"
+                .into()
+        })?;
         if cache != CacheConfig::Off {
             let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0";
-            let supervised = "the supervised loss has no embeddings to keep: set it to \"off\"";
+            let no_pairs = "the supervised loss has no embeddings to keep: set it to \"off\"";
             let endless = "pairs of an endless training set never come twice: set data.pairs";
-            let compares = !matches!(self.loss, LossConfig::Classify(_));
-            let locks = self.optim.image.is_locked() || self.optim.text.is_locked();
-            check("train.cache", compares, || supervised.into())?;
+            let locks = self.optim.image.is_locked()
+                || self.has_text_tower() && self.optim.text.is_locked();
+            check("train.cache", !supervised, || no_pairs.into())?;
             check("train.cache", locks, || none.into())?;
             check("train.cache", pairs > 0, || endless.into())?;
         }
@@ -220,6 +232,17 @@ mod tests {
         config.validate().unwrap();
         config.loss = LossConfig::Classify(Default::default());
         assert!(problem(&config).contains("off"));
+    }
+
+    #[test]
+    fn two_pictures_are_no_supervision() {
+        let mut config = TrainConfig::default();
+        let DataConfig::Shapes(shapes) = &mut config.data;
+        shapes.views = Views::ImageImage;
+        config.validate().unwrap();
+        assert!(!config.has_text_tower());
+        config.loss = LossConfig::Classify(Default::default());
+        assert_eq!(config.validate().unwrap_err().key, "data.views");
     }
 
     #[test]

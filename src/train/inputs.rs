@@ -6,8 +6,18 @@ use super::data::{Address, Source};
 
 /// Pixels `[examples, size, size, 3]`.
 pub fn images(source: &Source, examples: &[Address], device: &Device) -> Tensor<4> {
-    let shape = [examples.len(), source.image_size(), source.image_size(), 3];
-    Tensor::from_data(TensorData::new(source.pixels(examples), shape), device)
+    pictures(source, source.pixels(examples), device)
+}
+
+/// Pixels of second pictures of the same scenes, `[examples, size, size, 3]`.
+pub fn second_images(source: &Source, examples: &[Address], device: &Device) -> Tensor<4> {
+    pictures(source, source.second_pixels(examples), device)
+}
+
+fn pictures(source: &Source, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
+    let side = source.image_size();
+    let shape = [pixels.len() / (side * side * 3), side, side, 3];
+    Tensor::from_data(TensorData::new(pixels, shape), device)
 }
 
 /// Token ids `[examples, context]`.

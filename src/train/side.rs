@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::cache::{Cache, CacheConfig, Identity};
 use super::config::TrainConfig;
-use super::data::{Address, Source};
+use super::data::{Address, Source, Views};
 use super::device::host;
 use super::inputs;
 use super::model::Model;
@@ -23,6 +23,7 @@ pub type SharedCache = Arc<Mutex<Cache>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
     Image,
+    SecondImage,
     Text,
 }
 
@@ -30,6 +31,14 @@ impl Reads {
     fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::SecondImage => "second-image",
+            Self::Text => "text",
+        }
+    }
+
+    fn tower(self) -> &'static str {
+        match self {
+            Self::Image | Self::SecondImage => "image",
             Self::Text => "text",
         }
     }
@@ -49,7 +58,11 @@ impl Side {
     /// The sides of a run, in the order in which the loss takes them.
     pub fn both(config: &TrainConfig) -> [Self; 2] {
         let (image, text) = (&config.optim.image, &config.optim.text);
-        [(Reads::Image, image), (Reads::Text, text)].map(|(reads, group)| Self {
+        let other = match config.data.views() {
+            Views::ImageText => (Reads::Text, text),
+            Views::ImageImage => (Reads::SecondImage, image),
+        };
+        [(Reads::Image, image), other].map(|(reads, group)| Self {
             reads,
             locked: group.is_locked(),
             cache: None,
@@ -66,6 +79,9 @@ impl Side {
     ) -> Tensor<2> {
         match self.reads {
             Reads::Image => model.embed_images(inputs::images(source, examples, device)),
+            Reads::SecondImage => {
+                model.embed_images(inputs::second_images(source, examples, device))
+            }
             Reads::Text => model.embed_texts(inputs::texts(source, examples, device)),
         }
     }
@@ -151,12 +167,13 @@ impl Side {
         let mut hash = blake3::Hasher::new();
         let settings = (
             env!("CARGO_PKG_VERSION"),
+            self.reads.name(),
             config.seed,
             &config.data,
             &config.model,
         );
         hash.update(&serde_json::to_vec(&settings)?);
-        let tower = format!("{}.", self.reads.name());
+        let tower = format!("{}.", self.reads.tower());
         let flat = host(flat.clone());
         for entry in layout.entries() {
             if entry.name.starts_with(&tower) {

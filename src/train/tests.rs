@@ -148,6 +148,41 @@ fn part_of(state: &State, flat: &burn::tensor::Tensor<1>, prefix: &str) -> Vec<f
 }
 
 #[test]
+fn two_pictures_of_a_scene_train_an_image_tower_alone() {
+    let mut config = tiny();
+    let data::DataConfig::Shapes(shapes) = &mut config.data;
+    shapes.views = data::Views::ImageImage;
+    (config.train.examples, config.eval.bank) = (12 * 120, 200);
+    let curve = losses(&config);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&curve[100..]) < 0.9 * mean(&curve[..20]), "{curve:?}");
+
+    config.train.examples = 12 * 8;
+    let tmp = tempfile::tempdir().unwrap();
+    let measured = [(1, 0), (2, 0), (1, 5)].map(|(ranks, micro_batch)| {
+        (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+        let dir = RunDir::new(tmp.path().join(format!("{ranks}-{micro_batch}")));
+        std::fs::create_dir(dir.path()).unwrap();
+        run(&config, &dir, &AtomicBool::new(false));
+        let events = read_events(&dir).unwrap().into_iter().rev();
+        let mut metrics = events.filter_map(|line| match line.event {
+            Event::Evaluated { metrics, .. } => Some(metrics),
+            _ => None,
+        });
+        (rows(&dir)[7].values["loss"], metrics.next().unwrap())
+    });
+    for (loss, metrics) in &measured {
+        assert!((loss / measured[0].0 - 1.0).abs() < 1e-3);
+        assert!(
+            metrics.keys().eq(["knn/top1", "knn/top1_k20"]),
+            "{metrics:?}"
+        );
+        assert!((metrics["knn/top1"] - measured[0].1["knn/top1"]).abs() < 0.1);
+    }
+    assert!(first_update(&config).0.model.text.is_none());
+}
+
+#[test]
 fn a_locked_tower_has_no_gradient_and_changes_none() {
     for loss in every_loss() {
         for micro_batch in [0, 5] {
@@ -184,6 +219,68 @@ fn a_locked_tower_has_no_gradient_and_changes_none() {
                 }
                 let off = update.norms.gradient - norm.sqrt();
                 assert!(off.abs() < 1e-5 * (1.0 + norm.sqrt()), "{locked:?}: {off}");
+            }
+        }
+    }
+}
+
+/// The parameters at the end of a run of five steps, by name, and the first moments, which tell the size of gradients.
+fn after_five_steps(config: &TrainConfig) -> BTreeMap<String, Vec<f32>> {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(tmp.path());
+    run(config, &dir, &AtomicBool::new(false));
+    let end = checkpoint::latest(&dir).unwrap().0.unwrap();
+    assert_eq!((end.manifest.step, rows(&dir).len()), (5, 5), "steps");
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let mut state = State::new(config, &source, &Device::flex());
+    snapshot::restore(&mut state, &end).unwrap();
+    let entries = state.layout.entries().iter();
+    let both = entries.flat_map(|entry| {
+        let vectors = [("", &state.flat), ("m.", &state.moments.m)];
+        vectors.map(|(prefix, flat)| {
+            let values = device::host(flat.clone().slice(entry.range.clone()));
+            (format!("{prefix}{}", entry.name), values)
+        })
+    });
+    both.collect()
+}
+
+#[test]
+fn accumulation_ends_with_the_parameters_of_the_whole_batch() {
+    let [sigmoid, softmax, _] = every_loss();
+    for (loss, locked) in [(&sigmoid, false), (&softmax, false), (&sigmoid, true)] {
+        let mut config = tiny();
+        config.loss = loss.clone();
+        (config.train.batch_size, config.train.examples) = (28, 28 * 5);
+        config.eval.images = 8;
+        config.optim.lr = 1e-3;
+        // What has no gradient but rounding (a bias of the keys) must not be divided by its own size.
+        config.optim.eps = 1e-5;
+        if locked {
+            config.optim.image.lr_mult = 0.0;
+        }
+        let whole = after_five_steps(&config);
+        let start = whole["log_t"].len() + whole.get("bias").map_or(0, Vec::len);
+        assert_eq!(
+            start,
+            if *loss == softmax { 1 } else { 2 },
+            "scalars of the loss"
+        );
+        // One part, 2, 4, 7, 14 and 28 of them; with two ranks, half as many pairs each.
+        for (ranks, micro_batch) in [1, 2]
+            .into_iter()
+            .flat_map(|ranks| [28, 14, 7, 4, 2, 1].map(|micro| (ranks, micro)))
+        {
+            (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+            let parts = after_five_steps(&config);
+            assert!(whole.keys().eq(parts.keys()));
+            for (name, values) in &whole {
+                for (a, b) in values.iter().zip(&parts[name]) {
+                    assert!(
+                        (a - b).abs() < 1e-5,
+                        "{name}: {a} and {b}, {ranks} ranks in parts of {micro_batch}, {loss:?}"
+                    );
+                }
             }
         }
     }

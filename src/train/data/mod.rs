@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
 use order::Order;
-pub use shapes::Address;
+pub use shapes::{Address, Views};
 use shapes::{Class, Shapes};
 use words::Vocabulary;
 
@@ -41,6 +41,12 @@ impl DataConfig {
     pub fn pairs(&self) -> u64 {
         let Self::Shapes(config) = self;
         config.pairs
+    }
+
+    /// What the two sides of a pair are.
+    pub fn views(&self) -> Views {
+        let Self::Shapes(config) = self;
+        config.views
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -137,10 +143,19 @@ impl Source {
 
     /// RGB in [-1, 1], `[examples, height, width, 3]`, row-major.
     pub fn pixels(&self, examples: &[Address]) -> Vec<f32> {
+        self.draw(examples, |at| self.set.picture(at))
+    }
+
+    /// Second pictures of the same scenes, as [`pixels`](Self::pixels).
+    pub fn second_pixels(&self, examples: &[Address]) -> Vec<f32> {
+        self.draw(examples, |at| self.set.second_picture(at))
+    }
+
+    fn draw(&self, examples: &[Address], picture: impl Fn(Address) -> Vec<f32> + Sync) -> Vec<f32> {
         let length = self.image_size.pow(2) * 3;
         let mut pixels = vec![0.0; examples.len() * length];
         let places = pixels.par_chunks_exact_mut(length).zip(examples);
-        places.for_each(|(place, &at)| place.copy_from_slice(&self.set.picture(at)));
+        places.for_each(|(place, &at)| place.copy_from_slice(&picture(at)));
         pixels
     }
 
@@ -157,6 +172,11 @@ impl Source {
     pub fn labels(&self, examples: &[Address]) -> Vec<i32> {
         let labels = examples.iter().map(|&at| i32::from(self.set.class(at)));
         labels.collect()
+    }
+
+    /// Size of the training set; 0 is endless.
+    pub fn pairs(&self) -> u64 {
+        self.pairs
     }
 
     /// Tokens of a text.

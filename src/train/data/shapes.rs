@@ -26,6 +26,8 @@ pub struct ShapesConfig {
     /// Examples in the training set: the first so many of the stream, gone through epoch by epoch, each in an order of
     /// its own; 0 is endless, and no example comes twice. A run of another seed has another set.
     pub pairs: u64,
+    /// What the two sides of a pair are. The supervised loss has no pairs.
+    pub views: Views,
     /// Side of the square images in pixels.
     pub image_size: usize,
     /// How far the main object strays from the middle, either way and across as well as down, as a share of the
@@ -43,6 +45,7 @@ impl Default for ShapesConfig {
     fn default() -> Self {
         Self {
             pairs: 0,
+            views: Views::ImageText,
             image_size: 32,
             spread: 0.05,
             distractors: 1,
@@ -50,6 +53,18 @@ impl Default for ShapesConfig {
             seed: 0,
         }
     }
+}
+
+/// What the two sides of a pair are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Views {
+    /// A picture and its caption.
+    #[default]
+    ImageText,
+    /// Two pictures of one scene, both for the image tower (SigCLR, arXiv 2410.17427): what a caption could say is the
+    /// same in both, while place, turn, exact colours, light and noise are drawn for each. There is no text tower.
+    ImageImage,
 }
 
 /// Where an example stands.
@@ -113,17 +128,31 @@ impl Shapes {
         render::render(&scene, self.config.image_size, self.config.noise, &mut dice)
     }
 
+    /// A second picture of the same scene, in the form of the first.
+    pub fn second_picture(&self, at: Address) -> Vec<f32> {
+        let (class, mut dice) = self.open(at);
+        let scene = self.scene(class, &mut dice);
+        let mut dice = self.dice(at, [Stream::TrainAgain, Stream::EvalAgain]);
+        let scene = scene.again(self.config.spread, &mut dice);
+        render::render(&scene, self.config.image_size, self.config.noise, &mut dice)
+    }
+
     /// The class, and the draws of all the rest.
     fn open(&self, at: Address) -> (ClassId, Dice) {
+        let mut dice = self.dice(at, [Stream::Train, Stream::Eval]);
+        let class = match at {
+            Address::Train { .. } => *dice.pick(&self.seen),
+            Address::Eval { index } => ClassId((index % u64::from(ClassId::COUNT)) as u16),
+        };
+        (class, dice)
+    }
+
+    /// The draws of an example, from the stream for training or the one for evaluation.
+    fn dice(&self, at: Address, [train, eval]: [Stream; 2]) -> Dice {
+        let seed = self.config.seed;
         match at {
-            Address::Train { run_seed, index } => {
-                let mut dice = Dice::new(self.config.seed, run_seed, Stream::Train, index);
-                (*dice.pick(&self.seen), dice)
-            }
-            Address::Eval { index } => {
-                let class = ClassId((index % u64::from(ClassId::COUNT)) as u16);
-                (class, Dice::new(self.config.seed, 0, Stream::Eval, index))
-            }
+            Address::Train { run_seed, index } => Dice::new(seed, run_seed, train, index),
+            Address::Eval { index } => Dice::new(seed, 0, eval, index),
         }
     }
 

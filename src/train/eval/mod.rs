@@ -1,6 +1,7 @@
 //! Evaluations: each is a file with a function from the model to named numbers. When they run is the loop's affair.
 
 mod classify;
+mod knn;
 mod zeroshot;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ pub struct EvalConfig {
     pub every: u64,
     /// Pictures of an evaluation.
     pub images: usize,
+    /// Training pictures, the first of the run, among which kNN looks for the nearest of each; used only when data.views
+    /// is "image_image".
+    pub bank: usize,
 }
 
 impl Default for EvalConfig {
@@ -29,15 +33,19 @@ impl Default for EvalConfig {
         Self {
             every: 10_000,
             images: 1_024,
+            bank: 4_096,
         }
     }
 }
 
 impl EvalConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check("eval.images", (1..=1 << 20).contains(&self.images), || {
-            format!("{} is not between 1 and {}", self.images, 1 << 20)
-        })
+        for (key, pictures) in [("eval.images", self.images), ("eval.bank", self.bank)] {
+            check(key, (1..=1 << 20).contains(&pictures), || {
+                format!("{pictures} is not between 1 and {}", 1 << 20)
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether the update from `before` to `after` examples passes the next evaluation.
@@ -55,6 +63,9 @@ pub fn evaluate(
 ) -> BTreeMap<String, f64> {
     if model.text.is_some() {
         zeroshot::run(config, model, source, device)
+    } else if model.log_t.is_some() {
+        // Pairs were compared, and no text was one of them.
+        knn::run(config, model, source, device)
     } else {
         classify::run(config, model, source, device)
     }
@@ -163,6 +174,7 @@ mod tests {
         let config = EvalConfig {
             every: 0,
             images: 60,
+            ..EvalConfig::default()
         };
         let source = Source::new(&crate::train::data::DataConfig::default(), 16, 0);
         for score_of_all in [f32::NAN, 1.0] {
@@ -182,14 +194,14 @@ mod tests {
     fn an_evaluation_is_due_when_its_mark_is_passed() {
         let config = EvalConfig {
             every: 100,
-            images: 1,
+            ..EvalConfig::default()
         };
         assert!(config.is_due(90, 110) && config.is_due(90, 100));
         assert!(!config.is_due(100, 190));
         assert!(
             !EvalConfig {
                 every: 0,
-                images: 1
+                ..EvalConfig::default()
             }
             .is_due(90, 110)
         );
