@@ -9,7 +9,7 @@ use std::path::Path;
 
 use memmap2::MmapMut;
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -125,7 +125,7 @@ fn check_of(values: &[u8]) -> u32 {
 /// Make an empty file `length` zeros long, on blocks that are its own: a disk that fills up under a mapping ends the
 /// process, and here it is an error. Where the file system has no such thing, the file is sparse.
 fn reserve(file: &File, length: u64) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, length)) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(length),
         done => Ok(done?),
     }

@@ -45,8 +45,9 @@ pub struct LoopConfig {
     pub ranks: usize,
     /// Side of the square of logits that exists at one time.
     pub tile: usize,
-    /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, every pair is embedded twice, the loss
-    /// and all gradients stay those of the whole batch, and memory is that of one micro-batch (arXiv 2101.06983).
+    /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, a tower that learns embeds every pair
+    /// twice, the loss and all gradients stay those of the whole batch, and memory is that of one micro-batch
+    /// (arXiv 2101.06983).
     pub micro_batch: usize,
     /// Where a locked tower's embeddings of a finite training set are kept, by example, so that it embeds each once and
     /// not once an epoch: `data.pairs` times `model.embed_dim` + 1 numbers of 4 bytes.

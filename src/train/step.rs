@@ -2,6 +2,8 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
+mod slice;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -9,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::data::{Address, Source};
+use super::data::Source;
 use super::device::host;
 use super::inputs;
 use super::loss::tile::Extent;
@@ -22,6 +24,7 @@ use super::optim::adamw::{self, Moments, Norms};
 use super::optim::staleness::staleness;
 use super::side::{SharedCache, Side};
 use crate::record::RunDir;
+use slice::Slice;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -139,11 +142,7 @@ impl State {
         let seen = (step - 1) * global;
         let share = global / mesh.size() as u64;
         let first = seen + share * mesh.rank() as u64;
-        let slice = Slice {
-            source,
-            range: first..first + share,
-            most: config.train.micro_batch as u64,
-        };
+        let slice = Slice::new(source, first..first + share, config.train.micro_batch);
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let part = match &config.loss {
@@ -335,38 +334,4 @@ struct Part {
     gradient: Tensor<1>,
     positive: Extent,
     negative: Extent,
-}
-
-/// One rank's slice of the batch: places in the training stream, taken in parts. Nothing of it is drawn before it is
-/// its part's turn, so that memory is that of a part whatever the batch.
-struct Slice<'a> {
-    source: &'a Source,
-    range: Range<u64>,
-    /// Examples of a part; 0 is all.
-    most: u64,
-}
-
-impl Slice<'_> {
-    fn len(&self) -> usize {
-        (self.range.end - self.range.start) as usize
-    }
-
-    fn all(&self) -> Vec<Address> {
-        self.source.train(self.range.clone())
-    }
-
-    fn is_whole(&self) -> bool {
-        self.most == 0 || self.most as usize >= self.len()
-    }
-
-    fn parts(&self) -> impl Iterator<Item = Vec<Address>> {
-        let Range { start, end } = self.range;
-        let most = if self.is_whole() {
-            end - start
-        } else {
-            self.most
-        };
-        let starts = (start..end).step_by(most as usize);
-        starts.map(move |start| self.source.train(start..(start + most).min(end)))
-    }
 }

@@ -71,7 +71,7 @@ impl DataConfig {
     }
 }
 
-/// More than any index of a training set that is drawn from needs.
+/// So many that a slip of the keyboard is refused.
 const MOST_PAIRS: u64 = 1 << 32;
 
 /// A run's data set with its tokenizer: what is to be seen and read of each example, classes and prompts for zero-shot.
