@@ -5,8 +5,9 @@
 //! runs. Settings that do not change the cost do not count as differences: the seed, the budget, and the numbers of the
 //! optimiser, but for a rate of 0, which locks a tower. The error is that of the same rule on the finished runs
 //! themselves, each predicted without itself. It is taken apart for two cases, since a run that has twins is predicted
-//! better than one of new settings: for settings that are known, each run is predicted by its twins; for others, all runs of the same settings are left out together.
-//! With fewer than three such errors there is no interval, else the 95 % interval is exp(prediction ± t · rms).
+//! better than one of new settings: for settings that are known, each run is predicted by its twins; for others, all
+//! runs of the same settings are left out together. With fewer than three such errors there is no interval, else the
+//! 95 % interval is exp(prediction ± t · rms).
 
 mod leaves;
 mod queue;
