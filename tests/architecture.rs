@@ -42,8 +42,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that live in one place, so that they can be replaced there.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("burn", &["src/train/"]),
+    ("memmap2", &["src/train/cache"]),
     ("ratatui", &["src/tui/"]),
     ("crossterm", &["src/tui/"]),
     (

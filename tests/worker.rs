@@ -123,6 +123,37 @@ fn a_finished_run_is_left_alone() {
     assert_eq!(fs::read(dir.events()).unwrap(), events);
 }
 
+/// The most memory that a process held so far, in bytes, as long as it lives.
+fn high_water_mark(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kilobytes)
+}
+
+#[test]
+fn a_batch_takes_the_memory_of_a_micro_batch() {
+    let peak = |batch: usize| {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut config = small();
+        (config.train.batch_size, config.train.examples) = (batch, batch as u64);
+        config.train.micro_batch = 64;
+        config.eval.every = 0;
+        let dir = make(tmp.path(), config);
+        let mut child = spawn(&dir, 2);
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            peak = peak.max(high_water_mark(child.id()).unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(outcomes(&dir), [Outcome::Completed]);
+        peak
+    };
+    // The pictures of the larger batch are 100 MB.
+    let (small, large) = (peak(64), peak(8192));
+    assert!(large < small + (30 << 20), "{small} and {large} bytes");
+}
+
 #[test]
 fn two_workers_never_share_a_run() {
     let tmp = tempfile::tempdir().unwrap();

@@ -191,6 +191,7 @@ impl Case {
                 batch,
                 plan: Plan::in_squares_of(self.tile),
                 labels: Labels::Partners,
+                learns: [true; 2],
                 look: false,
                 draw: Draw::default(),
             };
@@ -395,6 +396,7 @@ mod tests {
                 batch: 24,
                 plan: Plan::in_squares_of(24),
                 labels: Labels::Partners,
+                learns: [true; 2],
                 look: false,
                 draw: Draw::default(),
             };

@@ -134,6 +134,12 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
+    /// What the locked tower that reads `what` made of the training set, while the run is not complete and if it is told
+    /// to keep that here: written by the worker.
+    pub fn embeddings(&self, what: &str) -> PathBuf {
+        self.path.join(format!("embeddings-{what}.bin"))
+    }
+
     /// Standard output and error of the worker, all attempts in turn.
     pub fn log(&self) -> PathBuf {
         self.path.join("worker.log")

@@ -12,7 +12,6 @@ use super::problem::Problem;
 use super::source::Place;
 use crate::record::RunId;
 use crate::train::TrainConfig;
-use crate::train::loss::LossConfig;
 use crate::train::model::{ModelConfig, TowerInit};
 
 /// Settings whose value may name another run.
@@ -204,10 +203,10 @@ fn mismatch(
     source: &TrainConfig,
 ) -> Option<Problem> {
     let init = path::join(tower, "init");
-    if tower == "model.text" && matches!(source.loss, LossConfig::Classify(_)) {
+    if tower == "model.text" && !source.has_text_tower() {
         return Some(Problem {
             key: init,
-            problem: format!("the run `{name}` has no text tower: its loss is \"classify\""),
+            problem: format!("the run `{name}` has no text tower"),
             expected: "a run with a loss over images and texts".into(),
         });
     }

@@ -69,12 +69,15 @@ mod tests {
     use super::*;
     use crate::spec::Experiment;
 
+    /// A check of memory and no ablation: it is run from its file.
+    const MILLION: &str = include_str!("../../experiments/presets/million.toml");
+
     #[test]
     fn every_preset_is_a_grid_that_can_run_and_says_what_it_is_about() {
         let all = ALL
             .iter()
             .map(|preset| preset.text)
-            .chain([QUICKSTART, EMPTY]);
+            .chain([QUICKSTART, EMPTY, MILLION]);
         for text in all {
             let experiment = Experiment::parse(Path::new("preset.toml"), text, &[]).unwrap();
             experiment

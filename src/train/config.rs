@@ -6,7 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data::DataConfig;
+use super::cache::CacheConfig;
+use super::data::{DataConfig, Views};
 use super::eval::EvalConfig;
 use super::loss::tile::Precision;
 use super::loss::{LossConfig, Way};
@@ -49,9 +50,13 @@ pub struct LoopConfig {
     pub loss_precision: Precision,
     /// Which way texts go round the ring of ranks.
     pub ring: Way,
-    /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, every pair is embedded twice, the loss
-    /// and all gradients stay those of the whole batch, and memory is that of one micro-batch (arXiv 2101.06983).
+    /// Pairs of a rank that are on the tape at one time; 0 is all. With fewer, a tower that learns embeds every pair
+    /// twice, the loss and all gradients stay those of the whole batch, and memory is that of one micro-batch
+    /// (arXiv 2101.06983).
     pub micro_batch: usize,
+    /// Where a locked tower's embeddings of a finite training set are kept, by example, so that it embeds each once and
+    /// not once an epoch: `data.pairs` times `model.embed_dim` + 1 numbers of 4 bytes.
+    pub cache: CacheConfig,
     /// Write a row of metrics every so many steps.
     pub log_every: u64,
     /// Seconds between checkpoints; 0 saves after every step.
@@ -68,6 +73,7 @@ impl Default for LoopConfig {
             loss_precision: Precision::F32,
             ring: Way::OneWay,
             micro_batch: 0,
+            cache: CacheConfig::Off,
             log_every: 1,
             save_seconds: 20.0,
         }
@@ -99,6 +105,12 @@ impl TrainConfig {
         self.examples().div_ceil(self.train.batch_size as u64)
     }
 
+    /// Whether some of the pairs' sides are texts.
+    pub fn has_text_tower(&self) -> bool {
+        let supervised = matches!(self.loss, LossConfig::Classify(_));
+        !supervised && self.data.views() == Views::ImageText
+    }
+
     /// What the types cannot say. The workbench asks before a run is made, the worker before it starts.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let LoopConfig {
@@ -111,6 +123,7 @@ impl TrainConfig {
             micro_batch: _,
             loss_precision: _,
             ring: _,
+            cache,
         } = self.train;
         check(
             "train.examples",
@@ -136,7 +149,29 @@ impl TrainConfig {
             "must not be negative".into()
         })?;
         self.data.validate()?;
+        let pairs = self.data.pairs();
+        check(
+            "data.pairs",
+            pairs == 0 || pairs >= batch_size as u64,
+            || format!("a batch of {batch_size} would hold some of {pairs} pairs twice"),
+        )?;
         self.model.validate(&self.data)?;
+        let two_pictures = self.data.views() == Views::ImageImage;
+        let supervised = matches!(self.loss, LossConfig::Classify(_));
+        check("data.views", !(two_pictures && supervised), || {
+            "the supervised loss looks at one picture, not at two: use one that compares pairs"
+                .into()
+        })?;
+        if cache != CacheConfig::Off {
+            let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0";
+            let no_pairs = "the supervised loss has no embeddings to keep: set it to \"off\"";
+            let endless = "pairs of an endless training set never come twice: set data.pairs";
+            let locks = self.optim.image.is_locked()
+                || self.has_text_tower() && self.optim.text.is_locked();
+            check("train.cache", !supervised, || no_pairs.into())?;
+            check("train.cache", locks, || none.into())?;
+            check("train.cache", pairs > 0, || endless.into())?;
+        }
         self.loss.validate(batch_size)?;
         check("train.examples", self.examples() <= MOST_EXAMPLES, || {
             let factor = self.loss.matching(batch_size);
@@ -188,6 +223,47 @@ mod tests {
                 .unwrap_err()
                 .to_string();
         assert!(wrong_loss.contains("bias"), "{wrong_loss}");
+    }
+
+    #[test]
+    fn a_training_set_holds_a_batch() {
+        let mut config = TrainConfig::default();
+        let DataConfig::Shapes(shapes) = &mut config.data;
+        shapes.pairs = 255;
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.key, "data.pairs");
+        config.train.batch_size = 255;
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn a_cache_says_what_it_wants() {
+        let mut config = TrainConfig::default();
+        config.train.cache = CacheConfig::Memory;
+        let problem = |config: &TrainConfig| {
+            let error = config.validate().unwrap_err();
+            assert_eq!(error.key, "train.cache");
+            error.problem
+        };
+        assert!(problem(&config).contains("optim.text.lr_mult"));
+        config.optim.text.lr_mult = 0.0;
+        assert!(problem(&config).contains("data.pairs"));
+        let DataConfig::Shapes(shapes) = &mut config.data;
+        shapes.pairs = 1_000;
+        config.validate().unwrap();
+        config.loss = LossConfig::Classify(Default::default());
+        assert!(problem(&config).contains("off"));
+    }
+
+    #[test]
+    fn two_pictures_are_no_supervision() {
+        let mut config = TrainConfig::default();
+        let DataConfig::Shapes(shapes) = &mut config.data;
+        shapes.views = Views::ImageImage;
+        config.validate().unwrap();
+        assert!(!config.has_text_tower());
+        config.loss = LossConfig::Classify(Default::default());
+        assert_eq!(config.validate().unwrap_err().key, "data.views");
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The engine: one run from its settings to its outcome. [`train`] reads from top to bottom as the programme. It
 //! knows one run and its devices; it never hears of grids, queues or screens.
 
+mod cache;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod eval;
+mod inputs;
 pub mod loss;
 pub mod mesh;
 pub mod model;
 mod ops;
 pub mod optim;
 mod recorder;
+mod side;
 mod simd;
 mod snapshot;
 mod step;
@@ -105,7 +108,7 @@ fn run_rank(
     mut recorder: Option<&mut Recorder>,
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
-    let source = Source::new(&config.data, config.model.text.context);
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
     let mut state = State::new(config, &source, device);
     let mut done = 0;
     if let Some(checkpoint) = resume {
@@ -124,6 +127,12 @@ fn run_rank(
             }
         }
     }
+
+    let caches = match &recorder {
+        Some(recorder) => state.open_caches(config, recorder.dir())?,
+        None => Default::default(),
+    };
+    state.set_caches(mesh.broadcast(caches)?);
 
     let (steps, batch) = (config.steps(), config.train.batch_size as u64);
     let mut saved = done;
@@ -151,8 +160,7 @@ fn run_rank(
         let step = done + 1;
         let (before, examples) = (done * batch, step * batch);
         let logged = step.is_multiple_of(config.train.log_every) || step == steps;
-        let look = logged && recorder.is_some();
-        let update = state.update(config, mesh, &source, step, look)?;
+        let update = state.update(config, mesh, &source, step, logged)?;
         let diverged = !update.is_finite();
         if let Some(recorder) = &mut recorder
             && (logged || diverged)
@@ -160,10 +168,13 @@ fn run_rank(
             recorder.row(config, step, examples, &update)?;
         }
         if diverged {
-            let reason = format!(
-                "the loss was {}, the gradient norm {} and the update norm {}",
-                update.loss, update.norms.gradient, update.norms.update
-            );
+            let reason = match &update.problem {
+                Some(problem) => problem.to_string(),
+                None => format!(
+                    "the loss was {}, the gradient norm {} and the update norm {}",
+                    update.loss, update.norms.gradient, update.norms.update
+                ),
+            };
             let outcome = Outcome::Diverged { reason };
             if let Some(recorder) = &mut recorder {
                 recorder.finished(step, examples, outcome.clone())?;
@@ -182,6 +193,7 @@ fn run_rank(
         if done > saved {
             recorder.save(done, done * batch, &state)?;
         }
+        state.discard_caches(recorder.dir())?;
         recorder.finished(done, done * batch, Outcome::Completed)?;
     }
     Ok(Ending::Finished(Outcome::Completed))

@@ -45,6 +45,10 @@ impl Recorder {
         })
     }
 
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
     /// The checkpoint to go on from, if there is one; damaged ones are warned of. Tells the log what is void.
     pub fn resume(&mut self) -> anyhow::Result<Option<Checkpoint>> {
         let (checkpoint, damaged) = checkpoint::latest(&self.dir)?;

@@ -2,20 +2,22 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
+mod slice;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::data::{Batch, Source};
+use super::data::Source;
 use super::device::host;
-use super::eval;
+use super::inputs;
 use super::loss::tile::Kernel;
 use super::loss::{
-    ClassifyConfig, Draw, Extent, Labels, LossConfig, LossError, Pairs, Plan, Scalar, classify,
-    contrastive,
+    ClassifyConfig, Draw, Extent, Hardest, Labels, LossConfig, LossError, Pairs, Plan, Scalar,
+    classify, contrastive,
 };
 use super::mesh::Mesh;
 use super::model::params::{Layout, Scalars};
@@ -23,6 +25,9 @@ use super::model::{Model, initialise};
 use super::optim::Rates;
 use super::optim::adamw::{self, Moments, Norms};
 use super::optim::staleness::staleness;
+use super::side::{SharedCache, Side};
+use crate::record::RunDir;
+use slice::Slice;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -36,6 +41,8 @@ pub struct State {
     /// All parameters, `[layout.length()]`, without autodiff; `model` holds the same values.
     pub flat: Tensor<1>,
     pub moments: Moments,
+    /// What a contrastive loss compares.
+    sides: [Side; 2],
 }
 
 /// What one update saw, over all ranks.
@@ -55,9 +62,14 @@ pub struct Update {
     pub grad_share_hardest: Option<f64>,
     /// What all ranks sent to others.
     pub bytes_sent: Option<u64>,
+    /// Why there was no loss, when what went into it was not finite.
+    pub problem: Option<LossError>,
     /// What only the steps that are logged pay for.
     pub details: Option<Details>,
 }
+
+/// The part of the negatives whose share of the gradient is told.
+const HARDEST: f64 = 0.01;
 
 /// A closer look at an update; nothing that is trained depends on whether it is taken.
 #[derive(Clone, Debug)]
@@ -97,6 +109,7 @@ impl State {
             layout,
             flat,
             moments,
+            sides: Side::both(config),
         }
     }
 
@@ -106,7 +119,31 @@ impl State {
         self.model = self.layout.assign(self.model.clone(), &self.flat);
     }
 
-    /// Make update number `step`, counted from 1; `look` asks for its [`Details`].
+    /// The caches that `config` asks for, one a side at most; `dir` is the run's. All ranks may use the same.
+    pub fn open_caches(
+        &self,
+        config: &TrainConfig,
+        dir: &RunDir,
+    ) -> anyhow::Result<[Option<SharedCache>; 2]> {
+        let [image, text] = &self.sides;
+        let open = |side: &Side| side.open_cache(config, &self.layout, &self.flat, dir);
+        Ok([open(image)?, open(text)?])
+    }
+
+    pub fn set_caches(&mut self, caches: [Option<SharedCache>; 2]) {
+        for (side, cache) in self.sides.iter_mut().zip(caches) {
+            side.cache = cache;
+        }
+    }
+
+    /// Leave no file of a cache in the run's directory `dir`.
+    pub fn discard_caches(&mut self, dir: &RunDir) -> std::io::Result<()> {
+        let mut sides = self.sides.iter_mut();
+        sides.try_for_each(|side| side.discard_cache(dir))
+    }
+
+    /// Make update number `step`, counted from 1; `look`, alike on all ranks, asks for its [`Details`], which rank 0 has,
+    /// and for what the hardest negatives do.
     pub fn update(
         &mut self,
         config: &TrainConfig,
@@ -116,19 +153,23 @@ impl State {
         look: bool,
     ) -> Result<Update, LossError> {
         let global = config.train.batch_size as u64;
-        let seen = (step - 1) * global;
+        let before = (step - 1) * global;
         let share = global / mesh.size() as u64;
-        let first = seen + share * mesh.rank() as u64;
-        let batch = source.train_batch(config.seed, first..first + share);
-
-        let parts = batch.split(config.train.micro_batch);
+        let first = before + share * mesh.rank() as u64;
+        let slice = Slice::new(source, first..first + share, config.train.micro_batch);
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
+        let sent = mesh.bytes_sent();
         let part = match &config.loss {
-            LossConfig::Classify(c) => self.supervised(c, config, source, &parts),
+            LossConfig::Classify(c) => Ok(self.supervised(c, config, &slice)),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
-                self.contrastive(config, mesh, source, &parts, step)?
+                self.contrastive(config, mesh, &slice, (step, look))
             }
+        };
+        let (part, problem) = match part {
+            Ok(part) => (part, None),
+            Err(error) if error.is_of_numbers() => (self.nothing(), Some(error)),
+            Err(error) => return Err(error),
         };
         let mut gradient = part.gradient;
         if mesh.size() > 1 {
@@ -136,19 +177,24 @@ impl State {
             gradient =
                 Tensor::from_data(TensorData::new(sum, [self.layout.length()]), &self.device);
         }
-        let (mut loss, mut positive, mut negative) = (0.0, Extent::default(), Extent::default());
-        for (l, p, n) in mesh.gather((part.loss, part.positive, part.negative))? {
-            loss += l;
-            positive.merge(&p);
-            negative.merge(&n);
+        let mut seen = Seen::default();
+        let bytes = mesh.bytes_sent() - sent;
+        for part in mesh.gather(Seen { bytes, ..part.seen })? {
+            seen.merge(&part);
         }
+        let Seen {
+            loss,
+            positive,
+            negative,
+            ..
+        } = seen;
 
         let lr = config.optim.lr
             * config
                 .optim
                 .schedule
-                .factor(seen, global, config.examples());
-        let looked_at = look.then(|| gradient.clone());
+                .factor(before, global, config.examples());
+        let looked_at = (look && mesh.rank() == 0).then(|| gradient.clone());
         let mut flat = self.flat.clone();
         let norms = adamw::update(
             &config.optim,
@@ -182,41 +228,47 @@ impl State {
             positive,
             negative,
             negatives_kept: config.loss.leaves_out_negatives().then_some(negative.count),
-            grad_share_positive: None,
-            grad_share_hardest: None,
-            bytes_sent: None,
+            grad_share_positive: seen.share_of_positives(&config.loss),
+            grad_share_hardest: seen.hardest.share(HARDEST),
+            bytes_sent: (mesh.size() > 1).then_some(seen.bytes),
+            problem,
             details,
         })
     }
 
-    /// Loss and gradient of the rank's slice of the batch, which comes in parts. When it is more than one, a first
-    /// pass embeds them all without a tape, and the second tapes one at a time.
+    /// Loss and gradient of the rank's slice of the batch. When it comes in more than one part, a first pass embeds
+    /// them all without a tape, and the second draws, embeds and tapes one at a time. What a locked tower embedded is
+    /// not embedded again.
     fn contrastive(
         &self,
         config: &TrainConfig,
         mesh: &Mesh,
-        source: &Source,
-        parts: &[Batch],
-        step: u64,
+        slice: &Slice,
+        (step, look): (u64, bool),
     ) -> Result<Part, LossError> {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
-        let tape = self.device.clone().autodiff();
-        let mut taped = match parts {
-            [all] => Some(embed(&self.model, source, all, &tape)),
-            _ => None,
-        };
-        let (mut image, mut text) = (Vec::new(), Vec::new());
-        if let Some((i, t)) = &taped {
-            (image, text) = (host(i.clone().inner()), host(t.clone().inner()));
-        } else {
-            let plain = self.model.valid();
-            for part in parts {
-                let (i, t) = embed(&plain, source, part, &self.device);
-                image.extend(host(i));
-                text.extend(host(t));
+        let dim = config.model.embed_dim;
+        let (tape, plain) = (self.device.clone().autodiff(), self.model.valid());
+        let sides = &self.sides;
+        let mut taped = [None, None];
+        let mut embeddings = [Vec::new(), Vec::new()];
+        for ((side, taped), embeddings) in sides.iter().zip(&mut taped).zip(&mut embeddings) {
+            if slice.is_whole() && !side.locked {
+                let z = side.embed(&self.model, slice.source, &slice.all(), &tape);
+                *embeddings = host(z.clone().inner());
+                *taped = Some(z);
+                continue;
+            }
+            embeddings.reserve_exact(slice.len() * dim);
+            for part in slice.parts() {
+                embeddings.extend(side.embed_plain(&plain, slice.source, &part, &self.device));
             }
         }
-        let dim = config.model.embed_dim;
+        let [image, text] = embeddings;
+        let classes = config.loss.positives_by_class().then(|| {
+            let labels = slice.parts().flat_map(|part| slice.source.labels(&part));
+            labels.map(i32::cast_unsigned).collect::<Vec<u32>>()
+        });
         let pairs = Pairs {
             image: &image,
             text,
@@ -227,88 +279,110 @@ impl State {
                 kernel: Kernel::best(config.train.loss_precision),
                 way: config.train.ring,
             },
-            labels: Labels::Partners,
-            look: false,
+            learns: [0, 1].map(|side| !sides[side].locked),
+            labels: match &classes {
+                Some(classes) => Labels::Classes {
+                    image: classes,
+                    text: classes,
+                },
+                None => Labels::Partners,
+            },
+            look,
             draw: Draw {
                 seed: config.seed,
                 step,
             },
         };
         let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
+        drop(image);
 
         let learned = |scalar: Option<Scalar>, gradient: f64| {
             scalar.filter(|s| s.learned).map_or(0.0, |_| gradient)
         };
-        let mut scalars = Scalars {
+        let scalars = Scalars {
             log_t: learned(config.loss.log_t(), out.d_log_t),
             bias: learned(config.loss.bias(), out.d_bias),
         };
-        let mut sum = None;
+        // The scalars saw the whole batch at once: they count once, however many parts there are.
+        let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
         let mut first = 0;
-        for part in parts {
-            let (image, text) = taped
-                .take()
-                .unwrap_or_else(|| embed(&self.model, source, part, &tape));
-            let rows = part.labels.len();
+        for part in slice.parts() {
+            let rows = part.len();
             let span = first * dim..(first + rows) * dim;
             first += rows;
-            let pull = |z: Tensor<2>, d: &[f32]| {
-                (z * Tensor::from_data(TensorData::new(d.to_vec(), [rows, dim]), &tape)).sum()
-            };
-            let surrogate = pull(image, &out.d_image[span.clone()]) + pull(text, &out.d_text[span]);
-            // The scalars saw the whole batch at once: they count with the first part.
-            let scalars = std::mem::take(&mut scalars);
-            self.add_gradient(&mut sum, surrogate.backward(), scalars);
+            let learning = sides
+                .iter()
+                .zip(&mut taped)
+                .zip([&out.d_image, &out.d_text]);
+            let pulls = learning
+                .filter(|((side, _), _)| !side.locked)
+                .map(|((side, taped), d)| {
+                    let again = || side.embed(&self.model, slice.source, &part, &tape);
+                    let z = taped.take().unwrap_or_else(again);
+                    let d = TensorData::new(d[span.clone()].to_vec(), [rows, dim]);
+                    (z * Tensor::from_data(d, &tape)).sum()
+                });
+            if let Some(surrogate) = pulls.reduce(|a, b| a + b) {
+                let mut gradients = surrogate.backward();
+                gradient = gradient + self.layout.gradients(&self.model, &mut gradients);
+            }
         }
         Ok(Part {
-            loss: out.loss,
-            gradient: sum.expect("a batch has a part"),
-            positive: out.positive,
-            negative: out.negative,
+            gradient,
+            seen: Seen {
+                loss: out.loss,
+                positive: out.positive,
+                negative: out.negative,
+                positive_pull: out.positive_pull,
+                negative_pull: out.negative_pull,
+                hardest: out.hardest,
+                bytes: 0,
+            },
         })
     }
 
-    fn supervised(
-        &self,
-        loss: &ClassifyConfig,
-        config: &TrainConfig,
-        source: &Source,
-        parts: &[Batch],
-    ) -> Part {
-        let tape = self.device.clone().autodiff();
-        let (mut total, mut sum) = (0.0, None);
-        for part in parts {
-            let labels = TensorData::new(part.labels.clone(), [part.labels.len()]);
-            let labels = Tensor::<1, Int>::from_data(labels, &tape);
-            let pixels = eval::pixels(part, source.image_size(), &tape);
-            let loss = classify(
-                loss,
-                self.model.image.forward(pixels),
-                labels,
-                config.train.batch_size,
-            );
-            self.add_gradient(&mut sum, loss.backward(), Scalars::default());
-            total += f64::from(loss.into_scalar::<f32>());
-        }
+    /// The part of an update that cannot be made.
+    fn nothing(&self) -> Part {
         Part {
-            loss: total,
-            gradient: sum.expect("a batch has a part"),
-            positive: Extent::default(),
-            negative: Extent::default(),
+            gradient: self
+                .layout
+                .scalar_gradients(Scalars::default(), &self.device),
+            seen: Seen {
+                loss: f64::NAN,
+                ..Seen::default()
+            },
         }
     }
 
-    fn add_gradient(
-        &self,
-        sum: &mut Option<Tensor<1>>,
-        mut gradients: Gradients,
-        scalars: Scalars,
-    ) {
-        let gradient = self.layout.gradients(&self.model, &mut gradients, scalars);
-        *sum = Some(match sum.take() {
-            Some(sum) => sum + gradient,
-            None => gradient,
-        });
+    /// Loss and gradient of the rank's slice of the batch, one part after another.
+    fn supervised(&self, loss: &ClassifyConfig, config: &TrainConfig, slice: &Slice) -> Part {
+        let locked = config.optim.image.is_locked();
+        let (model, device) = if locked {
+            (self.model.valid(), self.device.clone())
+        } else {
+            (self.model.clone(), self.device.clone().autodiff())
+        };
+        let scalars = Scalars::default();
+        let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
+        let mut total = 0.0;
+        for part in slice.parts() {
+            let labels = inputs::labels(slice.source, &part, &device);
+            let pixels = inputs::images(slice.source, &part, &device);
+            let logits = model.image.forward(pixels);
+            let loss = classify(loss, logits, labels, config.train.batch_size);
+            if !locked {
+                let mut gradients = loss.backward();
+                gradient = gradient + self.layout.gradients(&model, &mut gradients);
+            }
+            total += f64::from(loss.into_scalar::<f32>());
+        }
+        Part {
+            gradient,
+            seen: Seen {
+                loss: total,
+                ..Seen::default()
+            },
+        }
     }
 
     fn scalar(&self, name: &str) -> Option<f64> {
@@ -332,17 +406,38 @@ fn clamp_log_t(layout: &Layout, loss: &LossConfig, flat: Tensor<1>) -> Tensor<1>
 
 /// One rank's part of an update, before the ranks add up.
 struct Part {
-    loss: f64,
     /// Of all parameters, `[layout.length()]`.
     gradient: Tensor<1>,
-    positive: Extent,
-    negative: Extent,
+    seen: Seen,
 }
 
-/// Unit embeddings of the batch's images and texts, `[examples, embed_dim]` each.
-fn embed(model: &Model, source: &Source, batch: &Batch, device: &Device) -> (Tensor<2>, Tensor<2>) {
-    let shape = [batch.labels.len(), source.context()];
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(batch.tokens.clone(), shape), device);
-    let pixels = eval::pixels(batch, source.image_size(), device);
-    (model.embed_images(pixels), model.embed_texts(tokens))
+/// What the loss was and what it was made of; parts of ranks add up.
+#[derive(Clone, Default)]
+struct Seen {
+    loss: f64,
+    positive: Extent,
+    negative: Extent,
+    positive_pull: f64,
+    negative_pull: f64,
+    hardest: Hardest,
+    /// Sent to other ranks.
+    bytes: u64,
+}
+
+impl Seen {
+    fn merge(&mut self, other: &Self) {
+        self.loss += other.loss;
+        self.positive.merge(&other.positive);
+        self.negative.merge(&other.negative);
+        self.positive_pull += other.positive_pull;
+        self.negative_pull += other.negative_pull;
+        self.hardest.merge(&other.hardest);
+        self.bytes += other.bytes;
+    }
+
+    /// None where it says nothing: a softmax pulls as much as it pushes, always.
+    fn share_of_positives(&self, loss: &LossConfig) -> Option<f64> {
+        let all = self.positive_pull + self.negative_pull;
+        (matches!(loss, LossConfig::Sigmoid(_)) && all > 0.0).then(|| self.positive_pull / all)
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::cache::CacheConfig;
 use super::*;
 use crate::record::checkpoint;
 use crate::record::{Event, EventLog, Row, RunDir, read_events};
@@ -128,6 +129,163 @@ fn micro_batches_change_nothing_but_memory() {
     }
 }
 
+/// One update from the start of the run that `config` describes.
+fn first_update(config: &TrainConfig) -> (State, step::Update) {
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let mut state = State::new(config, &source, &Device::flex());
+    let update = state.update(config, &Mesh::alone(), &source, 1, false);
+    (state, update.unwrap())
+}
+
+/// The values of `flat` that belong to parameters whose name begins with `prefix`.
+fn part_of(state: &State, flat: &burn::tensor::Tensor<1>, prefix: &str) -> Vec<f32> {
+    let flat = device::host(flat.clone());
+    let entries = state.layout.entries().iter();
+    entries
+        .filter(|entry| entry.name.starts_with(prefix))
+        .flat_map(|entry| flat[entry.range.clone()].to_vec())
+        .collect()
+}
+
+#[test]
+fn two_pictures_of_a_scene_train_an_image_tower_alone() {
+    let mut config = tiny();
+    let data::DataConfig::Shapes(shapes) = &mut config.data;
+    shapes.views = data::Views::ImageImage;
+    (config.train.examples, config.eval.bank) = (12 * 120, 200);
+    let curve = losses(&config);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&curve[100..]) < 0.9 * mean(&curve[..20]), "{curve:?}");
+
+    config.train.examples = 12 * 8;
+    let tmp = tempfile::tempdir().unwrap();
+    let measured = [(1, 0), (2, 0), (1, 5)].map(|(ranks, micro_batch)| {
+        (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+        let dir = RunDir::new(tmp.path().join(format!("{ranks}-{micro_batch}")));
+        std::fs::create_dir(dir.path()).unwrap();
+        run(&config, &dir, &AtomicBool::new(false));
+        let events = read_events(&dir).unwrap().into_iter().rev();
+        let mut metrics = events.filter_map(|line| match line.event {
+            Event::Evaluated { metrics, .. } => Some(metrics),
+            _ => None,
+        });
+        (rows(&dir)[7].values["loss"], metrics.next().unwrap())
+    });
+    for (loss, metrics) in &measured {
+        assert!((loss / measured[0].0 - 1.0).abs() < 1e-3);
+        assert!(
+            metrics.keys().eq(["knn/top1", "knn/top1_k20"]),
+            "{metrics:?}"
+        );
+        assert!((metrics["knn/top1"] - measured[0].1["knn/top1"]).abs() < 0.1);
+    }
+    assert!(first_update(&config).0.model.text.is_none());
+}
+
+#[test]
+fn a_locked_tower_has_no_gradient_and_changes_none() {
+    for loss in every_loss() {
+        for micro_batch in [0, 5] {
+            let mut config = tiny();
+            (config.loss, config.train.micro_batch) = (loss.clone(), micro_batch);
+            config.optim.clip_norm = 0.0;
+            let free = first_update(&config).0;
+            for locked in [["image."].as_slice(), &["text."], &["image.", "text."]] {
+                let mut config = config.clone();
+                for tower in locked {
+                    match *tower {
+                        "image." => config.optim.image.lr_mult = 0.0,
+                        _ => config.optim.text.lr_mult = 0.0,
+                    }
+                }
+                let (state, update) = first_update(&config);
+                let start = State::new(
+                    &config,
+                    &Source::new(&config.data, config.model.text.context, config.seed),
+                    &Device::flex(),
+                );
+                let mut norm = 0.0;
+                for tower in ["image.", "text.", "log_t", "bias"] {
+                    let moment = part_of(&state, &state.moments.m, tower);
+                    if locked.contains(&tower) {
+                        assert!(moment.iter().all(|m| *m == 0.0), "{tower}");
+                        let [now, before] = [&state, &start].map(|s| part_of(s, &s.flat, tower));
+                        assert_eq!(now, before, "{tower}");
+                    } else {
+                        assert_eq!(moment, part_of(&free, &free.moments.m, tower), "{tower}");
+                    }
+                    let gradient = moment.iter().map(|m| f64::from(*m) / 0.1);
+                    norm += gradient.map(|g| g * g).sum::<f64>();
+                }
+                let off = update.norms.gradient - norm.sqrt();
+                assert!(off.abs() < 1e-5 * (1.0 + norm.sqrt()), "{locked:?}: {off}");
+            }
+        }
+    }
+}
+
+/// The parameters at the end of a run of five steps, by name, and the first moments, which tell the size of gradients.
+fn after_five_steps(config: &TrainConfig) -> BTreeMap<String, Vec<f32>> {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(tmp.path());
+    run(config, &dir, &AtomicBool::new(false));
+    let end = checkpoint::latest(&dir).unwrap().0.unwrap();
+    assert_eq!((end.manifest.step, rows(&dir).len()), (5, 5), "steps");
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let mut state = State::new(config, &source, &Device::flex());
+    snapshot::restore(&mut state, &end).unwrap();
+    let entries = state.layout.entries().iter();
+    let both = entries.flat_map(|entry| {
+        let vectors = [("", &state.flat), ("m.", &state.moments.m)];
+        vectors.map(|(prefix, flat)| {
+            let values = device::host(flat.clone().slice(entry.range.clone()));
+            (format!("{prefix}{}", entry.name), values)
+        })
+    });
+    both.collect()
+}
+
+#[test]
+fn accumulation_ends_with_the_parameters_of_the_whole_batch() {
+    let [sigmoid, softmax, _] = every_loss();
+    for (loss, locked) in [(&sigmoid, false), (&softmax, false), (&sigmoid, true)] {
+        let mut config = tiny();
+        config.loss = loss.clone();
+        (config.train.batch_size, config.train.examples) = (28, 28 * 5);
+        config.eval.images = 8;
+        config.optim.lr = 1e-3;
+        // What has no gradient but rounding (a bias of the keys) must not be divided by its own size.
+        config.optim.eps = 1e-5;
+        if locked {
+            config.optim.image.lr_mult = 0.0;
+        }
+        let whole = after_five_steps(&config);
+        let start = whole["log_t"].len() + whole.get("bias").map_or(0, Vec::len);
+        assert_eq!(
+            start,
+            if *loss == softmax { 1 } else { 2 },
+            "scalars of the loss"
+        );
+        // One part, 2, 4, 7, 14 and 28 of them; with two ranks, half as many pairs each.
+        for (ranks, micro_batch) in [1, 2]
+            .into_iter()
+            .flat_map(|ranks| [28, 14, 7, 4, 2, 1].map(|micro| (ranks, micro)))
+        {
+            (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+            let parts = after_five_steps(&config);
+            assert!(whole.keys().eq(parts.keys()));
+            for (name, values) in &whole {
+                for (a, b) in values.iter().zip(&parts[name]) {
+                    assert!(
+                        (a - b).abs() < 1e-5,
+                        "{name}: {a} and {b}, {ranks} ranks in parts of {micro_batch}, {loss:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_loss_falls() {
     for loss in every_loss() {
@@ -176,6 +334,105 @@ fn a_stopped_run_resumes_to_the_same_bits() {
             .iter()
             .any(|line| matches!(line.event, Event::Resumed { .. }))
     );
+}
+
+/// Three epochs of 31 pairs, whose ends lie in the middle of batches, with these towers locked.
+fn over_few_pairs(cache: CacheConfig, locked: [bool; 2]) -> TrainConfig {
+    let mut config = tiny();
+    let data::DataConfig::Shapes(shapes) = &mut config.data;
+    shapes.pairs = 31;
+    let [image, text] = locked.map(|locked| if locked { 0.0 } else { 1.0 });
+    (config.optim.image.lr_mult, config.optim.text.lr_mult) = (image, text);
+    config.train.cache = cache;
+    config
+}
+
+fn last_files(dir: &RunDir) -> BTreeMap<String, checkpoint::Content> {
+    checkpoint::latest(dir).unwrap().0.unwrap().manifest.files
+}
+
+#[test]
+fn a_cache_changes_no_bit() {
+    for locked in [[true, false], [false, true], [true, true]] {
+        for (ranks, micro_batch) in [(1, 0), (1, 5), (1, 11), (3, 0), (2, 4)] {
+            let ends = [CacheConfig::Off, CacheConfig::Memory, CacheConfig::Disk].map(|cache| {
+                let mut config = over_few_pairs(cache, locked);
+                (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+                let tmp = tempfile::tempdir().unwrap();
+                let dir = RunDir::new(tmp.path());
+                run(&config, &dir, &AtomicBool::new(false));
+                assert!(!dir.embeddings("image").exists() && !dir.embeddings("text").exists());
+                last_files(&dir)
+            });
+            let [off, memory, disk] = ends;
+            assert_eq!(off, memory, "{locked:?} {ranks} {micro_batch}");
+            assert_eq!(off, disk, "{locked:?} {ranks} {micro_batch}");
+        }
+    }
+}
+
+/// A voice that asks to stop once a checkpoint was saved.
+struct StopOnceSaved(std::sync::Arc<AtomicBool>);
+
+impl std::io::Write for StopOnceSaved {
+    fn write(&mut self, said: &[u8]) -> std::io::Result<usize> {
+        if String::from_utf8_lossy(said).contains("saved") {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(said.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_resumed_run_goes_on_with_its_cache_if_it_is_of_the_same_tower() {
+    let config = over_few_pairs(CacheConfig::Disk, [true, false]);
+    let undisturbed = tempfile::tempdir().unwrap();
+    let undisturbed = RunDir::new(undisturbed.path());
+    run(&config, &undisturbed, &AtomicBool::new(false));
+    let pairs = config.data.pairs();
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let state = State::new(&config, &source, &Device::flex());
+
+    for (forged, same_tower) in [(false, true), (true, true), (true, false)] {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let voice = Box::new(StopOnceSaved(stop.clone()));
+        let events = EventLog::open(&dir).unwrap();
+        let mut recorder = Recorder::new(dir.clone(), events, voice).unwrap();
+        let mut hasty = config.clone();
+        hasty.train.save_seconds = 0.0;
+        let starts = BTreeMap::new();
+        let ending = train(&hasty, &[Device::flex()], &starts, &mut recorder, &stop);
+        assert_eq!(ending.unwrap(), Ending::Stopped);
+        drop(recorder);
+
+        let [cache, _] = state.open_caches(&config, &dir).unwrap();
+        let cache = cache.unwrap();
+        let mut row = vec![0.0; 16];
+        let known = |row: &mut [f32]| {
+            let cache = cache.lock().unwrap();
+            (0..pairs).filter(|&index| cache.get(index, row)).count()
+        };
+        assert!((12..31).contains(&known(&mut row)), "what was seen so far");
+        if forged {
+            // Rows that no tower made: the run must end elsewhere if it takes them, for it embeds none again.
+            row.fill(0.25);
+            (0..pairs).for_each(|index| cache.lock().unwrap().put(index, &row));
+        }
+        if !same_tower {
+            let mut bytes = std::fs::read(dir.embeddings("image")).unwrap();
+            bytes[40] ^= 1;
+            std::fs::write(dir.embeddings("image"), bytes).unwrap();
+        }
+        run(&config, &dir, &AtomicBool::new(false));
+        let as_if_undisturbed = last_files(&dir) == last_files(&undisturbed);
+        assert_eq!(as_if_undisturbed, !forged || !same_tower);
+    }
 }
 
 #[test]
@@ -235,7 +492,7 @@ fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
     assert!(first("text.embed") < first("image.block.0") && first("image.block.0") < 1.0);
 
     let end = checkpoint::latest(&dir).unwrap().0.unwrap();
-    let source = Source::new(&config.data, config.model.text.context);
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
     let mut state = State::new(&config, &source, &Device::flex());
     snapshot::restore(&mut state, &end).unwrap();
     let squares = device::host(state.flat)
@@ -373,7 +630,7 @@ fn a_tower_starts_with_another_runs_weights() {
     let start = checkpoint::latest(&dir).unwrap().0.unwrap();
 
     let config = tiny();
-    let source = Source::new(&config.data, config.model.text.context);
+    let source = Source::new(&config.data, config.model.text.context, config.seed);
     let device = Device::flex();
     let parameter = |state: &State, name: &str| {
         device::host(

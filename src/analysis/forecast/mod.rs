@@ -3,10 +3,11 @@
 //!
 //! A run's rate is its seconds per example, see `cost`. The prediction is the mean of the log rates of the nearest finished
 //! runs. Settings that do not change the cost do not count as differences: the seed, the budget, and the numbers of the
-//! optimiser. The error is that of the same rule on the finished runs themselves, each predicted without itself. It is
-//! taken apart for two cases, since a run that has twins is predicted better than one of new settings: for settings
-//! that are known, each run is predicted by its twins; for others, all runs of the same settings are left out together.
-//! With fewer than three such errors there is no interval, else the 95 % interval is exp(prediction ± t · rms).
+//! optimiser, but for a rate of 0, which locks a tower. The error is that of the same rule on the finished runs
+//! themselves, each predicted without itself. It is taken apart for two cases, since a run that has twins is predicted
+//! better than one of new settings: for settings that are known, each run is predicted by its twins; for others, all
+//! runs of the same settings are left out together. With fewer than three such errors there is no interval, else the
+//! 95 % interval is exp(prediction ± t · rms).
 
 mod leaves;
 mod queue;
@@ -400,7 +401,8 @@ fn settings(spec: &RunSpec) -> Option<Settings> {
 /// Whether a setting may change what an example costs.
 fn matters(key: &str, text: &str) -> bool {
     let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    let of_optimiser = is_number && key.starts_with("optim.");
+    let locks = key.ends_with(".lr_mult") && text.parse() == Ok(0.0);
+    let of_optimiser = is_number && key.starts_with("optim.") && !locks;
     !(of_optimiser || key == "seed" || key == "train.examples")
 }
 

@@ -67,7 +67,7 @@ fn a_run_is_predicted_by_its_twins_or_else_by_the_nearest() {
     // None of these changes what an example costs.
     twin.train.examples = 1_000;
     twin.optim.lr = 0.5;
-    twin.optim.image.lr_mult = 0.0;
+    twin.optim.image.lr_mult = 0.5;
     let found = forecast.run(&RunSpec::new(twin.clone())).unwrap();
     assert_eq!((found.from, found.differences), (3, 0));
     let expected = [
@@ -76,6 +76,12 @@ fn a_run_is_predicted_by_its_twins_or_else_by_the_nearest() {
         1.293_360_410_285_087_7,
     ];
     assert!(near(found.span, expected), "{found:?}");
+
+    // A locked tower costs less.
+    let mut locked = twin.clone();
+    locked.optim.image.lr_mult = 0.0;
+    let found = forecast.run(&RunSpec::new(locked)).unwrap();
+    assert_eq!((found.from, found.differences), (3, 1));
 
     // A key on which no two finished runs differ.
     twin.eval.images += 1;

@@ -1,6 +1,7 @@
 //! Where image-text pairs come from. A data set is a pure function of its settings, the run's seed and the index
 //! of the example, so a resumed run needs no reader state and every rank can make its own slice.
 
+mod order;
 pub mod shapes;
 pub mod words;
 
@@ -11,13 +12,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
-use shapes::{Class, Example, Shapes};
+use order::Order;
+pub use shapes::{Address, Views};
+use shapes::{Class, Shapes};
 use words::Vocabulary;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DataConfig {
-    /// Rendered scenes with captions, made on the fly: no files, endless.
+    /// Rendered scenes with captions, made on the fly: no files, endless unless told otherwise.
     Shapes(shapes::ShapesConfig),
 }
 
@@ -34,6 +37,18 @@ impl DataConfig {
         config.image_size
     }
 
+    /// Size of the training set; 0 is endless.
+    pub fn pairs(&self) -> u64 {
+        let Self::Shapes(config) = self;
+        config.pairs
+    }
+
+    /// What the two sides of a pair are.
+    pub fn views(&self) -> Views {
+        let Self::Shapes(config) = self;
+        config.views
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let Self::Shapes(config) = self;
         check(
@@ -41,6 +56,9 @@ impl DataConfig {
             (8..=512).contains(&config.image_size),
             || format!("{} is not between 8 and 512 pixels", config.image_size),
         )?;
+        check("data.pairs", config.pairs <= MOST_PAIRS, || {
+            format!("{} is not between 0 and {MOST_PAIRS}", config.pairs)
+        })?;
         check("data.distractors", config.distractors <= 4, || {
             format!("{} is more than 4, one a corner", config.distractors)
         })?;
@@ -53,39 +71,11 @@ impl DataConfig {
     }
 }
 
-/// Some examples, ready for a device.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// RGB in [-1, 1], `[examples, height, width, 3]`, row-major.
-    pub pixels: Vec<f32>,
-    /// Token ids, `[examples, context]`, padded at the end.
-    pub tokens: Vec<i32>,
-    /// Class of each example's main object, for supervised pretraining.
-    pub labels: Vec<i32>,
-}
+/// So many that a slip of the keyboard is refused.
+const MOST_PAIRS: u64 = 1 << 32;
 
-impl Batch {
-    /// The examples in order, up to `most` at a time; 0 is all at once, which copies nothing.
-    pub fn split(self, most: usize) -> Vec<Self> {
-        let count = self.labels.len();
-        if most == 0 || most >= count {
-            return vec![self];
-        }
-        let (pixels, tokens) = (self.pixels.len() / count, self.tokens.len() / count);
-        let parts = (0..count).step_by(most).map(|start| {
-            let end = (start + most).min(count);
-            let span = |width: usize| start * width..end * width;
-            Self {
-                pixels: self.pixels[span(pixels)].to_vec(),
-                tokens: self.tokens[span(tokens)].to_vec(),
-                labels: self.labels[span(1)].to_vec(),
-            }
-        });
-        parts.collect()
-    }
-}
-
-/// A data set with its tokenizer: batches by index, classes and prompts for zero-shot.
+/// A run's data set with its tokenizer: what is to be seen and read of each example, classes and prompts for zero-shot.
+/// It gives no more of an example than is asked for, so that nobody pays for pictures that no tower looks at.
 #[derive(Clone, Debug)]
 pub struct Source {
     set: Shapes,
@@ -93,12 +83,21 @@ pub struct Source {
     classes: Vec<Class>,
     context: usize,
     image_size: usize,
+    pairs: u64,
+    seeds: Seeds,
+}
+
+/// What the training set follows from besides its settings.
+#[derive(Clone, Copy, Debug)]
+struct Seeds {
+    data: u64,
+    run: u64,
 }
 
 impl Source {
     /// `context` is the number of tokens that every text is cut or filled to.
-    pub fn new(config: &DataConfig, context: usize) -> Self {
-        let image_size = config.image_size();
+    pub fn new(config: &DataConfig, context: usize, run_seed: u64) -> Self {
+        let (image_size, pairs) = (config.image_size(), config.pairs());
         let DataConfig::Shapes(config) = config;
         let set = Shapes::new(config);
         let (vocabulary, classes) = (set.vocabulary(), set.classes());
@@ -108,18 +107,76 @@ impl Source {
             classes,
             context,
             image_size,
+            pairs,
+            seeds: Seeds {
+                data: config.seed,
+                run: run_seed,
+            },
         }
     }
 
-    /// Examples `range` of the run's endless training stream, in order.
-    pub fn train_batch(&self, run_seed: u64, range: Range<u64>) -> Batch {
-        self.batch(range, |index| self.set.train_example(run_seed, index))
+    /// The training examples at places `range` of the run, in order: of its endless stream, or of one epoch after
+    /// another of its finite set.
+    pub fn train(&self, range: Range<u64>) -> Vec<Address> {
+        let run_seed = self.seeds.run;
+        let address = |index| Address::Train { run_seed, index };
+        if self.pairs == 0 {
+            return range.map(address).collect();
+        }
+        let mut examples = Vec::with_capacity((range.end - range.start) as usize);
+        let mut place = range.start;
+        while place < range.end {
+            let epoch = place / self.pairs;
+            let end = range.end.min((epoch + 1) * self.pairs);
+            let order = Order::new(self.pairs, [self.seeds.data, run_seed], epoch);
+            examples.extend((place..end).map(|place| address(order.at(place % self.pairs))));
+            place = end;
+        }
+        examples
     }
 
     /// Evaluation examples `range`, the same for every run; a range that covers every class equally often is
     /// balanced.
-    pub fn eval_batch(&self, range: Range<u64>) -> Batch {
-        self.batch(range, |index| self.set.eval_example(index))
+    pub fn eval(&self, range: Range<u64>) -> Vec<Address> {
+        range.map(|index| Address::Eval { index }).collect()
+    }
+
+    /// RGB in [-1, 1], `[examples, height, width, 3]`, row-major.
+    pub fn pixels(&self, examples: &[Address]) -> Vec<f32> {
+        self.draw(examples, |at| self.set.picture(at))
+    }
+
+    /// Second pictures of the same scenes, as [`pixels`](Self::pixels).
+    pub fn second_pixels(&self, examples: &[Address]) -> Vec<f32> {
+        self.draw(examples, |at| self.set.second_picture(at))
+    }
+
+    fn draw(&self, examples: &[Address], picture: impl Fn(Address) -> Vec<f32> + Sync) -> Vec<f32> {
+        let length = self.image_size.pow(2) * 3;
+        let mut pixels = vec![0.0; examples.len() * length];
+        let places = pixels.par_chunks_exact_mut(length).zip(examples);
+        places.for_each(|(place, &at)| place.copy_from_slice(&picture(at)));
+        pixels
+    }
+
+    /// Token ids, `[examples, context]`, padded at the end.
+    pub fn tokens(&self, examples: &[Address]) -> Vec<i32> {
+        let tokens = |&at| {
+            self.vocabulary
+                .tokenize(&self.set.caption(at), self.context)
+        };
+        examples.par_iter().flat_map_iter(tokens).collect()
+    }
+
+    /// Class of each example's main object, `[examples]`.
+    pub fn labels(&self, examples: &[Address]) -> Vec<i32> {
+        let labels = examples.iter().map(|&at| i32::from(self.set.class(at)));
+        labels.collect()
+    }
+
+    /// Size of the training set; 0 is endless.
+    pub fn pairs(&self) -> u64 {
+        self.pairs
     }
 
     /// Tokens of a text.
@@ -152,31 +209,6 @@ impl Source {
             .map(|prompt| self.vocabulary.tokenize(&prompt, self.context))
             .collect()
     }
-
-    fn batch(&self, range: Range<u64>, example: impl Fn(u64) -> Example + Sync) -> Batch {
-        // Rayon iterates over Range<usize> in order of index, whatever the threads.
-        let examples: Vec<_> = (0..(range.end.saturating_sub(range.start)) as usize)
-            .into_par_iter()
-            .map(|offset| {
-                let example = example(range.start + offset as u64);
-                (
-                    example.pixels,
-                    self.vocabulary.tokenize(&example.caption, self.context),
-                    example.class,
-                )
-            })
-            .collect();
-        let mut batch = Batch::default();
-        batch
-            .pixels
-            .reserve_exact(examples.iter().map(|(pixels, ..)| pixels.len()).sum());
-        for (pixels, tokens, class) in examples {
-            batch.pixels.extend(pixels);
-            batch.tokens.extend(tokens);
-            batch.labels.push(i32::from(class));
-        }
-        batch
-    }
 }
 
 #[cfg(test)]
@@ -185,22 +217,50 @@ mod tests {
 
     #[test]
     fn a_batch_is_its_slices_in_order() {
-        let source = Source::new(&DataConfig::default(), 12);
-        let whole = source.train_batch(7, 100..164);
-        let (left, right) = (
-            source.train_batch(7, 100..117),
-            source.train_batch(7, 117..164),
-        );
-        assert_eq!(whole.pixels, [left.pixels, right.pixels].concat());
-        assert_eq!(whole.tokens, [left.tokens, right.tokens].concat());
-        assert_eq!(whole.labels, [left.labels, right.labels].concat());
-        assert_eq!(whole.pixels.len(), 64 * 32 * 32 * 3);
-        assert_eq!(whole.tokens.len(), 64 * 12);
+        let source = Source::new(&DataConfig::default(), 12, 7);
+        let [whole, left, right] = [100..164, 100..117, 117..164].map(|r| source.train(r));
+        let joined = |f: &dyn Fn(&[Address]) -> Vec<i32>| [f(&left), f(&right)].concat();
+        assert_eq!(source.tokens(&whole), joined(&|at| source.tokens(at)));
+        assert_eq!(source.labels(&whole), joined(&|at| source.labels(at)));
+        let pixels = [source.pixels(&left), source.pixels(&right)].concat();
+        assert_eq!(source.pixels(&whole), pixels);
+        assert_eq!(pixels.len(), 64 * 32 * 32 * 3);
+        assert_eq!(source.tokens(&whole).len(), 64 * 12);
+    }
+
+    #[test]
+    fn a_finite_set_is_gone_through_epoch_by_epoch() {
+        let source = |pairs, run_seed| {
+            let config = shapes::ShapesConfig {
+                pairs,
+                ..shapes::ShapesConfig::default()
+            };
+            Source::new(&DataConfig::Shapes(config), 12, run_seed)
+        };
+        let indices = |source: &Source, range| -> Vec<u64> {
+            let examples = source.train(range).into_iter();
+            examples.map(Address::index).collect()
+        };
+        let set = source(30, 1);
+        let epochs: Vec<_> = (0..4)
+            .map(|e| indices(&set, 30 * e..30 * (e + 1)))
+            .collect();
+        for (n, epoch) in epochs.iter().enumerate() {
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..30));
+            assert!(!epochs[..n].contains(epoch), "an order of its own");
+        }
+        assert_ne!(indices(&source(30, 2), 0..30), epochs[0], "of each seed");
+        // Ranks take their slices wherever an epoch ends.
+        let slices = [25..50, 50..75, 75..100].map(|range| indices(&set, range));
+        assert_eq!(slices.concat(), epochs.concat()[25..100]);
+        assert_eq!(indices(&source(0, 1), 25..50), (25..50).collect::<Vec<_>>());
     }
 
     #[test]
     fn prompts_hold_no_unknown_word_and_differ_between_classes() {
-        let source = Source::new(&DataConfig::default(), 16);
+        let source = Source::new(&DataConfig::default(), 16, 0);
         let mut prompts = std::collections::BTreeSet::new();
         for class in 0..source.class_count() {
             for prompt in source.prompts(class) {
@@ -219,6 +279,7 @@ mod tests {
             DataConfig::Shapes(config).validate().unwrap_err().key
         };
         assert_eq!(with(|c| c.image_size = 4), "data.image_size");
+        assert_eq!(with(|c| c.pairs = (1 << 32) + 1), "data.pairs");
         assert_eq!(with(|c| c.distractors = 5), "data.distractors");
         assert_eq!(with(|c| c.spread = -0.1), "data.spread");
         assert_eq!(with(|c| c.noise = f32::NAN), "data.noise");

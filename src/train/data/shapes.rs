@@ -23,6 +23,11 @@ use scene::{ClassId, Scene};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShapesConfig {
+    /// Examples in the training set: the first so many of the stream, gone through epoch by epoch, each in an order of
+    /// its own; 0 is endless, and no example comes twice. A run of another seed has another set.
+    pub pairs: u64,
+    /// What the two sides of a pair are. The supervised loss has no pairs.
+    pub views: Views,
     /// Side of the square images in pixels.
     pub image_size: usize,
     /// How far the main object strays from the middle, either way and across as well as down, as a share of the
@@ -39,6 +44,8 @@ pub struct ShapesConfig {
 impl Default for ShapesConfig {
     fn default() -> Self {
         Self {
+            pairs: 0,
+            views: Views::ImageText,
             image_size: 32,
             spread: 0.05,
             distractors: 1,
@@ -48,14 +55,25 @@ impl Default for ShapesConfig {
     }
 }
 
-/// One picture and what is said of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Example {
-    /// RGB in [-1, 1], height x width x 3, row-major.
-    pub pixels: Vec<f32>,
-    pub caption: String,
-    /// Class of the main object.
-    pub class: u16,
+/// What the two sides of a pair are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Views {
+    /// A picture and its caption.
+    #[default]
+    ImageText,
+    /// Two pictures of one scene, both for the image tower (SigCLR, arXiv 2410.17427): what a caption could say is the
+    /// same in both, while place, turn, exact colours, light and noise are drawn for each. There is no text tower.
+    ImageImage,
+}
+
+/// Where an example stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// In the training stream of the runs with this seed.
+    Train { run_seed: u64, index: u64 },
+    /// Among the evaluation's.
+    Eval { index: u64 },
 }
 
 /// What zero-shot has to tell apart.
@@ -65,6 +83,15 @@ pub struct Class {
     pub name: String,
     /// No training example shows it.
     pub held_out: bool,
+}
+
+impl Address {
+    /// The number of the example in its stream or set.
+    pub fn index(self) -> u64 {
+        match self {
+            Self::Train { index, .. } | Self::Eval { index } => index,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -81,25 +108,51 @@ impl Shapes {
         }
     }
 
-    pub fn train_example(&self, run_seed: u64, index: u64) -> Example {
-        let mut dice = Dice::new(self.config.seed, run_seed, Stream::Train, index);
-        let class = *dice.pick(&self.seen);
-        self.example(class, dice)
+    /// Class of the main object.
+    pub fn class(&self, at: Address) -> u16 {
+        self.open(at).0.0
     }
 
-    pub fn eval_example(&self, index: u64) -> Example {
-        let class = ClassId((index % u64::from(ClassId::COUNT)) as u16);
-        self.example(class, Dice::new(self.config.seed, 0, Stream::Eval, index))
+    /// What is said of the picture.
+    pub fn caption(&self, at: Address) -> String {
+        let (class, mut dice) = self.open(at);
+        captions::caption(&self.scene(class, &mut dice), &mut dice)
     }
 
-    fn example(&self, class: ClassId, mut dice: Dice) -> Example {
+    /// RGB in [-1, 1], height x width x 3, row-major.
+    pub fn picture(&self, at: Address) -> Vec<f32> {
+        let (class, mut dice) = self.open(at);
         let scene = self.scene(class, &mut dice);
-        let caption = captions::caption(&scene, &mut dice);
-        let pixels = render::render(&scene, self.config.image_size, self.config.noise, &mut dice);
-        Example {
-            pixels,
-            caption,
-            class: class.0,
+        // The grain's draws follow those of the caption.
+        captions::caption(&scene, &mut dice);
+        render::render(&scene, self.config.image_size, self.config.noise, &mut dice)
+    }
+
+    /// A second picture of the same scene, in the form of the first.
+    pub fn second_picture(&self, at: Address) -> Vec<f32> {
+        let (class, mut dice) = self.open(at);
+        let scene = self.scene(class, &mut dice);
+        let mut dice = self.dice(at, [Stream::TrainAgain, Stream::EvalAgain]);
+        let scene = scene.again(self.config.spread, &mut dice);
+        render::render(&scene, self.config.image_size, self.config.noise, &mut dice)
+    }
+
+    /// The class, and the draws of all the rest.
+    fn open(&self, at: Address) -> (ClassId, Dice) {
+        let mut dice = self.dice(at, [Stream::Train, Stream::Eval]);
+        let class = match at {
+            Address::Train { .. } => *dice.pick(&self.seen),
+            Address::Eval { index } => ClassId((index % u64::from(ClassId::COUNT)) as u16),
+        };
+        (class, dice)
+    }
+
+    /// The draws of an example, from the stream for training or the one for evaluation.
+    fn dice(&self, at: Address, [train, eval]: [Stream; 2]) -> Dice {
+        let seed = self.config.seed;
+        match at {
+            Address::Train { run_seed, index } => Dice::new(seed, run_seed, train, index),
+            Address::Eval { index } => Dice::new(seed, 0, eval, index),
         }
     }
 

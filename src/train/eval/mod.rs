@@ -1,17 +1,19 @@
 //! Evaluations: each is a file with a function from the model to named numbers. When they run is the loop's affair.
 
 mod classify;
+mod knn;
 mod zeroshot;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
-use super::data::{Batch, Source};
+use super::data::Source;
 use super::device::host;
+use super::inputs;
 use super::model::Model;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +23,9 @@ pub struct EvalConfig {
     pub every: u64,
     /// Pictures of an evaluation.
     pub images: usize,
+    /// Training pictures, the first of the run, among which kNN looks for the nearest of each; used only when data.views
+    /// is "image_image".
+    pub bank: usize,
 }
 
 impl Default for EvalConfig {
@@ -28,15 +33,19 @@ impl Default for EvalConfig {
         Self {
             every: 10_000,
             images: 1_024,
+            bank: 4_096,
         }
     }
 }
 
 impl EvalConfig {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check("eval.images", (1..=1 << 20).contains(&self.images), || {
-            format!("{} is not between 1 and {}", self.images, 1 << 20)
-        })
+        for (key, pictures) in [("eval.images", self.images), ("eval.bank", self.bank)] {
+            check(key, (1..=1 << 20).contains(&pictures), || {
+                format!("{pictures} is not between 1 and {}", 1 << 20)
+            })?;
+        }
+        Ok(())
     }
 
     /// Whether the update from `before` to `after` examples passes the next evaluation.
@@ -54,6 +63,9 @@ pub fn evaluate(
 ) -> BTreeMap<String, f64> {
     if model.text.is_some() {
         zeroshot::run(config, model, source, device)
+    } else if model.log_t.is_some() {
+        // Pairs were compared, and no text was one of them.
+        knn::run(config, model, source, device)
     } else {
         classify::run(config, model, source, device)
     }
@@ -72,9 +84,10 @@ fn score(
     let mut hits = Hits::default();
     let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
     for start in (0..config.images).step_by(CHUNK) {
-        let batch = source.eval_batch(start as u64..(start + CHUNK).min(config.images) as u64);
-        let rows: Vec<f32> = host(scores(pixels(&batch, source.image_size(), device)));
-        for (row, &label) in rows.chunks_exact(held_out.len()).zip(&batch.labels) {
+        let examples = source.eval(start as u64..(start + CHUNK).min(config.images) as u64);
+        let rows: Vec<f32> = host(scores(inputs::images(source, &examples, device)));
+        let labels = source.labels(&examples);
+        for (row, label) in rows.chunks_exact(held_out.len()).zip(labels) {
             let label = label as usize;
             // The rank of the right class. Ties count against it, and so does a score that is no number: a model
             // that says the same of everything, or nothing, hits nothing.
@@ -139,15 +152,6 @@ impl Hits {
     }
 }
 
-/// The pictures of a batch, `[examples, size, size, 3]`.
-pub(super) fn pixels(batch: &Batch, size: usize, device: &Device) -> Tensor<4> {
-    let examples = batch.labels.len();
-    Tensor::from_data(
-        TensorData::new(batch.pixels.clone(), [examples, size, size, 3]),
-        device,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,8 +174,9 @@ mod tests {
         let config = EvalConfig {
             every: 0,
             images: 60,
+            ..EvalConfig::default()
         };
-        let source = Source::new(&crate::train::data::DataConfig::default(), 16);
+        let source = Source::new(&crate::train::data::DataConfig::default(), 16, 0);
         for score_of_all in [f32::NAN, 1.0] {
             let device = Device::flex();
             let hits = score(&config, &source, &device, |pixels| {
@@ -189,14 +194,14 @@ mod tests {
     fn an_evaluation_is_due_when_its_mark_is_passed() {
         let config = EvalConfig {
             every: 100,
-            images: 1,
+            ..EvalConfig::default()
         };
         assert!(config.is_due(90, 110) && config.is_due(90, 100));
         assert!(!config.is_due(100, 190));
         assert!(
             !EvalConfig {
                 every: 0,
-                images: 1
+                ..EvalConfig::default()
             }
             .is_due(90, 110)
         );

@@ -131,6 +131,11 @@ impl LossConfig {
         }
     }
 
+    /// Whether every image and text of one class is a positive.
+    pub fn positives_by_class(&self) -> bool {
+        matches!(self, Self::Sigmoid(c) if c.positives == Positives::Class)
+    }
+
     /// Whether some of the negatives may not count.
     pub fn leaves_out_negatives(&self) -> bool {
         matches!(self, Self::Sigmoid(c) if c.negatives.keep != Keep::All)
@@ -188,6 +193,8 @@ pub struct Pairs<'a, T> {
     pub dim: usize,
     /// Pairs of all ranks together: B.
     pub batch: usize,
+    /// Whether images and texts want their gradients; without, these are empty and cost nothing.
+    pub learns: [bool; 2],
     /// How squares of the pair matrix are formed.
     pub plan: Plan,
     pub labels: Labels<'a>,
@@ -215,14 +222,21 @@ pub enum LossError {
     RankLost(#[from] RankLost),
 }
 
+impl LossError {
+    /// Whether the inputs only had values that no loss can be computed from.
+    pub fn is_of_numbers(&self) -> bool {
+        matches!(self, Self::NotFinite { .. } | Self::Scalars { .. })
+    }
+}
+
 /// One rank's share: values and scalar gradients add up over ranks to those of the whole batch, `d_image` and
 /// `d_text` are complete for the rank's own rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossOutput<T> {
     pub loss: f64,
-    /// ∂L/∂x, `[n, dim]`.
+    /// ∂L/∂x, `[n, dim]`, or empty.
     pub d_image: Vec<T>,
-    /// ∂L/∂y, `[n, dim]`.
+    /// ∂L/∂y, `[n, dim]`, or empty.
     pub d_text: Vec<T>,
     pub d_log_t: f64,
     pub d_bias: f64,

@@ -184,6 +184,7 @@ impl Fixture {
                     batch,
                     plan,
                     labels: Labels::Partners,
+                    learns: [true; 2],
                     draw: Draw::default(),
                     look: false,
                 },

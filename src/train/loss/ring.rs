@@ -96,15 +96,15 @@ pub struct Found<T> {
 }
 
 impl<T: Real> Found<T> {
-    fn nothing(rows: Rows<T>, seek: Seek) -> Self {
+    fn nothing(rows: Rows<T>, seek: Seek, side: usize) -> Self {
         match seek {
             Seek::Nothing => Self::default(),
             Seek::Lse => Self {
                 gradient: Vec::new(),
                 lse: vec![f64::NEG_INFINITY; rows.count()],
             },
-            Seek::Gradient => Self {
-                gradient: vec![T::zero(); rows.data.len()],
+            Seek::Gradient(wanted) => Self {
+                gradient: vec![T::zero(); if wanted[side] { rows.data.len() } else { 0 }],
                 lse: Vec::new(),
             },
         }
@@ -148,7 +148,8 @@ struct Block<'a, T> {
 pub enum Seek {
     Nothing,
     Lse,
-    Gradient,
+    /// Of images and of texts.
+    Gradient([bool; 2]),
 }
 
 /// Where some images of this rank meet some texts.
@@ -202,11 +203,11 @@ pub fn trip<T: Real, R: Send>(
         text: text.clone(),
         notes: Arc::new(notes),
     };
-    let mut of_images = Found::nothing(image, seek);
+    let mut of_images = Found::nothing(image, seek, 0);
     let desks = Mutex::new(Vec::new());
     let mut meet = |chunk: &Chunk<T>| {
         let text = Rows::new(&chunk.text, dim);
-        let mut of_texts = Found::nothing(text, seek);
+        let mut of_texts = Found::nothing(text, seek, 1);
         let task = Meeting {
             plan,
             seek,
@@ -348,7 +349,7 @@ impl<T: Real, V> Meeting<'_, T, V> {
             row_lse: of_rows.lse,
             column_lse: of_columns.lse,
         });
-        if self.seek == Seek::Gradient {
+        if let Seek::Gradient(_) = self.seek {
             let gradients = (of_rows.gradient, of_columns.gradient);
             add_gradients(kernel, &desk.values, (x, y), gradients, &mut desk.pack);
         }

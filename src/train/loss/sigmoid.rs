@@ -173,7 +173,7 @@ pub(super) fn sigmoid<T: Real>(
         image,
         &text,
         Vec::new(),
-        (plan, Seek::Gradient),
+        (plan, Seek::Gradient(pairs.learns)),
         |square| {
             simd::dispatch(Judge {
                 square,

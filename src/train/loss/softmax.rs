@@ -91,7 +91,7 @@ pub(super) fn softmax<T: Real>(
         }
     }
 
-    let seek = (plan, Seek::Gradient);
+    let seek = (plan, Seek::Gradient(pairs.learns));
     let visit = |square: &mut Square<T>| {
         simd::dispatch(Gradient {
             square,

@@ -36,6 +36,7 @@ fn alone<T: Real>(
         batch: image.len() / dim,
         plan: Plan::in_squares_of(tile),
         labels: Labels::Partners,
+        learns: [true; 2],
         draw: Draw::default(),
         look: false,
     };

@@ -1,4 +1,4 @@
-//! The model of a run: an image tower, a text tower unless the run is supervised, and the scalars of the loss. It
+//! The model of a run: an image tower, a text tower if the run reads texts, and the scalars of the loss. It
 //! maps pixels and tokens to embeddings; comparing them is the loss's affair.
 
 pub mod image;
@@ -28,7 +28,7 @@ pub struct ModelConfig {
     pub embed_dim: usize,
     /// The image tower.
     pub image: ImageConfig,
-    /// The text tower.
+    /// The text tower; not used when loss.kind is "classify" or data.views "image_image".
     pub text: TextConfig,
 }
 
@@ -146,10 +146,11 @@ impl Model {
             text,
         } = &config.model;
         let supervised = matches!(config.loss, LossConfig::Classify(_));
+        let has_text = config.has_text_tower();
         let outputs = if supervised { classes } else { *embed_dim };
         Self {
             image: ImageTower::new(image, config.data.image_size(), outputs, device),
-            text: (!supervised).then(|| TextTower::new(text, vocabulary, *embed_dim, device)),
+            text: has_text.then(|| TextTower::new(text, vocabulary, *embed_dim, device)),
             log_t: config.loss.log_t().map(|_| scalar()),
             bias: config.loss.bias().map(|_| scalar()),
         }
@@ -163,12 +164,12 @@ impl Model {
     /// Unit embeddings `[batch, embed_dim]` of tokens `[batch, context]`.
     ///
     /// # Panics
-    /// On a supervised model, which has no text tower.
+    /// On a model that has no text tower.
     pub fn embed_texts(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
         normalise(
             self.text
                 .as_ref()
-                .expect("a contrastive model has a text tower")
+                .expect("the model has a text tower")
                 .forward(tokens),
         )
     }

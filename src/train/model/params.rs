@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 use super::Model;
 
@@ -126,14 +126,8 @@ impl Layout {
         layers
     }
 
-    /// The gradients of `model` as one vector without autodiff, zero where there is none. `scalars` are those of t'
-    /// and b, which the tape does not see.
-    pub fn gradients(
-        &self,
-        model: &Model,
-        gradients: &mut Gradients,
-        scalars: Scalars,
-    ) -> Tensor<1> {
+    /// The gradients of `model` as one vector without autodiff, zero where there is none.
+    pub fn gradients(&self, model: &Model, gradients: &mut Gradients) -> Tensor<1> {
         let mut collect = Collect {
             path: Path::default(),
             gradients,
@@ -141,13 +135,19 @@ impl Layout {
         };
         model.visit(&mut collect);
         let mut found = collect.found;
-        for (name, value) in [("log_t", scalars.log_t), ("bias", scalars.bias)] {
-            if let Some((_, gradient)) = found.iter_mut().find(|(n, _)| n == name) {
-                *gradient = Tensor::full([1], value, &gradient.device());
-            }
-        }
         found.sort_by_cached_key(|(name, _)| self.entries.iter().position(|e| e.name == *name));
         Tensor::cat(found.into_iter().map(|(_, gradient)| gradient).collect(), 0)
+    }
+
+    /// `scalars` at their places in a vector of zeros: the gradients that no tape sees.
+    pub fn scalar_gradients(&self, scalars: Scalars, device: &Device) -> Tensor<1> {
+        let mut values = vec![0.0; self.length];
+        for (name, value) in [("log_t", scalars.log_t), ("bias", scalars.bias)] {
+            if let Some(entry) = self.get(name) {
+                values[entry.range.start] = value as f32;
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [self.length]), device)
     }
 
     /// `model` with the values of `flat` (on its device, without autodiff), ready for a forward pass that is taped.
@@ -286,7 +286,6 @@ mod tests {
     use crate::train::TrainConfig;
     use crate::train::loss::{ClassifyConfig, LossConfig};
     use crate::train::model::image::ImagePool;
-    use burn::tensor::Device;
 
     fn layout(config: &TrainConfig) -> Layout {
         Layout::of(&Model::zeros(config, 100, 10, &Device::flex()))

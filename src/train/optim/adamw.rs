@@ -66,6 +66,10 @@ pub fn update(
             .add_scalar(eps);
     (moments.m, moments.v) = (m, v);
     let parts = groups.iter().map(|(range, rates)| {
+        if rates.lr_mult == 0.0 {
+            // With ε = 0, what never had a gradient has no direction: 0 / 0.
+            return Tensor::zeros([range.len()], &flat.device());
+        }
         let lr = lr * rates.lr_mult;
         let part = direction.clone().slice(range.clone()).mul_scalar(lr);
         if rates.weight_decay == 0.0 {
@@ -148,6 +152,32 @@ mod tests {
                 "{ours}, expected {exact}"
             );
         }
+    }
+
+    #[test]
+    fn a_group_without_a_rate_stays_even_where_the_direction_is_undefined() {
+        let config = OptimConfig {
+            eps: 0.0,
+            ..OptimConfig::default()
+        };
+        let rates = |lr_mult| Rates {
+            lr_mult,
+            weight_decay: 0.1,
+        };
+        let groups = [(0..1, rates(0.0)), (1..2, rates(1.0))];
+        let device = Device::flex();
+        let tensor =
+            |x: [f32; 2]| Tensor::<1>::from_data(TensorData::new(x.to_vec(), [2]), &device);
+        let (mut flat, zeros) = (tensor([0.5, 0.5]), tensor([0.0, 0.0]));
+        let mut moments = Moments {
+            m: zeros.clone(),
+            v: zeros,
+        };
+        let gradient = tensor([0.0, 1.0]);
+        let norms = update(&config, &groups, 1, 0.1, &mut flat, &mut moments, gradient);
+        assert!(norms.update.is_finite());
+        let flat = host(flat);
+        assert!(flat[0] == 0.5 && flat[1] < 0.41, "{flat:?}");
     }
 
     #[test]

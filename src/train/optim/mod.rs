@@ -72,6 +72,13 @@ impl Default for GroupConfig {
     }
 }
 
+impl GroupConfig {
+    /// Whether the tower stays as it starts, and so has no gradient.
+    pub fn is_locked(&self) -> bool {
+        self.lr_mult == 0.0
+    }
+}
+
 /// What one group of parameters gets of an update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {

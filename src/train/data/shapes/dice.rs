@@ -9,6 +9,10 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub enum Stream {
     Train,
     Eval,
+    /// Second views of the examples of `Train`.
+    TrainAgain,
+    /// Second views of the examples of `Eval`.
+    EvalAgain,
 }
 
 /// The draws of one example.

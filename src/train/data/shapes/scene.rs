@@ -148,13 +148,9 @@ impl Scene {
         distractors: usize,
     ) -> Self {
         let size = dice.below(SIZES.len());
-        let (low, high) = SIZES[size].value;
-        let radius = dice.between(low, high);
+        let radius = radius(size, dice);
         let texture = dice.below(TEXTURES.len());
-        let at = (
-            0.5 + dice.between(-spread, spread),
-            0.5 + dice.between(-spread, spread),
-        );
+        let at = middle(spread, dice);
         let main = Object::draw(dice, class, texture, at, radius);
         let mut corners = [0, 1, 2, 3];
         let others = (0..dice.below(distractors.min(corners.len()) + 1))
@@ -168,13 +164,35 @@ impl Scene {
             })
             .collect();
         let background = dice.below(BACKGROUNDS.len());
-        let slope = (dice.between(-0.25, 0.25), dice.between(-0.25, 0.25));
-        let light = dice.between(0.8, 1.1);
+        let (slope, light) = lighting(dice);
         Self {
             main,
             size,
             others,
             background,
+            slope,
+            light,
+        }
+    }
+
+    /// Another picture of the same: what a caption could say of it stays, and all else is drawn anew.
+    pub fn again(&self, spread: f32, dice: &mut Dice) -> Self {
+        let radius = radius(self.size, dice);
+        let Object { class, texture, .. } = self.main;
+        let at = middle(spread, dice);
+        let main = Object::draw(dice, class, texture, at, radius);
+        let others = self.others.iter();
+        let others = others.map(|(other, corner)| {
+            let other = Object::in_corner(dice, other.class, *corner);
+            (other, *corner)
+        });
+        let others = others.collect();
+        let (slope, light) = lighting(dice);
+        Self {
+            main,
+            size: self.size,
+            others,
+            background: self.background,
             slope,
             light,
         }
@@ -187,17 +205,40 @@ impl Scene {
                 break class;
             }
         };
+        Object::in_corner(dice, class, corner)
+    }
+}
+
+/// Of a main object of `size`.
+fn radius(size: usize, dice: &mut Dice) -> f32 {
+    let (low, high) = SIZES[size].value;
+    dice.between(low, high)
+}
+
+/// Where a main object stands.
+fn middle(spread: f32, dice: &mut Dice) -> (f32, f32) {
+    let mut astray = || 0.5 + dice.between(-spread, spread);
+    (astray(), astray())
+}
+
+/// The slope and the light of a scene.
+fn lighting(dice: &mut Dice) -> ((f32, f32), f32) {
+    let slope = (dice.between(-0.25, 0.25), dice.between(-0.25, 0.25));
+    (slope, dice.between(0.8, 1.1))
+}
+
+impl Object {
+    /// A smaller object.
+    fn in_corner(dice: &mut Dice, class: ClassId, corner: usize) -> Self {
         let (right, down) = CORNERS[corner].value;
         let at = (
             0.5 + right * dice.between(0.34, 0.4),
             0.5 + down * dice.between(0.34, 0.4),
         );
         let radius = dice.between(0.11, 0.14);
-        Object::draw(dice, class, 0, at, radius)
+        Self::draw(dice, class, 0, at, radius)
     }
-}
 
-impl Object {
     fn draw(
         dice: &mut Dice,
         class: ClassId,

@@ -4,7 +4,33 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::train::data::words::UNKNOWN;
-use scene::{COLOURS, CORNERS, SHAPES, SIZES, TEXTURES};
+use scene::{COLOURS, CORNERS, Object, SHAPES, SIZES, TEXTURES};
+
+/// All there is to an example.
+#[derive(Clone, Debug, PartialEq)]
+struct Example {
+    pixels: Vec<f32>,
+    caption: String,
+    class: u16,
+}
+
+impl Shapes {
+    fn train_example(&self, run_seed: u64, index: u64) -> Example {
+        self.example(Address::Train { run_seed, index })
+    }
+
+    fn eval_example(&self, index: u64) -> Example {
+        self.example(Address::Eval { index })
+    }
+
+    fn example(&self, at: Address) -> Example {
+        Example {
+            pixels: self.picture(at),
+            caption: self.caption(at),
+            class: self.class(at),
+        }
+    }
+}
 
 fn shapes() -> Shapes {
     Shapes::new(&ShapesConfig::default())
@@ -94,6 +120,57 @@ fn noise_and_size_change_the_pixels_alone() {
 }
 
 #[test]
+fn a_second_view_is_another_picture_that_the_same_could_be_said_of() {
+    let set = Shapes::new(&ShapesConfig {
+        distractors: 2,
+        ..ShapesConfig::default()
+    });
+    let said = |scene: &Scene| {
+        let others = scene
+            .others
+            .iter()
+            .map(|(other, corner)| (other.class, *corner));
+        let others: Vec<_> = others.collect();
+        let main = (scene.main.class, scene.main.texture, scene.size);
+        (main, others, scene.background)
+    };
+    for index in 0..200 {
+        let scene = train_scene(&set, index);
+        let again = scene.again(0.05, &mut Dice::new(0, 1, Stream::TrainAgain, index));
+        assert_eq!(said(&scene), said(&again));
+        let drawn = |scene: &Scene| {
+            let Object {
+                x,
+                y,
+                radius,
+                turn,
+                stretch,
+                paint,
+                ..
+            } = scene.main;
+            [
+                &[x, y, radius, turn, stretch, scene.slope.0, scene.light],
+                &paint[..],
+            ]
+            .concat()
+        };
+        let pairs = drawn(&scene).into_iter().zip(drawn(&again));
+        // Paint is cut off at 1, where it may meet itself.
+        assert!(
+            pairs.filter(|(a, b)| a == b).count() <= 2,
+            "{scene:?} {again:?}"
+        );
+
+        let at = Address::Train { run_seed: 1, index };
+        let (first, second) = (set.picture(at), set.second_picture(at));
+        assert_eq!(second, set.second_picture(at));
+        assert!(first.len() == second.len() && first != second);
+    }
+    let at = Address::Eval { index: 3 };
+    assert_ne!(set.picture(at), set.second_picture(at));
+}
+
+#[test]
 fn held_out_classes_never_appear_in_training() {
     let set = Shapes::new(&ShapesConfig {
         distractors: 3,
@@ -164,7 +241,7 @@ fn no_caption_has_a_word_outside_the_vocabulary() {
     let vocabulary = set.vocabulary();
     let mut used = BTreeSet::new();
     for index in 0..100_000 {
-        let tokens = vocabulary.tokenize(&set.train_example(3, index).caption, 32);
+        let tokens = vocabulary.tokenize(&set.caption(Address::Train { run_seed: 3, index }), 32);
         assert!(!tokens.contains(&UNKNOWN));
         used.extend(tokens);
     }

@@ -122,6 +122,7 @@ fn chosen(config: &NegativesConfig, batch: &Batch, draw: Draw, ranks: usize, til
             batch: count,
             plan: Plan::in_squares_of(tile),
             labels: Labels::Partners,
+            learns: [true; 2],
             draw,
             look: false,
         };
@@ -319,6 +320,7 @@ fn loss_of(config: &NegativesConfig, batch: &Batch) -> LossOutput<f32> {
         batch: batch.count(),
         plan: Plan::in_squares_of(16),
         labels: Labels::Partners,
+        learns: [true; 2],
         look: false,
         draw: Draw::default(),
     };

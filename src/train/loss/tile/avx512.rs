@@ -108,7 +108,14 @@ pub fn add_gradients(
 ) {
     let [words, _, panels] = &mut pack.words;
     let (columns, stride) = (x.dim, x.dim);
-    for &(g_part, y_part) in products(precision) {
+    let wanted = |d: &[f32]| {
+        if d.is_empty() {
+            &[][..]
+        } else {
+            products(precision)
+        }
+    };
+    for &(g_part, y_part) in wanted(dx) {
         let (a, row) = along_rows(g_part, g.into(), words);
         let depth = g.columns.div_ceil(g_part.values());
         multiply(
@@ -129,7 +136,7 @@ pub fn add_gradients(
             },
         );
     }
-    for &(g_part, x_part) in products(precision) {
+    for &(g_part, x_part) in wanted(dy) {
         let (a, step) = down_rows(g_part, g.into(), words);
         let depth = g.rows.div_ceil(g_part.values());
         multiply(

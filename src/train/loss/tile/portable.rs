@@ -113,6 +113,9 @@ fn multiply_similarities<T: Real>(x: Rows<T>, y: Rows<T>, s: &mut Grid<T>, accum
 /// `dx_i += Σ_j g[i, j] y_j`, with the values of `g` given apart.
 fn add_product<T: Real>(g: &Grid<T>, values: &[T], y: Rows<T>, dx: &mut [T]) {
     let dim = y.dim;
+    if dx.is_empty() {
+        return;
+    }
     product(
         [g.rows, dim, g.columns],
         (dx, dim, true),
@@ -124,6 +127,9 @@ fn add_product<T: Real>(g: &Grid<T>, values: &[T], y: Rows<T>, dx: &mut [T]) {
 /// `dy_j += Σ_i g[i, j] x_i`, with the values of `g` given apart.
 fn add_transposed_product<T: Real>(g: &Grid<T>, values: &[T], x: Rows<T>, dy: &mut [T]) {
     let dim = x.dim;
+    if dy.is_empty() {
+        return;
+    }
     product(
         [g.columns, dim, g.rows],
         (dy, dim, true),
