@@ -16,7 +16,13 @@ pub struct Inputs<'a> {
     pub draw: Draw,
 }
 
-/// `loss`, `d_image`, `d_text`, `d_log_t` and `d_bias`, see [`super::parity::RESULTS`].
+/// Sums of the magnitudes whose sums with their signs are `d_log_t` and `d_bias`: where terms cancel, they say how many
+/// digits the sums can have.
+pub const LOG_T_TERMS: &str = "d_log_t terms";
+pub const BIAS_TERMS: &str = "d_bias terms";
+
+/// `loss`, `d_image`, `d_text`, `d_log_t` and `d_bias`, see [`super::parity::RESULTS`], with [`LOG_T_TERMS`] and
+/// [`BIAS_TERMS`].
 ///
 /// # Panics
 /// On the supervised loss, which compares no pairs.
@@ -51,12 +57,15 @@ impl Inputs<'_> {
         let (batch, dim) = (self.batch(), self.dim);
         let (mut d_image, mut d_text) = (vec![0.0; batch * dim], vec![0.0; batch * dim]);
         let (mut d_log_t, mut d_bias) = (0.0, 0.0);
+        let (mut log_t_terms, mut bias_terms) = (0.0, 0.0);
         for i in 0..batch {
             for j in 0..batch {
                 let g = g[i * batch + j];
                 let [of_s, of_log_t, of_bias] = slopes(self.similarity(i, j));
                 d_log_t += g * of_log_t;
                 d_bias += g * of_bias;
+                log_t_terms += (g * of_log_t).abs();
+                bias_terms += (g * of_bias).abs();
                 for k in 0..dim {
                     d_image[i * dim + k] += g * of_s * self.text[j * dim + k];
                     d_text[j * dim + k] += g * of_s * self.image[i * dim + k];
@@ -69,6 +78,8 @@ impl Inputs<'_> {
             ("d_text", d_text),
             ("d_log_t", vec![d_log_t]),
             ("d_bias", vec![d_bias]),
+            (LOG_T_TERMS, vec![log_t_terms]),
+            (BIAS_TERMS, vec![bias_terms]),
         ])
     }
 }
@@ -106,31 +117,42 @@ fn sigmoid(config: &SigmoidConfig, inputs: &Inputs) -> BTreeMap<&'static str, Ve
     })
 }
 
-/// L = (1/2B) Σ_i (R_i + C_i − 2 l_ii), R and C the log-sum-exps of rows and columns of l_ij = t s_ij.
+/// L = (1/2B) Σ_i (R_i + C_i − 2 l_ii), R and C the log-sum-exps of rows and columns of l_ij = t s_ij. With N that of the
+/// others alone, R_i − l_ii = softplus(N_i − l_ii), which keeps its digits where l_ii is far above all others.
 fn softmax(inputs: &Inputs) -> BTreeMap<&'static str, Vec<f64>> {
     let (batch, t) = (inputs.batch(), inputs.log_t.exp());
     let logit = |i, j| t * inputs.similarity(i, j);
-    let log_sum_exp = |logits: Vec<f64>| {
+    let log_sum_exp = |logits: &[f64]| {
         let most = logits
             .iter()
             .fold(f64::NEG_INFINITY, |most, l| most.max(*l));
-        most + logits.iter().map(|l| (l - most).exp()).sum::<f64>().ln()
+        let sum: f64 = logits.iter().map(|l| (l - most).exp()).sum();
+        if sum > 0.0 { most + sum.ln() } else { most }
     };
-    let all = 0..batch;
-    let rows: Vec<f64> = (all.clone())
-        .map(|i| log_sum_exp(all.clone().map(|j| logit(i, j)).collect()))
+    let others = |i: usize| (0..batch).filter(move |j| *j != i);
+    let rows: Vec<Vec<f64>> = (0..batch)
+        .map(|i| others(i).map(|j| logit(i, j)).collect())
         .collect();
-    let columns: Vec<f64> = (all.clone())
-        .map(|j| log_sum_exp(all.clone().map(|i| logit(i, j)).collect()))
+    let columns: Vec<Vec<f64>> = (0..batch)
+        .map(|j| others(j).map(|i| logit(i, j)).collect())
         .collect();
     let total = 2.0 * batch as f64;
     let (mut loss, mut g) = (0.0, vec![0.0; batch * batch]);
+    let (mut row_lse, mut column_lse) = (Vec::new(), Vec::new());
     for i in 0..batch {
-        loss += (rows[i] + columns[i] - 2.0 * logit(i, i)) / total;
-        for j in 0..batch {
-            let own = if i == j { 2.0 } else { 0.0 };
+        let own = logit(i, i);
+        for (lines, lse) in [(&rows, &mut row_lse), (&columns, &mut column_lse)] {
+            let x = log_sum_exp(&lines[i]) - own;
+            let softplus = x.max(0.0) + (-x.abs()).exp().ln_1p();
+            loss += softplus / total;
+            g[i * batch + i] -= 1.0 / (1.0 + (-x).exp()) / total;
+            lse.push(own + softplus);
+        }
+    }
+    for i in 0..batch {
+        for j in others(i) {
             let l = logit(i, j);
-            g[i * batch + j] = ((l - rows[i]).exp() + (l - columns[j]).exp() - own) / total;
+            g[i * batch + j] = ((l - row_lse[i]).exp() + (l - column_lse[j]).exp()) / total;
         }
     }
     inputs.finish(loss, &g, |s| [t, t * s, 0.0])

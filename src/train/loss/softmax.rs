@@ -65,7 +65,8 @@ pub(super) fn softmax<T: Real>(
 ) -> Result<LossOutput<T>, LossError> {
     let image = Rows::new(pairs.image, pairs.dim);
     let text = Arc::new(pairs.text);
-    let (scale, plan) = (log_t.exp(), pairs.plan);
+    // The scale that every logit is computed with, also those in f64: then no pair has another t than its rivals.
+    let (scale, plan) = (T::of(log_t.exp()).wide(), pairs.plan);
     let mut tally = Tally::default();
     let mut own = Vec::with_capacity(image.count());
 
@@ -119,8 +120,13 @@ pub(super) fn softmax<T: Real>(
     })
 }
 
-/// As far apart as the logits of a square may be for one exponential to serve them all: e⁻⁶⁰ is far above the least f32.
-const REACH: f64 = 60.0;
+/// As far below the greatest logit of a square as the greatest of a row or column may be for one exponential to serve them
+/// all: the least f32, e⁻⁸⁷, is nothing beside e⁻⁶⁰.
+const SPREAD: f64 = 60.0;
+
+/// As far as the greatest logit may be above the least log-sum-exp for the same in a gradient, where what is lost with the
+/// least f32 is then e⁻⁶⁹.
+const RISE: f64 = 18.0;
 
 /// What stands for a logit that must not count, below the greatest of its square: its exponential is about the least f32.
 const NEGLIGIBLE: f64 = 87.0;
@@ -174,11 +180,11 @@ impl<T: Real> WithSimd for LogSumExp<'_, '_, T> {
         let least = |greatest: &[T]| greatest.iter().copied().fold(max, T::min);
         let spread = scale * (max - least(&row_max).min(least(&column_max))).wide();
         // Where the square has a row without negatives, the difference is no number.
-        if spread.is_nan() || spread > REACH {
+        if spread.is_nan() || spread > SPREAD {
             merge_apart(square, scale);
             return seen;
         }
-        let peak = scale * max.wide();
+        let peak = T::of(scale * max.wide()).wide();
         let mut column_sum = vec![0.0_f64; columns];
         let mut short = vec![T::zero(); columns];
         for row in 0..rows {
@@ -312,10 +318,10 @@ impl<T: Real> WithSimd for Gradient<'_, '_, T> {
         for row in 0..rows {
             max = max.max(max_into(simd, square.values.row(row), &mut column_max));
         }
-        let peak = scale * max.wide();
+        let peak = T::of(scale * max.wide()).wide();
         let row_lse = &self.rows[square.rows.clone()];
         let least = row_lse.iter().chain(square.notes).copied();
-        let one_exponential = peak - least.fold(f64::INFINITY, f64::min) < REACH;
+        let one_exponential = peak - least.fold(f64::INFINITY, f64::min) < RISE;
         // exp(l − lse) = exp(l − peak) exp(peak − lse).
         let share = |lse: &f64| T::of((peak - lse).exp());
         let column_share: Vec<T> = square.notes.iter().map(share).collect();
@@ -402,7 +408,9 @@ struct Share<T: Real, S: Simd> {
 impl<T: Real, S: Simd> Share<T, S> {
     #[inline(always)]
     fn of(&self, simd: S, s: T::V<S>, column: T::V<S>) -> T::V<S> {
-        let e = T::exp_negative(simd, T::vfma(simd, self.scale, s, self.shift));
+        // No logit of the square is above the peak; a lane beyond the end of a line may be.
+        let below = T::vfma(simd, self.scale, s, self.shift);
+        let e = T::exp_negative(simd, T::vmin(simd, below, T::splat(simd, T::zero())));
         T::vmul(simd, e, T::vadd(simd, self.row, column))
     }
 }

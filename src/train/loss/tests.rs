@@ -236,3 +236,5 @@ fn logit_extents_cover_every_pair_once() {
         assert!((out.negative.max - greatest).abs() < 1e-12);
     }
 }
+
+mod promises;
