@@ -45,8 +45,10 @@ fn show(known: &KnownKey) -> String {
     }
     text += &format!("    {}\n", known.doc);
     let described = known.choices.iter().filter(|choice| !choice.doc.is_empty());
+    let longest = known.choices.iter().map(|choice| choice.word.len()).max();
+    let width = longest.unwrap_or(0).max(10);
     for choice in described {
-        text += &format!("    {:10} {}\n", choice.word, choice.doc);
+        text += &format!("    {:width$} {}\n", choice.word, choice.doc);
     }
     text
 }

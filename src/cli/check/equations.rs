@@ -96,7 +96,7 @@ fn compare(variant: Variant) -> Result<Finding, LossError> {
 fn table(found: &[Finding], tolerance: f64) -> String {
     let names = found.iter().map(|finding| finding.variant.name.len());
     let width = names.max().unwrap_or(0);
-    let mut text = format!("{:width$}  {:7}\n", "loss", "f32");
+    let mut text = format!("{:width$}  f32\n", "loss");
     for Finding { variant, worst, .. } in found {
         let verdict = if worst.error <= tolerance {
             "ok".into()

@@ -48,9 +48,9 @@ pub fn mutual_information(config: &LossConfig, batch: usize, loss: f64) -> Optio
 /// The mean loss of independent, uniformly distributed unit embeddings `[batch, dim]`: what the first step costs, unless
 /// the towers start with something in common. `bias` counts where the loss has one.
 ///
-/// Sigmoid with k negatives for each positive: E[softplus(−l)] + k E[softplus(l)], l the logit of a random cosine.
-/// Softmax: E[ln Σ_j exp l_j] over B of them, as E[l] = 0; it is near ln B + t² / 2 dim. None where negatives are chosen by
-/// their loss or positives by class, and for the supervised loss.
+/// With l the logit of a random cosine and E a mean over them, sigmoid with k negatives for each positive:
+/// E softplus(−l) + k E softplus(l). Softmax: E ln Σ_j exp l_j over B of them, as E l = 0; it is near ln B + t² / 2 dim.
+/// None where negatives are chosen by their loss or positives by class, and for the supervised loss.
 pub fn expected_loss(
     config: &LossConfig,
     batch: usize,
@@ -104,10 +104,10 @@ impl Cosines {
         self.0.iter().map(|(s, weight)| weight * f(*s)).sum()
     }
 
-    /// E[ln S], S = Σ exp(t s_j) over `count` independent cosines s_j.
+    /// E ln S, S = Σ exp(t s_j) over `count` independent cosines s_j.
     ///
-    /// ln S = ∫ (exp(−u) − exp(−u S)) du / u over u > 0 (Frullani), so E[ln S] = ∫ (exp(−u) − φ(u)^count) du / u with
-    /// φ(u) = E[exp(−u exp(t s))]. In v = ln u the integrand falls off on both sides, and the trapezoid rule is exact to
+    /// ln S = ∫ (exp(−u) − exp(−u S)) du / u over u > 0 (Frullani), so E ln S = ∫ (exp(−u) − φ(u)^count) du / u with
+    /// φ(u) = E exp(−u exp(t s)). In v = ln u the integrand falls off on both sides, and the trapezoid rule is exact to
     /// rounding at this width.
     fn mean_log_sum_exp(&self, t: f64, count: usize) -> f64 {
         const WIDTH: f64 = 0.25;
