@@ -30,9 +30,20 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16x3, Self::Bf16];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16x3 => "bf16x3",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// How products are formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// By the `gemm` crate, on any processor. What the others are held against.
     Portable,
@@ -81,6 +92,16 @@ impl Kernel {
             isa: Isa::Portable,
             precision,
         })
+    }
+
+    /// Every way that this processor has, at every precision.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of = |precision| {
+            Isa::ALL
+                .into_iter()
+                .filter_map(move |isa| Self::new(isa, precision))
+        };
+        Precision::ALL.into_iter().flat_map(of)
     }
 
     pub fn isa(self) -> Isa {
