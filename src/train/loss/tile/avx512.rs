@@ -254,7 +254,12 @@ fn panels_down_rows<'a>(part: Part, m: Matrix, memory: &'a mut Vec<Words>) -> &'
         for (k, words) in words.chunks_exact_mut(PANEL).enumerate() {
             match part {
                 Part::Whole => {
-                    words[..columns.len()].copy_from_slice(&words_of(m.row(k))[columns.clone()])
+                    let row = &words_of(m.row(k))[columns.clone()];
+                    // A whole panel has a length that the compiler knows.
+                    match (words.as_mut_array::<PANEL>(), row.as_array::<PANEL>()) {
+                        (Some(words), Some(row)) => *words = *row,
+                        _ => words[..columns.len()].copy_from_slice(row),
+                    }
                 }
                 Part::High | Part::Low => join_rows(part, m, k, columns.clone(), words),
             }
@@ -325,19 +330,31 @@ unsafe fn transpose(from: *const u32, stride: usize, rows: usize, columns: usize
         for (i, line) in lines.iter_mut().enumerate().take(rows) {
             *line = _mm512_maskz_loadu_epi32(mask, from.add(i * stride).cast());
         }
-        for (at, [first, second]) in EXCHANGE.iter().enumerate() {
-            let step = 8 >> at;
-            let (first, second) = (load(first.as_ptr()), load(second.as_ptr()));
-            for i in 0..16 {
-                if i / step % 2 == 0 {
-                    let (a, b) = (lines[i], lines[i + step]);
-                    lines[i] = _mm512_permutex2var_epi32(a, first, b);
-                    lines[i + step] = _mm512_permutex2var_epi32(a, second, b);
-                }
-            }
-        }
+        exchange::<8>(&mut lines, &EXCHANGE[0]);
+        exchange::<4>(&mut lines, &EXCHANGE[1]);
+        exchange::<2>(&mut lines, &EXCHANGE[2]);
+        exchange::<1>(&mut lines, &EXCHANGE[3]);
         for (k, line) in lines.iter().enumerate().take(columns) {
             _mm512_storeu_si512(to.add(k * PANEL).cast(), *line);
+        }
+    }
+}
+
+/// One step of a transposition. The distance is known to the compiler, so that lines stay in registers.
+///
+/// # Safety
+/// The processor has the instructions.
+#[inline(always)]
+unsafe fn exchange<const STEP: usize>(lines: &mut [__m512i; 16], [first, second]: &[[u32; 16]; 2]) {
+    // SAFETY: the caller's promise; a table's row is sixteen words.
+    unsafe {
+        let (first, second) = (load(first.as_ptr()), load(second.as_ptr()));
+        for i in 0..16 {
+            if i / STEP % 2 == 0 {
+                let (a, b) = (lines[i], lines[i + STEP]);
+                lines[i] = _mm512_permutex2var_epi32(a, first, b);
+                lines[i + STEP] = _mm512_permutex2var_epi32(a, second, b);
+            }
         }
     }
 }
