@@ -206,6 +206,12 @@ impl Workbench {
         self.follow(&hint, budget)
     }
 
+    /// Read all that the runs have written, whether or not the file system has given notice of it.
+    pub fn read_all(&mut self) -> anyhow::Result<Vec<Delta>> {
+        let deltas = self.store.read_all();
+        deltas.with_context(|| format!("cannot read the workspace {}", self.root.display()))
+    }
+
     fn watch(&mut self) -> &mut Watch {
         self.watch.get_or_insert_with(|| Watch::new(&self.root))
     }
