@@ -327,7 +327,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
             }
         }
         let deltas = self.world.bench.look_at(runs);
-        self.world.take_in(&deltas, self.app.desk.specs());
+        self.take_in(deltas);
         // A wish changes how runs stand, and no log.
         self.world.stand(self.app.desk.specs());
         let names: Vec<&str> = runs.iter().map(|id| id.as_str()).collect();
