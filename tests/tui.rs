@@ -393,6 +393,18 @@ fn curves_over_seeds_follow_the_rows_that_come() {
 }
 
 #[test]
+fn curves_are_of_the_experiment_as_it_is_now() {
+    let desk = Desk::new();
+    let mut session = desk.open();
+    press(&mut session, "3");
+    let both_seeds = desk.told(&mut session, LARGE);
+    press(&mut session, "1s<C-u>1<Enter>3");
+    let one_seed = desk.told(&mut session, LARGE);
+    assert_ne!(both_seeds, one_seed);
+    assert_eq!(one_seed, desk.screen("1s<C-u>1<Enter>3", LARGE));
+}
+
+#[test]
 fn hostile_text_in_a_run_cannot_drive_the_terminal() {
     let desk = Desk::new();
     let runs = desk.tmp.path().join("runs");

@@ -280,6 +280,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         if self.app.desk.version() != version {
             self.world.stand(self.app.desk.specs());
             self.app.runs.experiment_changed();
+            self.app.watch.experiment_changed();
             self.app.results.experiment_changed();
             if self.file.path() != self.app.desk.path() {
                 self.file = FileWatch::new(self.app.desk.path(), self.waker.clone());

@@ -156,6 +156,11 @@ impl Watch {
         }
     }
 
+    /// The experiment is another: which runs are its own changes.
+    pub fn experiment_changed(&mut self) {
+        self.stale = true;
+    }
+
     /// Draw these runs from now on.
     pub fn show(&mut self, runs: Vec<RunId>, world: &World) {
         self.chosen = Some(runs);
