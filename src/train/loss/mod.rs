@@ -18,6 +18,7 @@ mod signs;
 mod softmax;
 mod tally;
 pub mod tile;
+mod travel;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,11 +31,12 @@ pub use hardest::Hardest;
 pub use logits::{BiasInit, Line};
 pub use negatives::{Draw, Keep, NegativesConfig};
 use places::Places;
-pub use ring::{Plan, Way};
+pub use ring::Plan;
 pub use sigmoid::{BiasConfig, BiasMode, LogT, Normalisation, Positives, SigmoidConfig};
 pub use signs::{Labels, Listed};
 pub use softmax::SoftmaxConfig;
 use tile::Real;
+pub use travel::Way;
 
 /// Which loss, with its settings; `kind` is its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,6 @@
 //! The way of a contrastive loss through the matrix of all pairs. Images stay with their rank, chunks of texts travel,
 //! and where the two meet the matrix exists one square a thread. What a square contributes is the loss's affair.
-//!
-//! A text leaves for the next rank before this one works with it, and what is found out about it (its gradient, its
-//! log-sum-exp) follows behind and is added to on the way: transfer and work overlap. The last rank that a chunk meets
-//! sends what was found home.
+//! How chunks travel, and what was found out about them after them, is [`travel`](super::travel)'s.
 //!
 //! Within a rank the squares of one round share no row and no column, so threads work side by side on gradients that
 //! they need not add up, and every sum is taken in one order whatever the number of threads.
@@ -12,34 +9,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::tile::{
     Grid, Kernel, Pack, Precision, Real, Rows, add_gradients, log_add_exp, similarities,
 };
+use super::travel::{Cargo, Findings, Way, travel};
 use crate::train::mesh::{Mesh, RankLost};
-
-/// Which way chunks of texts go round the ring of ranks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// To the next rank, `ranks` - 1 times.
-    #[default]
-    OneWay,
-    /// To the next and to the previous one, half as many times: for links that carry both at once.
-    TwoWay,
-}
-
-impl Way {
-    /// How far chunks go forward and back among `size` ranks.
-    fn reach(self, size: usize) -> [usize; 2] {
-        match self {
-            Self::OneWay => [size - 1, 0],
-            Self::TwoWay => [size / 2, (size - 1) / 2],
-        }
-    }
-}
 
 /// How squares are formed.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +38,6 @@ impl Plan {
 
 /// Texts of one rank, which others only read.
 struct Chunk<T> {
-    owner: usize,
     /// `[texts, dim]`.
     text: Arc<Vec<T>>,
     /// What the loss knows of each text, `[texts]`; empty when that is nothing.
@@ -73,14 +47,13 @@ struct Chunk<T> {
 impl<T> Clone for Chunk<T> {
     fn clone(&self) -> Self {
         Self {
-            owner: self.owner,
             text: self.text.clone(),
             notes: self.notes.clone(),
         }
     }
 }
 
-impl<T: Send + Sync + 'static> Chunk<T> {
+impl<T: Send + Sync + 'static> Cargo for Chunk<T> {
     fn bytes(&self) -> usize {
         size_of_val(&self.text[..]) + size_of_val(&self.notes[..])
     }
@@ -110,19 +83,6 @@ impl<T: Real> Found<T> {
         }
     }
 
-    fn merge(&mut self, other: Self) {
-        for (sum, x) in self.gradient.iter_mut().zip(other.gradient) {
-            *sum = *sum + x;
-        }
-        for (lse, x) in self.lse.iter_mut().zip(other.lse) {
-            *lse = log_add_exp(*lse, x);
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        size_of_val(&self.gradient[..]) + size_of_val(&self.lse[..])
-    }
-
     /// Mutable parts of `side` rows.
     fn blocks(&mut self, side: usize, dim: usize) -> Vec<Option<Block<'_, T>>> {
         let count = (self.gradient.len() / dim).max(self.lse.len());
@@ -135,6 +95,23 @@ impl<T: Real> Found<T> {
             })
         });
         blocks.collect()
+    }
+}
+
+impl<T: Real> Cargo for Found<T> {
+    fn bytes(&self) -> usize {
+        size_of_val(&self.gradient[..]) + size_of_val(&self.lse[..])
+    }
+}
+
+impl<T: Real> Findings for Found<T> {
+    fn merge(&mut self, before: Self) {
+        for (sum, x) in self.gradient.iter_mut().zip(before.gradient) {
+            *sum = *sum + x;
+        }
+        for (lse, x) in self.lse.iter_mut().zip(before.lse) {
+            *lse = log_add_exp(*lse, x);
+        }
     }
 }
 
@@ -199,13 +176,12 @@ pub fn trip<T: Real, R: Send>(
 ) -> Result<[Found<T>; 2], RankLost> {
     let dim = image.dim;
     let home = Chunk {
-        owner: mesh.rank(),
         text: text.clone(),
         notes: Arc::new(notes),
     };
     let mut of_images = Found::nothing(image, seek, 0);
     let desks = Mutex::new(Vec::new());
-    let mut meet = |chunk: &Chunk<T>| {
+    let of_texts = travel(mesh, plan.way, &home, |chunk: &Chunk<T>, owner| {
         let text = Rows::new(&chunk.text, dim);
         let mut of_texts = Found::nothing(text, seek, 1);
         let task = Meeting {
@@ -213,52 +189,15 @@ pub fn trip<T: Real, R: Send>(
             seek,
             image,
             text,
-            chunk,
-            own: chunk.owner == mesh.rank(),
+            notes: &chunk.notes,
+            owner,
+            own: owner == mesh.rank(),
             desks: &desks,
             visit: &visit,
         };
         task.run(&mut of_images, &mut of_texts, &mut sum);
         of_texts
-    };
-
-    let reach = plan.way.reach(mesh.size());
-    let neighbours = [
-        (mesh.before(1), mesh.after(1)),
-        (mesh.after(1), mesh.before(1)),
-    ];
-    for ((_, next), reach) in neighbours.into_iter().zip(reach) {
-        if reach > 0 {
-            mesh.send(next, home.clone(), home.bytes())?;
-        }
-    }
-    let mut of_texts = meet(&home);
-    for hop in 1..=reach[0] {
-        for ((previous, next), reach) in neighbours.into_iter().zip(reach) {
-            if hop > reach {
-                continue;
-            }
-            let chunk: Chunk<T> = mesh.receive(previous)?;
-            if hop < reach {
-                mesh.send(next, chunk.clone(), chunk.bytes())?;
-            }
-            let mut found = meet(&chunk);
-            if hop > 1 {
-                let mut before: Found<T> = mesh.receive(previous)?;
-                before.merge(found);
-                found = before;
-            }
-            let to = if hop < reach { next } else { chunk.owner };
-            let bytes = found.bytes();
-            mesh.send(to, found, bytes)?;
-        }
-    }
-    let last = [mesh.after(reach[0]), mesh.before(reach[1])];
-    for (from, reach) in last.into_iter().zip(reach) {
-        if reach > 0 {
-            of_texts.merge(mesh.receive(from)?);
-        }
-    }
+    })?;
     Ok([of_images, of_texts])
 }
 
@@ -268,7 +207,8 @@ struct Meeting<'a, T, V> {
     seek: Seek,
     image: Rows<'a, T>,
     text: Rows<'a, T>,
-    chunk: &'a Chunk<T>,
+    notes: &'a [f64],
+    owner: usize,
     own: bool,
     desks: &'a Mutex<Vec<Desk<T>>>,
     visit: &'a V,
@@ -334,7 +274,7 @@ impl<T: Real, V> Meeting<'_, T, V> {
             .pop()
             .unwrap_or_default();
         similarities(kernel, x, y, &mut desk.values, &mut desk.pack);
-        let notes = &self.chunk.notes;
+        let notes = self.notes;
         let result = (self.visit)(&mut Square {
             notes: if notes.is_empty() {
                 &[]
@@ -343,7 +283,7 @@ impl<T: Real, V> Meeting<'_, T, V> {
             },
             rows,
             columns,
-            owner: self.chunk.owner,
+            owner: self.owner,
             own: self.own,
             values: &mut desk.values,
             row_lse: of_rows.lse,
