@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use super::tile::{
-    Grid, Kernel, Pack, Precision, Real, Rows, add_gradients, log_add_exp, similarities,
+    Grid, Kernel, Operand, Pack, Precision, Real, Rows, Uses, add_gradients, log_add_exp,
+    similarities,
 };
 use super::travel::{Cargo, Findings, Way, travel};
 use crate::train::mesh::{Mesh, RankLost};
@@ -181,14 +182,20 @@ pub fn trip<T: Real, R: Send>(
     };
     let mut of_images = Found::nothing(image, seek, 0);
     let desks = Mutex::new(Vec::new());
+    let [for_images, for_texts] = match seek {
+        Seek::Gradient(wanted) => wanted,
+        Seek::Nothing | Seek::Lse => [false; 2],
+    };
+    let images = operands(plan, image, false, for_texts);
     let of_texts = travel(mesh, plan.way, &home, |chunk: &Chunk<T>, owner| {
         let text = Rows::new(&chunk.text, dim);
         let mut of_texts = Found::nothing(text, seek, 1);
         let task = Meeting {
             plan,
             seek,
-            image,
-            text,
+            dim,
+            images: &images,
+            texts: &operands(plan, text, true, for_images),
             notes: &chunk.notes,
             owner,
             own: owner == mesh.rank(),
@@ -201,12 +208,29 @@ pub fn trip<T: Real, R: Send>(
     Ok([of_images, of_texts])
 }
 
-/// This rank's images and one chunk of texts.
+/// The blocks of some rows that a square may be of, ready to be multiplied.
+fn operands<T: Real>(
+    plan: Plan,
+    rows: Rows<'_, T>,
+    similarities: bool,
+    gradient: bool,
+) -> Vec<Operand<'_, T>> {
+    let uses = Uses {
+        similarities,
+        gradient,
+    };
+    let blocks = rows.data.par_chunks(plan.side * rows.dim);
+    let operand = |block| Operand::new(plan.kernel, Rows::new(block, rows.dim), uses);
+    blocks.map(operand).collect()
+}
+
+/// This rank's images and one chunk of texts, by blocks.
 struct Meeting<'a, T, V> {
     plan: Plan,
     seek: Seek,
-    image: Rows<'a, T>,
-    text: Rows<'a, T>,
+    dim: usize,
+    images: &'a [Operand<'a, T>],
+    texts: &'a [Operand<'a, T>],
     notes: &'a [f64],
     owner: usize,
     own: bool,
@@ -228,12 +252,11 @@ impl<T: Real, V> Meeting<'_, T, V> {
         V: Fn(&mut Square<T>) -> R + Sync,
     {
         let side = self.plan.side;
-        let blocks = |rows: Rows<T>| rows.count().div_ceil(side);
-        let (rows, columns) = (blocks(self.image), blocks(self.text));
+        let (rows, columns) = (self.images.len(), self.texts.len());
         let order = rows.max(columns);
         for round in 0..order {
-            let mut row_blocks = of_images.blocks(side, self.image.dim);
-            let mut column_blocks = of_texts.blocks(side, self.image.dim);
+            let mut row_blocks = of_images.blocks(side, self.dim);
+            let mut column_blocks = of_texts.blocks(side, self.dim);
             let tasks: Vec<Task<T>> = (0..rows)
                 .map(|row| (row, (row + round) % order))
                 .filter(|(_, column)| *column < columns)
@@ -260,13 +283,9 @@ impl<T: Real, V> Meeting<'_, T, V> {
         V: Fn(&mut Square<T>) -> R + Sync,
     {
         let Plan { side, kernel, .. } = self.plan;
-        let range =
-            |block: usize, rows: Rows<T>| block * side..rows.count().min((block + 1) * side);
-        let (rows, columns) = (range(row, self.image), range(column, self.text));
-        let (x, y) = (
-            self.image.range(rows.clone()),
-            self.text.range(columns.clone()),
-        );
+        let (x, y) = (&self.images[row], &self.texts[column]);
+        let range = |block: usize, of: &Operand<T>| block * side..block * side + of.rows.count();
+        let (rows, columns) = (range(row, x), range(column, y));
         let mut desk = self
             .desks
             .lock()

@@ -2,14 +2,16 @@
 //! that lie side by side along the sum, and one instruction multiplies sixteen words by a broadcast one and adds them to
 //! sixteen f32 sums. Eight rows by 32 columns of sums stay in registers.
 //!
-//! The operand whose words are broadcast is read where it lies; the other is packed into panels of 32 columns.
+//! The operand whose words are broadcast is read where it lies; the other was packed into panels of 32 columns before,
+//! once for all squares that its rows are in.
 
 use std::arch::x86_64::*;
 
 use super::pack::{
-    Part, Sums, along_rows, down_rows, panels_down_rows, products, transposed_panels,
+    Part, Sums, along_rows, down_rows, parts, products, words, words_mut, write_panels_down_rows,
+    write_transposed_panels,
 };
-use super::{Grid, PANEL, Pack, Precision, Rows};
+use super::{Grid, Operand, PANEL, Pack, Precision, Prepared, Rows, Uses};
 
 /// Rows of sums in registers.
 const ROWS: usize = 8;
@@ -22,47 +24,62 @@ pub fn serves(precision: Precision) -> bool {
     }
 }
 
+/// The panels of rows that come up again and again.
+pub fn prepare(precision: Precision, rows: Rows<f32>, uses: Uses) -> Prepared {
+    let mut prepared = Prepared::default();
+    let mut scratch = Vec::new();
+    for &part in parts(precision) {
+        if uses.similarities {
+            let depth = rows.dim.div_ceil(part.values());
+            let count = rows.count().next_multiple_of(PANEL) * depth;
+            let words = words_mut(&mut prepared.across[part.place()], count);
+            write_transposed_panels(part, rows.into(), depth, &mut scratch, words);
+        }
+        if uses.gradient {
+            let depth = rows.count().div_ceil(part.values());
+            let count = rows.dim.next_multiple_of(PANEL) * depth;
+            let words = words_mut(&mut prepared.down[part.place()], count);
+            write_panels_down_rows(part, rows.into(), depth, words);
+        }
+    }
+    prepared
+}
+
 pub fn similarities(
     precision: Precision,
-    x: Rows<f32>,
-    y: Rows<f32>,
+    x: &Operand<f32>,
+    y: &Operand<f32>,
     s: &mut Grid<f32>,
     pack: &mut Pack<f32>,
 ) {
-    let [x_words, y_words, panels] = &mut pack.words;
     let (stride, columns) = (s.stride, s.columns);
     for (first, &(x_part, y_part)) in products(precision).iter().enumerate() {
-        let (a, row) = along_rows(x_part, x.into(), x_words);
-        let depth = x.dim.div_ceil(x_part.values());
-        multiply(
-            x_part,
-            Broadcast {
-                words: a,
-                row,
-                step: 1,
-                rows: x.count(),
-                depth,
-            },
-            transposed_panels(y_part, y.into(), y_words, panels),
-            Sums {
-                values: &mut s.values,
-                stride,
-                columns,
-                add: first > 0,
-            },
-        );
+        let (a, row) = along_rows(x_part, x.rows.into(), &mut pack.words[0]);
+        let a = Broadcast {
+            words: a,
+            row,
+            step: 1,
+            rows: x.rows.count(),
+            depth: x.rows.dim.div_ceil(x_part.values()),
+        };
+        let sums = Sums {
+            values: &mut s.values,
+            stride,
+            columns,
+            add: first > 0,
+        };
+        multiply(x_part, a, words(&y.prepared.across[y_part.place()]), sums);
     }
 }
 
 pub fn add_gradients(
     precision: Precision,
     g: &Grid<f32>,
-    (x, y): (Rows<f32>, Rows<f32>),
+    (x, y): (&Operand<f32>, &Operand<f32>),
     (dx, dy): (&mut [f32], &mut [f32]),
     pack: &mut Pack<f32>,
 ) {
-    let [words, _, panels] = &mut pack.words;
-    let (columns, stride) = (x.dim, x.dim);
+    let (columns, stride) = (x.rows.dim, x.rows.dim);
     let wanted = |d: &[f32]| {
         if d.is_empty() {
             &[][..]
@@ -71,46 +88,38 @@ pub fn add_gradients(
         }
     };
     for &(g_part, y_part) in wanted(dx) {
-        let (a, row) = along_rows(g_part, g.into(), words);
-        let depth = g.columns.div_ceil(g_part.values());
-        multiply(
-            g_part,
-            Broadcast {
-                words: a,
-                row,
-                step: 1,
-                rows: g.rows,
-                depth,
-            },
-            panels_down_rows(y_part, y.into(), panels),
-            Sums {
-                values: dx,
-                stride,
-                columns,
-                add: true,
-            },
-        );
+        let (a, row) = along_rows(g_part, g.into(), &mut pack.words[0]);
+        let a = Broadcast {
+            words: a,
+            row,
+            step: 1,
+            rows: g.rows,
+            depth: g.columns.div_ceil(g_part.values()),
+        };
+        let sums = Sums {
+            values: dx,
+            stride,
+            columns,
+            add: true,
+        };
+        multiply(g_part, a, words(&y.prepared.down[y_part.place()]), sums);
     }
     for &(g_part, x_part) in wanted(dy) {
-        let (a, step) = down_rows(g_part, g.into(), words);
-        let depth = g.rows.div_ceil(g_part.values());
-        multiply(
-            g_part,
-            Broadcast {
-                words: a,
-                row: 1,
-                step,
-                rows: g.columns,
-                depth,
-            },
-            panels_down_rows(x_part, x.into(), panels),
-            Sums {
-                values: dy,
-                stride,
-                columns,
-                add: true,
-            },
-        );
+        let (a, step) = down_rows(g_part, g.into(), &mut pack.words[0]);
+        let a = Broadcast {
+            words: a,
+            row: 1,
+            step,
+            rows: g.columns,
+            depth: g.rows.div_ceil(g_part.values()),
+        };
+        let sums = Sums {
+            values: dy,
+            stride,
+            columns,
+            add: true,
+        };
+        multiply(g_part, a, words(&x.prepared.down[x_part.place()]), sums);
     }
 }
 

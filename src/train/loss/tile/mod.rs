@@ -209,16 +209,49 @@ pub struct Pack<T> {
     rounded: [Vec<T>; 6],
 }
 
+/// Rows of one side of a square, with what the kernel wants prepared of them: the same rows meet many others.
+pub struct Operand<'a, T> {
+    pub rows: Rows<'a, T>,
+    prepared: Prepared,
+}
+
+/// What rows are multiplied for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uses {
+    /// As the right side of similarities.
+    pub similarities: bool,
+    /// For the gradient of the rows that they meet.
+    pub gradient: bool,
+}
+
+/// Panels of rows, by part of their values; empty where the kernel does without, or for what the rows are not used.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    across: [Vec<Words>; 2],
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    down: [Vec<Words>; 2],
+}
+
+impl<'a, T: Real> Operand<'a, T> {
+    pub fn new(kernel: Kernel, rows: Rows<'a, T>, uses: Uses) -> Self {
+        Self {
+            rows,
+            prepared: T::prepare(kernel, rows, uses),
+        }
+    }
+}
+
 /// `s[i, j] = x_i · y_j`, shape `[x.count(), y.count()]`, in the place of what `s` was.
 pub fn similarities<T: Real>(
     kernel: Kernel,
-    x: Rows<T>,
-    y: Rows<T>,
+    x: &Operand<T>,
+    y: &Operand<T>,
     s: &mut Grid<T>,
     pack: &mut Pack<T>,
 ) {
-    assert_eq!(x.dim, y.dim, "rows of one width");
-    s.reshape(x.count(), y.count());
+    assert_eq!(x.rows.dim, y.rows.dim, "rows of one width");
+    s.reshape(x.rows.count(), y.rows.count());
     T::similarities(kernel, x, y, s, pack);
 }
 
@@ -226,14 +259,14 @@ pub fn similarities<T: Real>(
 pub fn add_gradients<T: Real>(
     kernel: Kernel,
     g: &Grid<T>,
-    (x, y): (Rows<T>, Rows<T>),
+    (x, y): (&Operand<T>, &Operand<T>),
     (dx, dy): (&mut [T], &mut [T]),
     pack: &mut Pack<T>,
 ) {
-    assert_eq!((g.rows, g.columns), (x.count(), y.count()));
-    assert!(dx.is_empty() || dx.len() == x.data.len());
-    assert!(dy.is_empty() || dy.len() == y.data.len());
-    assert_eq!(x.dim, y.dim, "rows of one width");
+    assert_eq!((g.rows, g.columns), (x.rows.count(), y.rows.count()));
+    assert!(dx.is_empty() || dx.len() == x.rows.data.len());
+    assert!(dy.is_empty() || dy.len() == y.rows.data.len());
+    assert_eq!(x.rows.dim, y.rows.dim, "rows of one width");
     T::add_gradients(kernel, g, (x, y), (dx, dy), pack);
 }
 

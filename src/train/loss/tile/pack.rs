@@ -33,6 +33,11 @@ pub enum Part {
 }
 
 impl Part {
+    /// Its place among the parts of an operand.
+    pub fn place(self) -> usize {
+        usize::from(self == Self::Low)
+    }
+
     /// Values that a word holds.
     pub fn values(self) -> usize {
         match self {
@@ -50,6 +55,15 @@ impl Part {
             high
         };
         part.to_bits() >> 16
+    }
+}
+
+/// The parts that the values of an operand are taken apart into.
+pub fn parts(precision: Precision) -> &'static [Part] {
+    match precision {
+        Precision::F32 => &[Part::Whole],
+        Precision::Bf16 => &[Part::High],
+        Precision::Bf16x3 => &[Part::High, Part::Low],
     }
 }
 
@@ -147,15 +161,8 @@ fn join_rows(part: Part, m: Matrix, pair: usize, columns: Range<usize>, words: &
     }
 }
 
-/// Panels over the columns of a matrix, summed down its rows: `[⌈columns / 32⌉, depth, 32]`, missing columns zero.
-pub fn panels_down_rows<'a>(part: Part, m: Matrix, memory: &'a mut Vec<Words>) -> &'a [u32] {
-    let depth = m.rows.div_ceil(part.values());
-    let panels = words_mut(memory, m.columns.div_ceil(PANEL) * depth * PANEL);
-    write_panels_down_rows(part, m, depth, panels);
-    panels
-}
-
-/// As [`panels_down_rows`], of a depth that may be more than there is to sum; what is missing is zero.
+/// Panels over the columns of a matrix, summed down its rows: `[⌈columns / 32⌉, depth, 32]`. The depth may be more than
+/// there is to sum; what is missing is zero.
 pub fn write_panels_down_rows(part: Part, m: Matrix, depth: usize, panels: &mut [u32]) {
     for (panel, words) in panels.chunks_exact_mut(depth * PANEL).enumerate() {
         let columns = panel * PANEL..m.columns.min((panel + 1) * PANEL);
@@ -173,20 +180,8 @@ pub fn write_panels_down_rows(part: Part, m: Matrix, depth: usize, panels: &mut 
     }
 }
 
-/// Panels over the rows of a matrix, summed along them: `[⌈rows / 32⌉, depth, 32]`, missing rows zero.
-pub fn transposed_panels<'a>(
-    part: Part,
-    m: Matrix,
-    scratch: &mut Vec<Words>,
-    memory: &'a mut Vec<Words>,
-) -> &'a [u32] {
-    let depth = m.columns.div_ceil(part.values());
-    let panels = words_mut(memory, m.rows.div_ceil(PANEL) * depth * PANEL);
-    write_transposed_panels(part, m, depth, scratch, panels);
-    panels
-}
-
-/// As [`transposed_panels`], of a depth that may be more than there is to sum; what is missing is zero.
+/// Panels over the rows of a matrix, summed along them: `[⌈rows / 32⌉, depth, 32]`. The depth may be more than there is to
+/// sum; what is missing is zero.
 pub fn write_transposed_panels(
     part: Part,
     m: Matrix,
@@ -344,6 +339,12 @@ unsafe fn exchange(
 fn words_of(values: &[f32]) -> &[u32] {
     // SAFETY: f32 and u32 have one size and alignment, and every pattern of bits is a u32.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
+}
+
+/// The words of the memory.
+pub fn words(memory: &[Words]) -> &[u32] {
+    // SAFETY: as in `words_mut`.
+    unsafe { std::slice::from_raw_parts(memory.as_ptr().cast(), 16 * memory.len()) }
 }
 
 /// `count` words of the memory, whatever was there.

@@ -4,17 +4,19 @@
 use num_traits::Float;
 
 use super::vector::Lanes;
-use super::{Grid, Kernel, Pack, Rows, portable};
+use super::{Grid, Kernel, Operand, Pack, Prepared, Rows, Uses, portable};
 
 /// A floating-point type that losses are computed in.
 pub trait Real: Lanes + Float + Default + Send + Sync + 'static {
     fn of(x: f64) -> Self;
     fn wide(self) -> f64;
 
+    fn prepare(kernel: Kernel, rows: Rows<Self>, uses: Uses) -> Prepared;
+
     fn similarities(
         kernel: Kernel,
-        x: Rows<Self>,
-        y: Rows<Self>,
+        x: &Operand<Self>,
+        y: &Operand<Self>,
         s: &mut Grid<Self>,
         pack: &mut Pack<Self>,
     );
@@ -22,7 +24,7 @@ pub trait Real: Lanes + Float + Default + Send + Sync + 'static {
     fn add_gradients(
         kernel: Kernel,
         g: &Grid<Self>,
-        sides: (Rows<Self>, Rows<Self>),
+        sides: (&Operand<Self>, &Operand<Self>),
         gradients: (&mut [Self], &mut [Self]),
         pack: &mut Pack<Self>,
     );
@@ -39,10 +41,18 @@ impl Real for f32 {
         self.into()
     }
 
+    fn prepare(kernel: Kernel, rows: Rows<Self>, uses: Uses) -> Prepared {
+        match kernel.isa {
+            #[cfg(target_arch = "x86_64")]
+            super::Isa::Avx512 => super::avx512::prepare(kernel.precision, rows, uses),
+            _ => Prepared::default(),
+        }
+    }
+
     fn similarities(
         kernel: Kernel,
-        x: Rows<Self>,
-        y: Rows<Self>,
+        x: &Operand<Self>,
+        y: &Operand<Self>,
         s: &mut Grid<Self>,
         pack: &mut Pack<Self>,
     ) {
@@ -50,18 +60,19 @@ impl Real for f32 {
             #[cfg(target_arch = "x86_64")]
             super::Isa::Avx512 => super::avx512::similarities(kernel.precision, x, y, s, pack),
             #[cfg(target_arch = "x86_64")]
-            super::Isa::Amx => super::amx::similarities(kernel.precision, x, y, s, pack),
-            _ => portable::similarities(kernel.precision, x, y, s, pack),
+            super::Isa::Amx => super::amx::similarities(kernel.precision, x.rows, y.rows, s, pack),
+            _ => portable::similarities(kernel.precision, x.rows, y.rows, s, pack),
         }
     }
 
     fn add_gradients(
         kernel: Kernel,
         g: &Grid<Self>,
-        sides: (Rows<Self>, Rows<Self>),
+        sides: (&Operand<Self>, &Operand<Self>),
         gradients: (&mut [Self], &mut [Self]),
         pack: &mut Pack<Self>,
     ) {
+        let rows = (sides.0.rows, sides.1.rows);
         match kernel.isa {
             #[cfg(target_arch = "x86_64")]
             super::Isa::Avx512 => {
@@ -69,9 +80,9 @@ impl Real for f32 {
             }
             #[cfg(target_arch = "x86_64")]
             super::Isa::Amx => {
-                super::amx::add_gradients(kernel.precision, g, sides, gradients, pack)
+                super::amx::add_gradients(kernel.precision, g, rows, gradients, pack)
             }
-            _ => portable::add_gradients(kernel.precision, g, sides, gradients, pack),
+            _ => portable::add_gradients(kernel.precision, g, rows, gradients, pack),
         }
     }
 }
@@ -88,24 +99,28 @@ impl Real for f64 {
         self
     }
 
+    fn prepare(_: Kernel, _: Rows<Self>, _: Uses) -> Prepared {
+        Prepared::default()
+    }
+
     fn similarities(
         _: Kernel,
-        x: Rows<Self>,
-        y: Rows<Self>,
+        x: &Operand<Self>,
+        y: &Operand<Self>,
         s: &mut Grid<Self>,
         _: &mut Pack<Self>,
     ) {
-        portable::exact_similarities(x, y, s);
+        portable::exact_similarities(x.rows, y.rows, s);
     }
 
     fn add_gradients(
         _: Kernel,
         g: &Grid<Self>,
-        sides: (Rows<Self>, Rows<Self>),
+        sides: (&Operand<Self>, &Operand<Self>),
         gradients: (&mut [Self], &mut [Self]),
         _: &mut Pack<Self>,
     ) {
-        portable::add_exact_gradients(g, sides, gradients);
+        portable::add_exact_gradients(g, (sides.0.rows, sides.1.rows), gradients);
     }
 }
 

@@ -7,6 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::train::simd;
 
+/// All.
+const USES: Uses = Uses {
+    similarities: true,
+    gradient: true,
+};
+
 fn random(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
     (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
@@ -78,6 +84,10 @@ pub fn check_products(
     }
 }
 
+fn operand(kernel: Kernel, rows: Rows<'_, f32>) -> Operand<'_, f32> {
+    Operand::new(kernel, rows, USES)
+}
+
 #[test]
 fn every_way_multiplies_as_defined() {
     let mut tried = 0;
@@ -91,8 +101,18 @@ fn every_way_multiplies_as_defined() {
                 isa.name(),
                 precision,
                 SHAPES,
-                |x, y, s, pack| similarities(kernel, x, y, s, pack),
-                |g, sides, gradients, pack| add_gradients(kernel, g, sides, gradients, pack),
+                |x, y, s, pack| {
+                    similarities(kernel, &operand(kernel, x), &operand(kernel, y), s, pack)
+                },
+                |g, (x, y), gradients, pack| {
+                    add_gradients(
+                        kernel,
+                        g,
+                        (&operand(kernel, x), &operand(kernel, y)),
+                        gradients,
+                        pack,
+                    );
+                },
             );
         }
     }
