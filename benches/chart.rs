@@ -8,9 +8,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
+use siglab::analysis::band;
 use siglab::store::{Along, Position, Series};
 use siglab::tui::widget::chart::{
-    Chart, ChartCache, Data, Glyphs, Line, Scale, Stroke, Vertical, View,
+    Chart, ChartCache, Data, Glyphs, Line, Scale, Stroke, Vertical, View, grid,
 };
 
 const RUNS: usize = 10;
@@ -246,6 +247,16 @@ fn charts(criterion: &mut Criterion) {
         });
         report("live, a row of 20 metrics to each run, and redraw", |_| {
             live(&mut runs, &mut caches, &mut buffer)
+        });
+        let grid = grid(whole(POINTS), Glyphs::Braille, 192);
+        report("bands of 6 metrics over 10 runs x 100k", |_| {
+            for name in &METRICS[..CHARTS] {
+                let runs: Vec<_> = runs
+                    .iter()
+                    .map(|run| (run, run.column(name).unwrap()))
+                    .collect();
+                black_box(band(&runs, Along::Examples, &grid));
+            }
         });
         report("one line of 1M points, nothing kept", |_| {
             one_line(&million, &mut cache, &mut buffer)

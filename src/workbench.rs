@@ -57,6 +57,8 @@ pub struct Workbench {
     store: Store,
     /// Begun with the first wait: most verbs need none.
     watch: Option<Watch>,
+    /// What was read on the way to something else, and is told with the next look.
+    untold: Vec<Delta>,
 }
 
 impl Workbench {
@@ -66,6 +68,7 @@ impl Workbench {
             root: root.to_owned(),
             store: Store::open(root)?,
             watch: None,
+            untold: Vec::new(),
         })
     }
 
@@ -76,6 +79,7 @@ impl Workbench {
             root: root.to_owned(),
             store: Store::begin(root)?,
             watch: None,
+            untold: Vec::new(),
         })
     }
 
@@ -104,7 +108,8 @@ impl Workbench {
     pub fn submit(&mut self, specs: &[RunSpec]) -> anyhow::Result<Vec<RunId>> {
         self.create()?;
         // What another scheduler made since the workspace was read is no new run.
-        self.store.refresh_runs(specs.iter().map(|spec| &spec.id));
+        let deltas = self.store.refresh_runs(specs.iter().map(|spec| &spec.id));
+        self.untold.extend(deltas);
         let mut new = Vec::new();
         for spec in specs {
             if let Some(why) = self.store.unreadable().get(&spec.id) {
@@ -124,7 +129,8 @@ impl Workbench {
             new.push(spec.id.clone());
         }
         sync_dir(&self.root).with_context(|| format!("cannot write to {}", self.root.display()))?;
-        self.store.refresh_runs(&new);
+        let deltas = self.store.refresh_runs(&new);
+        self.untold.extend(deltas);
         Ok(new)
     }
 
@@ -206,13 +212,24 @@ impl Workbench {
         self.follow(&hint, budget)
     }
 
+    /// Read all that the runs have written, whether or not the file system has given notice of it.
+    pub fn read_all(&mut self) -> anyhow::Result<Vec<Delta>> {
+        let mut deltas = std::mem::take(&mut self.untold);
+        let more = self.store.read_all();
+        deltas.extend(
+            more.with_context(|| format!("cannot read the workspace {}", self.root.display()))?,
+        );
+        Ok(deltas)
+    }
+
     fn watch(&mut self) -> &mut Watch {
         self.watch.get_or_insert_with(|| Watch::new(&self.root))
     }
 
     fn follow(&mut self, hint: &Hint, budget: Duration) -> anyhow::Result<Vec<Delta>> {
         let began = Instant::now();
-        let mut deltas = self.store.refresh_runs(&hint.runs);
+        let mut deltas = std::mem::take(&mut self.untold);
+        deltas.extend(self.store.refresh_runs(&hint.runs));
         let left = budget.saturating_sub(began.elapsed());
         if hint.all {
             let more = self

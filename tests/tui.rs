@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use siglab::store::RunId;
 use siglab::tui::key::Key;
 use siglab::tui::theme::{Colours, Theme};
 use siglab::tui::widget::chart::Glyphs;
@@ -360,30 +361,47 @@ fn curves_over_seeds_follow_the_rows_that_come() {
     let desk = Desk::new();
     let mut session = desk.open();
     press(&mut session, "3b");
-    let before = desk.told(&mut session, LARGE);
-    assert_eq!(before, desk.told(&mut session, LARGE));
-    let changed = session.world.store().runs().next().unwrap().id().clone();
-    let log = desk
-        .tmp
-        .path()
-        .join(format!("runs/{changed}/metrics.jsonl"));
-    let rows = fs::read_to_string(&log).unwrap();
-    let last: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
-    let mut more = String::new();
-    for n in 1..20 {
-        let mut row = last.clone();
-        row["step"] = (last["step"].as_u64().unwrap() + n).into();
-        row["examples"] = (last["examples"].as_u64().unwrap() + n * 16).into();
-        row["loss"] = (5e4 * n as f64).into();
-        more += &format!("{row}\n");
+    let ids: Vec<RunId> = session
+        .world
+        .store()
+        .runs()
+        .map(|run| run.id().clone())
+        .collect();
+    assert_eq!(ids.len(), 10);
+    for id in ids {
+        let before = desk.told(&mut session, LARGE);
+        assert_eq!(before, desk.told(&mut session, LARGE), "{id}");
+        let log = desk.tmp.path().join(format!("runs/{id}/metrics.jsonl"));
+        let rows = fs::read_to_string(&log).unwrap();
+        let last: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+        let mut more = String::new();
+        for n in 1..20 {
+            let mut row = last.clone();
+            row["step"] = (last["step"].as_u64().unwrap() + n).into();
+            row["examples"] = (last["examples"].as_u64().unwrap() + n * 16).into();
+            row["loss"] = (5e4 * n as f64).into();
+            more += &format!("{row}\n");
+        }
+        fs::write(&log, rows + &more).unwrap();
+        session.read_all().unwrap();
+        let after = desk.told(&mut session, LARGE);
+        assert_ne!(before, after, "{id}");
+        let mut afresh = desk.open();
+        press(&mut afresh, "3b");
+        assert_eq!(after, desk.told(&mut afresh, LARGE), "{id}");
     }
-    fs::write(&log, rows + &more).unwrap();
-    session.read_all().unwrap();
-    let after = desk.told(&mut session, LARGE);
-    assert_ne!(before, after);
-    let mut afresh = desk.open();
-    press(&mut afresh, "3b");
-    assert_eq!(after, desk.told(&mut afresh, LARGE));
+}
+
+#[test]
+fn curves_are_of_the_experiment_as_it_is_now() {
+    let desk = Desk::new();
+    let mut session = desk.open();
+    press(&mut session, "3");
+    let both_seeds = desk.told(&mut session, LARGE);
+    press(&mut session, "1s<C-u>1<Enter>3");
+    let one_seed = desk.told(&mut session, LARGE);
+    assert_ne!(both_seeds, one_seed);
+    assert_eq!(one_seed, desk.screen("1s<C-u>1<Enter>3", LARGE));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use siglab::exec::{Local, Slot};
 use siglab::record::{Lease, Process, RunDir, RunId, WorkerLock, end_of_log};
 use siglab::sched::{Notice, Scheduler, SchedulerLock};
 use siglab::spec::RunSpec;
-use siglab::store::{Run, RunState};
+use siglab::store::{Change, Delta, Run, RunState};
 use siglab::train::TrainConfig;
 use siglab::workbench::{Verb, Workbench};
 
@@ -215,6 +215,20 @@ fn a_face_that_begins_with_nothing_read_is_woken_for_what_comes() {
         rings.recv_timeout(PATIENCE).expect("woken");
         workbench.refresh_within(Duration::from_millis(5)).unwrap();
     }
+}
+
+#[test]
+fn runs_that_are_submitted_are_told_of_with_the_next_look() {
+    let tmp = tempfile::tempdir().unwrap();
+    let mut workbench = Workbench::open(tmp.path()).unwrap();
+    let specs = [RunSpec::new(TrainConfig::default())];
+    let new = workbench.submit(&specs).unwrap();
+    let appeared = Delta {
+        id: new[0].clone(),
+        change: Change::Appeared,
+    };
+    assert_eq!(workbench.look_at(&[]), [appeared]);
+    assert_eq!(workbench.look_at(&[]), []);
 }
 
 #[test]

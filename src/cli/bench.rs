@@ -20,6 +20,7 @@ use crate::train::loss::{
 };
 use crate::train::mesh::Mesh;
 
+use super::multiply::Multiply;
 use super::{DONE, print};
 
 #[derive(clap::Subcommand, Debug)]
@@ -36,9 +37,8 @@ pub struct Args {
     /// The loss.
     #[arg(long, value_enum, default_value_t = Kind::Sigmoid)]
     kind: Kind,
-    /// The code that computes it.
-    #[arg(long = "impl", value_name = "IMPL", value_enum, default_value_t = Impl::Auto)]
-    implementation: Impl,
+    #[command(flatten)]
+    multiply: Multiply,
     /// Pairs of all ranks together.
     #[arg(long, value_name = "PAIRS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     batch: u32,
@@ -51,9 +51,6 @@ pub struct Args {
     /// Ranks of the ring that share the batch.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     ranks: u16,
-    /// What numbers are multiplied as.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
     /// Runs that are timed.
     #[arg(long, value_name = "RUNS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
@@ -69,17 +66,6 @@ pub struct Args {
 enum Kind {
     Sigmoid,
     Softmax,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Impl {
-    /// The best that this machine can run.
-    Auto,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Precision {
-    F32,
 }
 
 /// The word that stands for `value` on the command line.
@@ -104,7 +90,7 @@ struct Case {
     image: Vec<f32>,
     text: Vec<f32>,
     dim: usize,
-    tile: usize,
+    plan: Plan,
     ranks: usize,
 }
 
@@ -136,12 +122,14 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
             .build_global()
             .context("the thread pool was started already")?;
     }
+    let side = args.tile.map_or(LoopConfig::default().tile, |t| t as usize);
+    let plan = args.multiply.plan(side)?;
     let case = Case {
         config: args.kind.config(),
         image: unit_rows(1, args.batch as usize, args.dim as usize),
         text: unit_rows(2, args.batch as usize, args.dim as usize),
         dim: args.dim as usize,
-        tile: args.tile.map_or(LoopConfig::default().tile, |t| t as usize),
+        plan,
         ranks: args.ranks.into(),
     };
     let measured = case.measure(args.repeat.into())?;
@@ -152,7 +140,7 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
         drop((case.image, case.text));
         // After the peak was read: the products' matrices are none of the loss's.
         let rate = product::rate(args.dim as usize);
-        table(&args, case.tile, &measured, peak, rate)
+        table(&args, case.plan, &measured, peak, rate)
     };
     print(&text)?;
     Ok(DONE)
@@ -189,7 +177,7 @@ impl Case {
                 text,
                 dim: self.dim,
                 batch,
-                plan: Plan::in_squares_of(self.tile),
+                plan: self.plan,
                 labels: Labels::Partners,
                 learns: [true; 2],
                 look: false,
@@ -270,7 +258,7 @@ fn object(args: &Args, case: &Case, measured: &Measured, peak: Option<f64>) -> V
     } = measured.digest;
     json!({
         "case": "loss",
-        "impl": word(args.implementation),
+        "impl": case.plan.kernel.isa().name(),
         "batch": args.batch,
         "dim": args.dim,
         "median_s": measured.median(),
@@ -279,15 +267,15 @@ fn object(args: &Args, case: &Case, measured: &Measured, peak: Option<f64>) -> V
         "peak_rss_mb": peak,
         "check": { "loss": loss, "d_image": d_image, "d_text": d_text, "d_t": d_t, "d_bias": d_bias },
         "kind": word(args.kind),
-        "tile": case.tile,
+        "tile": case.plan.side,
         "ranks": case.ranks,
-        "precision": word(args.precision),
+        "precision": case.plan.kernel.precision().name(),
         "threads": rayon::current_num_threads(),
     })
 }
 
 /// `rate` is that of plain products, in operations a second.
-fn table(args: &Args, tile: usize, measured: &Measured, peak: Option<f64>, rate: f64) -> String {
+fn table(args: &Args, plan: Plan, measured: &Measured, peak: Option<f64>, rate: f64) -> String {
     let (batch, dim) = (f64::from(args.batch), f64::from(args.dim));
     let operations = 6.0 * batch * batch * dim;
     let (median, bound) = (measured.median(), operations / rate);
@@ -299,13 +287,14 @@ fn table(args: &Args, tile: usize, measured: &Measured, peak: Option<f64>, rate:
         (
             "loss",
             format!(
-                "{}, B {}, D {}, tile {tile}, ranks {}, {}, {}, threads {}",
+                "{}, B {}, D {}, tile {}, ranks {}, {}, {}, threads {}",
                 word(args.kind),
                 args.batch,
                 args.dim,
+                plan.side,
                 args.ranks,
-                word(args.precision),
-                word(args.implementation),
+                plan.kernel.precision().name(),
+                plan.kernel.isa().name(),
                 rayon::current_num_threads()
             ),
         ),
@@ -359,7 +348,7 @@ mod tests {
             image: unit_rows(1, 24, 8),
             text: unit_rows(2, 24, 8),
             dim: 8,
-            tile,
+            plan: Plan::in_squares_of(tile),
             ranks,
         }
     }

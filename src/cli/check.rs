@@ -6,6 +6,7 @@ mod recorded;
 
 use std::path::PathBuf;
 
+use super::multiply::Multiply;
 use crate::train::device::{self, UnknownDevice};
 use crate::train::loss::parity::FixtureError;
 
@@ -13,8 +14,8 @@ use crate::train::loss::parity::FixtureError;
 pub enum Check {
     /// Value and gradients of the losses against their equations, or against recorded values.
     ///
-    /// Without a file, every loss and variant of it is computed on seeded cases, on rings of 1 to 3 ranks and in tiles of
-    /// several sizes, and compared with the sum over the whole matrix of pairs in f64. With --fixture, a safetensors file
+    /// Without a file, every loss and variant of it is computed on seeded cases by every way to multiply that this processor
+    /// has, on rings of 1 to 3 ranks, one way and both ways round, and in tiles of several sizes, and compared with the sum over the whole matrix of pairs in f64. With --fixture, a safetensors file
     /// holds `image` and `text` [batch, dim], `log_t`, `bias`, and the results to compare with: `loss`, `d_image`, `d_text`,
     /// `d_log_t`, `d_bias`. Exit code 1 when one is further off than the tolerance.
     Loss(Args),
@@ -34,11 +35,14 @@ pub struct Args {
     /// Side of a tile of the pair matrix of the recorded case.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), requires = "fixture")]
     tile: u32,
+    #[command(flatten)]
+    multiply: Multiply,
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Largest difference allowed, relative to the largest magnitude of each result.
-    #[arg(long, default_value_t = 2e-5)]
-    tolerance: f64,
+    /// Largest difference allowed, relative to the largest magnitude of each result [default: 2e-5 in f32, and more for lower
+    /// precisions and a logit scale above 20].
+    #[arg(long)]
+    tolerance: Option<f64>,
     /// Write the results of the recorded case as they were computed here, f64.
     #[arg(long, value_name = "FILE", requires = "fixture")]
     output: Option<PathBuf>,

@@ -9,6 +9,7 @@ mod edit;
 mod keys;
 mod logs;
 mod ls;
+mod multiply;
 mod new;
 mod open;
 mod plan;
@@ -146,7 +147,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<QueryError>()
         || error.is::<PreferencesError>()
         || error.is::<open::NoFile>()
-        || error.is::<check::Unusable>();
+        || error.is::<check::Unusable>()
+        || error.is::<multiply::NotServed>();
     if wrong_input { USAGE } else { FAILED }
 }
 

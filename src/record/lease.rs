@@ -129,7 +129,15 @@ impl Lease {
 /// The lock a worker holds while it lives; the kernel drops it however the worker dies.
 #[derive(Debug)]
 pub struct WorkerLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for WorkerLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread has forked keeps it open until it executes its
+        // programme. Nobody is left to tell of a failure, and then the kernel does it with the last of them.
+        let _ = self.file.unlock();
+    }
 }
 
 impl WorkerLock {
@@ -144,7 +152,7 @@ impl WorkerLock {
         let deadline = Instant::now() + Duration::from_secs(2);
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
+                Ok(()) => return Ok(Some(Self { file })),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(20))
                 }
@@ -212,6 +220,8 @@ mod tests {
         let lock = WorkerLock::acquire(&dir).unwrap().expect("free");
         assert!(WorkerLock::is_held(&dir).unwrap());
         assert!(WorkerLock::acquire(&dir).unwrap().is_none());
+        // As a child has it between its birth and its programme.
+        let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
         assert!(!WorkerLock::is_held(&dir).unwrap());
     }

@@ -20,7 +20,7 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct SchedulerLock {
     workspace: PathBuf,
-    _file: File,
+    file: File,
 }
 
 fn path(workspace: &Path) -> PathBuf {
@@ -67,8 +67,16 @@ impl SchedulerLock {
             .map_err(failed)?;
         Ok(Self {
             workspace: workspace.to_owned(),
-            _file: file,
+            file,
         })
+    }
+}
+
+impl Drop for SchedulerLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread has forked keeps it open until it executes its
+        // programme. Nobody is left to tell of a failure, and then the kernel does it with the last of them.
+        let _ = self.file.unlock();
     }
 }
 
@@ -114,6 +122,8 @@ mod tests {
         assert!(holder(tmp.path()).unwrap().unwrap().starts_with(&me));
         let error = SchedulerLock::acquire(tmp.path()).unwrap_err().to_string();
         assert!(error.contains(&me), "{error}");
+        // As a child has it between its birth and its programme.
+        let _inherited = lock.file.try_clone().unwrap();
         drop(lock);
         assert_eq!(holder(tmp.path()).unwrap(), None);
         SchedulerLock::acquire(tmp.path()).unwrap();

@@ -269,6 +269,30 @@ fn a_run_that_comes_back_is_seen_at_once_when_named_and_soon_when_not() {
     assert!(runs[8..].iter().all(|run| attempt(&store, run) == 2));
 }
 
+#[test]
+fn all_is_read_at_once_when_that_is_asked_for() {
+    let runs = completed_runs(200);
+    let mut store = runs[0].store();
+    for run in &runs {
+        run.started(2);
+        run.rows(2, 51..=60);
+    }
+    let new = Fixture::in_workspace(&runs[0].tmp, 200);
+    let deltas = store.read_all().unwrap();
+    assert!(runs.iter().all(|run| {
+        let run = store.get(&run.id).unwrap();
+        (run.attempt, run.series.len()) == (2, 60)
+    }));
+    let appeared = |delta: &&Delta| delta.change == Change::Appeared;
+    let appeared: Vec<&RunId> = deltas
+        .iter()
+        .filter(appeared)
+        .map(|delta| &delta.id)
+        .collect();
+    assert_eq!(appeared, [&new.id]);
+    assert_eq!(store.read_all().unwrap(), []);
+}
+
 /// The store stops asking a run at rest for its files: whatever is done to it then still has to show.
 #[test]
 fn a_run_that_nobody_touched_is_seen_to_be_touched() {

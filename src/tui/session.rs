@@ -20,7 +20,7 @@ use super::memory::Memory;
 use super::preferences::Preferences;
 use super::theme::Theme;
 use super::world::World;
-use crate::store::FileWatch;
+use crate::store::{Delta, FileWatch};
 use crate::util::{wall_clock_ms, write_atomic};
 use crate::workbench::{Handover, Verb, Workbench};
 
@@ -125,8 +125,10 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         Ok(session)
     }
 
-    /// Read all that the runs wrote, however long that takes.
+    /// Read all that the runs have written, however long that takes. Notices of it may still be on their way.
     pub fn read_all(&mut self) -> anyhow::Result<()> {
+        let deltas = self.world.bench.read_all()?;
+        self.take_in(deltas);
         loop {
             self.turn()?;
             if !self.busy {
@@ -142,11 +144,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         let due = self.polled.elapsed() >= POLL;
         let bite = std::mem::replace(&mut self.bite, BITE);
         let deltas = self.world.bench.refresh_within(bite)?;
-        let mut changed = !deltas.is_empty();
-        if changed {
-            self.world.take_in(&deltas, self.app.desk.specs());
-            self.update(Msg::Deltas(deltas));
-        }
+        let mut changed = self.take_in(deltas);
         let looking = self.world.look_for_spikes();
         changed |= looking;
         self.busy = self.world.unread() > 0 || looking;
@@ -169,6 +167,16 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         let log = self.app.log_wanted().cloned();
         changed |= self.world.read_log(log, LOG_LINES, due);
         Ok(changed)
+    }
+
+    /// Let the world and the screens know what changed. False when nothing did.
+    fn take_in(&mut self, deltas: Vec<Delta>) -> bool {
+        let changed = !deltas.is_empty();
+        if changed {
+            self.world.take_in(&deltas, self.app.desk.specs());
+            self.update(Msg::Deltas(deltas));
+        }
+        changed
     }
 
     /// When the next turn is due though nothing happens.
@@ -272,6 +280,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         if self.app.desk.version() != version {
             self.world.stand(self.app.desk.specs());
             self.app.runs.experiment_changed();
+            self.app.watch.experiment_changed();
             self.app.results.experiment_changed();
             if self.file.path() != self.app.desk.path() {
                 self.file = FileWatch::new(self.app.desk.path(), self.waker.clone());
@@ -319,7 +328,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
             }
         }
         let deltas = self.world.bench.look_at(runs);
-        self.world.take_in(&deltas, self.app.desk.specs());
+        self.take_in(deltas);
         // A wish changes how runs stand, and no log.
         self.world.stand(self.app.desk.specs());
         let names: Vec<&str> = runs.iter().map(|id| id.as_str()).collect();

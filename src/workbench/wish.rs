@@ -69,7 +69,9 @@ impl Verb {
 impl Workbench {
     /// Read what is on record of these runs now.
     pub fn look_at(&mut self, runs: &[RunId]) -> Vec<Delta> {
-        self.store.refresh_runs(runs)
+        let mut deltas = std::mem::take(&mut self.untold);
+        deltas.extend(self.store.refresh_runs(runs));
+        deltas
     }
 
     /// Say `verb` of `run`. False when it changes nothing.

@@ -1,27 +1,37 @@
-//! The self-test: every loss and variant that this build computes, beside its equations.
+//! The self-test: every loss and variant that this build computes, by every way to multiply that the processor has, beside
+//! its equations.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::train::loss::cases::{Variant, variants};
-use crate::train::loss::{LossError, Plan};
+use crate::train::loss::parity::bound;
+use crate::train::loss::tile::Kernel;
+use crate::train::loss::{LossError, Plan, Way};
 
 use super::super::{DONE, FAILED, print};
 use super::Args;
 
 /// Rings and sides of tiles that each case is computed with.
-const RANKS: [usize; 3] = [1, 2, 3];
+const RINGS: [(usize, Way); 4] = [
+    (1, Way::OneWay),
+    (2, Way::OneWay),
+    (3, Way::OneWay),
+    (3, Way::TwoWay),
+];
 const TILES: [usize; 4] = [5, 32, 64, 256];
 
-/// How far off a variant is, at its worst.
+/// How far off a variant is, at its worst, by one way to multiply.
 struct Finding {
-    variant: Variant,
+    kernel: Kernel,
     comparisons: usize,
     worst: Worst,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Worst {
     error: f64,
+    /// The error in units of what is allowed.
+    excess: f64,
     batch: usize,
     dim: usize,
     ranks: usize,
@@ -29,58 +39,55 @@ struct Worst {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let found = variants().into_iter().map(compare);
-    let found: Vec<Finding> = found.collect::<Result<_, _>>()?;
-    let holds = |finding: &Finding| finding.worst.error <= args.tolerance;
-    let passed = found.iter().all(holds);
+    let mut found = Vec::new();
+    for variant in variants() {
+        let of_kernels = Kernel::all().map(|kernel| compare(&variant, kernel, args.tolerance));
+        let of_kernels: Vec<Finding> = of_kernels.collect::<Result<_, _>>()?;
+        found.push((variant, of_kernels));
+    }
+    let passed = found
+        .iter()
+        .flat_map(|(_, findings)| findings)
+        .all(Finding::holds);
     let text = if args.json {
-        let checks = found.iter().map(|finding| {
-            let Worst {
-                error,
-                batch,
-                dim,
-                ranks,
-                tile,
-            } = finding.worst;
-            json!({
-                "loss": finding.variant.name,
-                "precision": "f32",
-                "comparisons": finding.comparisons,
-                "relative_error": error,
-                "worst": { "batch": batch, "dim": dim, "ranks": ranks, "tile": tile },
-                "passed": holds(finding),
-            })
-        });
-        let checks: Vec<_> = checks.collect();
-        let object = json!({ "tolerance": args.tolerance, "checks": checks, "passed": passed });
-        format!("{object}\n")
+        let checks = found.iter();
+        let checks =
+            checks.flat_map(|(variant, findings)| findings.iter().map(|f| f.object(variant)));
+        let checks: Vec<Value> = checks.collect();
+        format!("{}\n", json!({ "checks": checks, "passed": passed }))
     } else {
-        table(&found, args.tolerance)
+        table(&found)
     };
     print(&text)?;
     Ok(if passed { DONE } else { FAILED })
 }
 
-fn compare(variant: Variant) -> Result<Finding, LossError> {
+fn compare(
+    variant: &Variant,
+    kernel: Kernel,
+    tolerance: Option<f64>,
+) -> Result<Finding, LossError> {
     let mut finding = Finding {
+        kernel,
         comparisons: 0,
-        worst: Worst {
-            error: -1.0,
-            batch: 0,
-            dim: 0,
-            ranks: 0,
-            tile: 0,
-        },
-        variant,
+        worst: Worst::default(),
     };
-    for case in finding.variant.cases() {
-        for ranks in RANKS {
+    for case in variant.cases() {
+        let allowed = bound(kernel.precision(), &case.config, case.log_t);
+        let allowed = tolerance.unwrap_or(allowed);
+        for (ranks, way) in RINGS {
             for tile in TILES {
-                let error = case.error(ranks, Plan::in_squares_of(tile))?;
+                let plan = Plan {
+                    side: tile,
+                    kernel,
+                    way,
+                };
+                let error = case.error(ranks, plan)?;
                 finding.comparisons += 1;
-                if error > finding.worst.error {
+                if error / allowed > finding.worst.excess {
                     finding.worst = Worst {
                         error,
+                        excess: error / allowed,
                         batch: case.image.len() / case.dim,
                         dim: case.dim,
                         ranks,
@@ -93,24 +100,74 @@ fn compare(variant: Variant) -> Result<Finding, LossError> {
     Ok(finding)
 }
 
-fn table(found: &[Finding], tolerance: f64) -> String {
-    let names = found.iter().map(|finding| finding.variant.name.len());
-    let width = names.max().unwrap_or(0);
-    let mut text = format!("{:width$}  f32\n", "loss");
-    for Finding { variant, worst, .. } in found {
-        let verdict = if worst.error <= tolerance {
-            "ok".into()
-        } else {
-            format!(
-                "OFF: {} pairs of width {} on {} ranks in tiles of {}",
-                worst.batch, worst.dim, worst.ranks, worst.tile
-            )
-        };
-        text += &format!("{:width$}  {:.1e}  {verdict}\n", variant.name, worst.error);
+impl Finding {
+    fn holds(&self) -> bool {
+        self.worst.excess <= 1.0
     }
-    let comparisons: usize = found.iter().map(|finding| finding.comparisons).sum();
-    text + &format!(
-        "largest relative error of value and gradients in {comparisons} comparisons with the equations in f64; {tolerance:e} is allowed\n"
+
+    fn object(&self, variant: &Variant) -> Value {
+        let Worst {
+            error,
+            excess,
+            batch,
+            dim,
+            ranks,
+            tile,
+        } = self.worst;
+        json!({
+            "loss": variant.name,
+            "impl": self.kernel.isa().name(),
+            "precision": self.kernel.precision().name(),
+            "comparisons": self.comparisons,
+            "relative_error": error,
+            "of_allowed": excess,
+            "worst": { "batch": batch, "dim": dim, "ranks": ranks, "tile": tile },
+            "passed": self.holds(),
+        })
+    }
+}
+
+/// A row a variant, a column a way to multiply; what is off says where below.
+fn table(found: &[(Variant, Vec<Finding>)]) -> String {
+    let width = found.iter().map(|(variant, _)| variant.name.len()).max();
+    let width = width.unwrap_or(0);
+    let mut text = format!("{:width$}", "loss");
+    let mut second = format!("{:width$}", "");
+    for finding in found.first().into_iter().flat_map(|(_, findings)| findings) {
+        text += &format!("  {:>8}", finding.kernel.precision().name());
+        second += &format!("  {:>8}", finding.kernel.isa().name());
+    }
+    text = format!("{text}\n{second}\n");
+    let mut off = String::new();
+    for (variant, findings) in found {
+        text += &format!("{:width$}", variant.name);
+        for finding in findings {
+            let Worst {
+                error,
+                excess,
+                batch,
+                dim,
+                ranks,
+                tile,
+            } = finding.worst;
+            text += &format!("  {:>8}", format!("{error:.1e}"));
+            if !finding.holds() {
+                let kernel = finding.kernel;
+                off += &format!(
+                    "OFF: {}, {} by {}: {excess:.1} times what is allowed, with {batch} pairs of width {dim} on {ranks} ranks in tiles of {tile}\n",
+                    variant.name,
+                    kernel.precision().name(),
+                    kernel.isa().name(),
+                );
+            }
+        }
+        text += "\n";
+    }
+    let comparisons = found.iter().flat_map(|(_, findings)| findings);
+    let comparisons: usize = comparisons.map(|finding| finding.comparisons).sum();
+    let verdict = if off.is_empty() { "ok: " } else { &off };
+    format!(
+        "{text}{verdict}largest relative errors of value and gradients in {comparisons} comparisons with the equations in f64\n"
     )
 }
 
@@ -121,22 +178,28 @@ mod tests {
     #[test]
     fn every_variant_is_what_its_equation_says() {
         for variant in variants() {
-            let Finding {
-                variant,
-                worst,
-                comparisons,
-            } = compare(variant).unwrap();
-            assert!(comparisons >= 36);
-            assert!(worst.error < 2e-5, "{}: {:.1e}", variant.name, worst.error);
+            for kernel in Kernel::all() {
+                let found = compare(&variant, kernel, None).unwrap();
+                assert!(found.comparisons >= 48);
+                let Worst { error, .. } = found.worst;
+                assert!(found.holds(), "{} {kernel:?}: {error:.1e}", variant.name);
+            }
         }
     }
 
     #[test]
     fn what_is_off_says_where() {
-        let variant = variants().into_iter().nth(1).unwrap();
-        let found = [compare(variant).unwrap()];
-        assert!(table(&found, 2e-5).contains(" ok\n"));
-        let shown = table(&found, 1e-12);
-        assert!(shown.contains("OFF: ") && shown.contains(" ranks in tiles of "));
+        let variant = || variants().into_iter().nth(1).unwrap();
+        let found = |tolerance| {
+            let kernel = Kernel::all().next().unwrap();
+            let finding = compare(&variant(), kernel, tolerance).unwrap();
+            table(&[(variant(), vec![finding])])
+        };
+        assert!(found(None).contains("ok: "));
+        let shown = found(Some(1e-12));
+        assert!(
+            shown.contains("OFF: ") && shown.contains(" ranks in tiles of "),
+            "{shown}"
+        );
     }
 }

@@ -6,37 +6,31 @@ use std::path::Path;
 use anyhow::Context;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::train::loss::Plan;
-use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
+use crate::train::loss::parity::{Fixture, RESULTS, bound};
 
 use super::super::{DONE, FAILED, print};
 use super::{Args, Unusable};
 
 pub fn run(args: &Args, path: &Path) -> anyhow::Result<u8> {
     let fixture = Fixture::read(path, args.kind.as_deref()).map_err(Unusable::from)?;
-    let computed = fixture.compute(args.ranks.into(), Plan::in_squares_of(args.tile as usize))?;
-    let errors: BTreeMap<&str, f64> = RESULTS
-        .iter()
-        .map(|&name| {
-            (
-                name,
-                relative_error(&computed[name], &fixture.expected[name]),
-            )
-        })
-        .collect();
+    let plan = args.multiply.plan(args.tile as usize)?;
+    let computed = fixture.compute(args.ranks.into(), plan)?;
+    let errors = fixture.errors(&computed);
+    let stated = bound(plan.kernel.precision(), &fixture.config, fixture.log_t);
+    let tolerance = args.tolerance.unwrap_or(stated);
     // Before the verdict: an `ok` on the screen says that the results are in the file too.
     if let Some(path) = &args.output {
         write(path, &fixture, &computed)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let passed = errors.values().all(|&e| e <= args.tolerance);
+    let passed = errors.values().all(|&e| e <= tolerance);
     if args.json {
-        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "device": args.device, "tolerance": args.tolerance, "relative_error": errors, "passed": passed });
+        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "impl": plan.kernel.isa().name(), "precision": plan.kernel.precision().name(), "device": args.device, "tolerance": tolerance, "relative_error": errors, "passed": passed });
         print(&format!("{object}\n"))?;
     } else {
         let line = |name: &str| {
             let error = errors[name];
-            let verdict = if error <= args.tolerance { "ok" } else { "OFF" };
+            let verdict = if error <= tolerance { "ok" } else { "OFF" };
             format!("{name:8} {error:.1e} {verdict}\n")
         };
         print(&RESULTS.map(line).concat())?;

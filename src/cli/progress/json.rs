@@ -85,14 +85,17 @@ fn of_delta(scene: &Scene, delta: &Delta) -> Vec<Value> {
     let Some(run) = scene.store.get(&delta.id) else {
         return Vec::new();
     };
+    // What a later change of the same turn took back is not there any more.
     match delta.change {
         Change::Evaluated { from } => {
             let event = |e: &Evaluation| json!({ "event": "evaluated", "run": delta.id, "step": e.step, "examples": e.examples, "metrics": e.metrics });
-            run.evaluations[from..].iter().map(event).collect()
+            let new = run.evaluations.get(from..).unwrap_or_default();
+            new.iter().map(event).collect()
         }
         Change::Warned { from } => {
             let event = |message| json!({ "event": "warned", "run": delta.id, "message": message });
-            run.warnings[from..].iter().map(event).collect()
+            let new = run.warnings.get(from..).unwrap_or_default();
+            new.iter().map(event).collect()
         }
         Change::Appeared
         | Change::Vanished

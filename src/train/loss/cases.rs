@@ -11,7 +11,8 @@ use rand_distr::StandardNormal;
 use super::parity::Fixture;
 use super::reference;
 use super::{
-    BiasMode, Keep, LossConfig, NegativesConfig, Normalisation, SigmoidConfig, SoftmaxConfig,
+    BiasMode, Keep, LossConfig, NegativesConfig, Normalisation, Positives, SigmoidConfig,
+    SoftmaxConfig,
 };
 
 /// One way to ask for a loss.
@@ -63,6 +64,9 @@ pub fn variants() -> Vec<Variant> {
         sigmoid("sigmoid, over pairs", -5.0, false, |c| {
             c.normalisation = Normalisation::Pairs;
         }),
+        sigmoid("sigmoid, positives by class", -2.0, false, |c| {
+            c.positives = Positives::Class;
+        }),
         sigmoid("sigmoid, random negatives", -2.0, false, |c| {
             c.negatives = kept(Keep::Random, 2.5);
         }),
@@ -97,6 +101,10 @@ impl Variant {
                 dim,
                 image: unit(image, dim),
                 text: unit(text, dim),
+                classes: match self.config.positives_by_class() {
+                    true => (0..batch).map(|i| (i * i % 5) as u32).collect(),
+                    false => Vec::new(),
+                },
                 log_t: LOG_T[number % LOG_T.len()],
                 bias: self.bias,
                 expected: BTreeMap::new(),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 
-use super::reference::Inputs;
+use super::reference::{BIAS_TERMS, Inputs, LOG_T_TERMS};
+use super::tile::Precision;
 use super::{
     Draw, Labels, LossConfig, LossError, LossOutput, Pairs, Plan, SigmoidConfig, SoftmaxConfig,
     contrastive,
@@ -20,6 +21,8 @@ pub struct Fixture {
     pub dim: usize,
     pub image: Vec<f64>,
     pub text: Vec<f64>,
+    /// Class of each pair, `[batch]`, where positives are by class; else empty.
+    pub classes: Vec<u32>,
     pub log_t: f64,
     pub bias: f64,
     /// `loss`, `d_image`, `d_text`, `d_log_t`, `d_bias`.
@@ -130,6 +133,7 @@ impl Fixture {
             dim: shape[1],
             image,
             text,
+            classes: Vec::new(),
             log_t: of_length("log_t", 1)?[0],
             bias: of_length("bias", 1)?[0],
             expected,
@@ -142,17 +146,45 @@ impl Fixture {
             image: &self.image,
             text: &self.text,
             dim: self.dim,
+            classes: &self.classes,
             log_t: self.log_t,
             bias: self.bias,
             draw: Draw::default(),
         }
     }
 
-    /// The largest of the [`relative_error`]s of what this build computes on `ranks` ranks.
+    /// The largest of [`Fixture::errors`] of what this build computes on `ranks` ranks.
     pub fn error(&self, ranks: usize, plan: Plan) -> Result<f64, LossError> {
-        let computed = self.compute(ranks, plan)?;
-        let errors = RESULTS.map(|name| relative_error(&computed[name], &self.expected[name]));
-        Ok(errors.into_iter().fold(0.0, f64::max))
+        let errors = self.errors(&self.compute(ranks, plan)?);
+        Ok(errors.values().copied().fold(0.0, f64::max))
+    }
+
+    /// How far each result is off: by [`relative_error`], and where it is known what a scalar's gradient is the sum of,
+    /// relative to the magnitudes of those terms, for where they cancel a sum has fewer digits. What is expected to be
+    /// nothing, to an optimiser, is off by what it is: f32 keeps no digits of exponentials that small.
+    pub fn errors(
+        &self,
+        computed: &BTreeMap<&'static str, Vec<f64>>,
+    ) -> BTreeMap<&'static str, f64> {
+        let error = |name: &'static str| {
+            let (computed, expected) = (&computed[name], &self.expected[name]);
+            let terms = match name {
+                "d_log_t" => self.expected.get(LOG_T_TERMS),
+                "d_bias" => self.expected.get(BIAS_TERMS),
+                _ => None,
+            };
+            if terms.unwrap_or(expected).iter().all(|x| x.abs() < NOTHING) {
+                return computed.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+            }
+            match terms {
+                Some(terms) => (computed[0] - expected[0]).abs() / terms[0],
+                None => relative_error(computed, expected),
+            }
+        };
+        RESULTS
+            .into_iter()
+            .map(|name| (name, error(name)))
+            .collect()
     }
 
     /// The loss as this build computes it in f32, over `ranks` ranks.
@@ -173,9 +205,10 @@ impl Fixture {
         plan: Plan,
     ) -> Result<BTreeMap<&'static str, Vec<f64>>, LossError> {
         let batch = self.image.len() / self.dim;
+        let pairs_of = |rank: usize| batch * rank / ranks..batch * (rank + 1) / ranks;
         let slice = |all: &[f64], rank: usize| -> Vec<f32> {
-            let bound = |r: usize| batch * r / ranks * self.dim;
-            all[bound(rank)..bound(rank + 1)]
+            let pairs = pairs_of(rank);
+            all[pairs.start * self.dim..pairs.end * self.dim]
                 .iter()
                 .map(|&x| x as f32)
                 .collect()
@@ -194,7 +227,13 @@ impl Fixture {
                     dim: self.dim,
                     batch,
                     plan,
-                    labels: Labels::Partners,
+                    labels: match self.classes.get(pairs_of(mesh.rank())) {
+                        Some(own) if !self.classes.is_empty() => Labels::Classes {
+                            image: own,
+                            text: own,
+                        },
+                        _ => Labels::Partners,
+                    },
                     learns: [true; 2],
                     draw: Draw::default(),
                     look: false,
@@ -216,6 +255,24 @@ impl Fixture {
             ("d_bias", total(|s| s.d_bias)),
         ]))
     }
+}
+
+/// A gradient that no optimiser notices.
+const NOTHING: f64 = 1e-20;
+
+/// What a result may be off by, as [`Fixture::errors`] counts, on inputs of f32 with the logit scale t.
+///
+/// A logit is t times a similarity, so it has the rounding of the similarity t times: beyond t = 20 all grow in
+/// proportion. The gradients of a softmax are small sums of larger terms.
+pub fn bound(precision: Precision, config: &LossConfig, log_t: f64) -> f64 {
+    let at_start = match (precision, config) {
+        (Precision::F32, _) => 2e-5,
+        (Precision::Bf16x3, LossConfig::Sigmoid(_)) => 3e-5,
+        (Precision::Bf16x3, _) => 1e-4,
+        (Precision::Bf16, LossConfig::Sigmoid(_)) => 2e-2,
+        (Precision::Bf16, _) => 5e-2,
+    };
+    at_start * f64::max(1.0, log_t.exp() / 20.0)
 }
 
 /// The largest difference of two vectors relative to the largest magnitude of `expected`; absolute where that is 0.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Draw, Keep, LossConfig, NegativesConfig, Normalisation, SigmoidConfig};
+use super::{Draw, Keep, LossConfig, NegativesConfig, Normalisation, Positives, SigmoidConfig};
 
 /// Embeddings `[batch, dim]` of a whole batch, and the scalars; `bias` counts as 0 where there is none.
 #[derive(Clone, Copy)]
@@ -11,6 +11,8 @@ pub struct Inputs<'a> {
     pub image: &'a [f64],
     pub text: &'a [f64],
     pub dim: usize,
+    /// Class of each pair, `[batch]`, where positives are by class.
+    pub classes: &'a [u32],
     pub log_t: f64,
     pub bias: f64,
     pub draw: Draw,
@@ -47,12 +49,12 @@ impl Inputs<'_> {
     }
 
     /// All results, from the loss, g_ij = ∂L/∂l_ij, `[batch, batch]`, and what one logit does to the others: ∂l/∂s,
-    /// ∂l/∂t' and ∂l/∂b of a pair with similarity s.
+    /// ∂l/∂t' and ∂l/∂b of a pair with similarity s, and the magnitudes that ∂l/∂t' is a sum of.
     fn finish(
         &self,
         loss: f64,
         g: &[f64],
-        slopes: impl Fn(f64) -> [f64; 3],
+        slopes: impl Fn(f64) -> [f64; 4],
     ) -> BTreeMap<&'static str, Vec<f64>> {
         let (batch, dim) = (self.batch(), self.dim);
         let (mut d_image, mut d_text) = (vec![0.0; batch * dim], vec![0.0; batch * dim]);
@@ -61,10 +63,10 @@ impl Inputs<'_> {
         for i in 0..batch {
             for j in 0..batch {
                 let g = g[i * batch + j];
-                let [of_s, of_log_t, of_bias] = slopes(self.similarity(i, j));
+                let [of_s, of_log_t, of_bias, terms] = slopes(self.similarity(i, j));
                 d_log_t += g * of_log_t;
                 d_bias += g * of_bias;
-                log_t_terms += (g * of_log_t).abs();
+                log_t_terms += g.abs() * terms;
                 bias_terms += (g * of_bias).abs();
                 for k in 0..dim {
                     d_image[i * dim + k] += g * of_s * self.text[j * dim + k];
@@ -97,12 +99,16 @@ fn sigmoid(config: &SigmoidConfig, inputs: &Inputs) -> BTreeMap<&'static str, Ve
     let (mut loss, mut g) = (0.0, vec![0.0; batch * batch]);
     for i in 0..batch {
         for j in 0..batch {
-            if i != j && !counts[i * batch + j] {
+            let positive = match config.positives {
+                Positives::Pair => i == j,
+                Positives::Class => inputs.classes[i] == inputs.classes[j],
+            };
+            if !positive && !counts[i * batch + j] {
                 continue;
             }
             let s = inputs.similarity(i, j);
             let logit = if relative { t * (s - b) } else { t * s + b };
-            let z = if i == j { 1.0 } else { -1.0 };
+            let z = if positive { 1.0 } else { -1.0 };
             let x = -z * logit;
             loss += (x.max(0.0) + (-x.abs()).exp().ln_1p()) / divisor;
             g[i * batch + j] = -z / (1.0 + (-x).exp()) / divisor;
@@ -110,9 +116,9 @@ fn sigmoid(config: &SigmoidConfig, inputs: &Inputs) -> BTreeMap<&'static str, Ve
     }
     inputs.finish(loss, &g, |s| {
         if relative {
-            [t, t * (s - b), -t]
+            [t, t * (s - b), -t, t * (s.abs() + b.abs())]
         } else {
-            [t, t * s, 1.0]
+            [t, t * s, 1.0, t * s.abs()]
         }
     })
 }
@@ -155,7 +161,7 @@ fn softmax(inputs: &Inputs) -> BTreeMap<&'static str, Vec<f64>> {
             g[i * batch + j] = ((l - row_lse[i]).exp() + (l - column_lse[j]).exp()) / total;
         }
     }
-    inputs.finish(loss, &g, |s| [t, t * s, 0.0])
+    inputs.finish(loss, &g, |s| [t, t * s, 0.0, t * s.abs()])
 }
 
 /// Which negatives count, `[batch, batch]`, by sorting them all.

@@ -65,8 +65,7 @@ pub(super) fn softmax<T: Real>(
 ) -> Result<LossOutput<T>, LossError> {
     let image = Rows::new(pairs.image, pairs.dim);
     let text = Arc::new(pairs.text);
-    // The scale that every logit is computed with, also those in f64: then no pair has another t than its rivals.
-    let (scale, plan) = (T::of(log_t.exp()).wide(), pairs.plan);
+    let (scale, plan) = (log_t.exp(), pairs.plan);
     let mut tally = Tally::default();
     let mut own = Vec::with_capacity(image.count());
 
@@ -202,7 +201,7 @@ impl<T: Real> WithSimd for LogSumExp<'_, '_, T> {
             merge_apart(square, scale);
             return seen;
         }
-        let peak = T::of(scale * max.wide()).wide();
+        let peak = scale * max.wide();
         let mut column_sum = vec![0.0_f64; columns];
         let mut short = vec![T::zero(); columns];
         for row in 0..rows {
@@ -211,7 +210,7 @@ impl<T: Real> WithSimd for LogSumExp<'_, '_, T> {
             if let Some(partner) = partner {
                 line[partner] = T::of(max.wide() - NEGLIGIBLE / scale);
             }
-            let sum = exponentials(simd, line, (T::of(scale), T::of(peak)), &mut short);
+            let sum = exponentials(simd, line, (T::of(scale), max), &mut short);
             let lse = &mut square.row_lse[row];
             *lse = log_add_exp(*lse, peak + sum.ln());
             // Before small terms are lost on the sums.
@@ -247,26 +246,28 @@ fn max_into<T: Real, S: Simd>(simd: S, line: &[T], column_max: &mut [T]) -> T {
     greatest
 }
 
-/// Σ_j exp(scale · s_j − peak); each term is added to its column's sum.
+/// Σ_j exp(scale · (s_j − max)); each term is added to its column's sum. The difference first: what rounding the scale to
+/// `T` does then grows with the distance from the greatest logit, where it does not matter, and not with the logit.
 #[inline(always)]
 fn exponentials<T: Real, S: Simd>(
     simd: S,
     line: &[T],
-    (scale, peak): (T, T),
+    (scale, max): (T, T),
     column_sum: &mut [T],
 ) -> f64 {
-    let (scale, shift) = (T::splat(simd, scale), T::splat(simd, -peak));
+    let (scale, max) = (T::splat(simd, scale), T::splat(simd, max));
     let mut sum = T::splat(simd, T::zero());
     let (whole, rest) = T::split::<S>(line);
     let (columns, columns_rest) = T::split_mut::<S>(column_sum);
     for (s, column) in whole.iter().zip(columns) {
-        let e = T::exp_negative(simd, T::vfma(simd, scale, *s, shift));
+        let e = T::exp_negative(simd, T::vmul(simd, scale, T::vsub(simd, *s, max)));
         sum = T::vadd(simd, sum, e);
         *column = T::vadd(simd, *column, e);
     }
     let mut total = T::sum(simd, sum);
     let mut last = [T::zero(); MOST_LANES];
-    let e = T::exp_negative(simd, T::vfma(simd, scale, T::load(simd, rest), shift));
+    let below = T::vsub(simd, T::load(simd, rest), max);
+    let e = T::exp_negative(simd, T::vmul(simd, scale, below));
     T::store(simd, &mut last[..rest.len()], e);
     for (e, column) in last.iter().zip(columns_rest) {
         total += e.wide();
@@ -336,7 +337,7 @@ impl<T: Real> WithSimd for Gradient<'_, '_, T> {
         for row in 0..rows {
             max = max.max(max_into(simd, square.values.row(row), &mut column_max));
         }
-        let peak = T::of(scale * max.wide()).wide();
+        let peak = scale * max.wide();
         let row_lse = &self.rows[square.rows.clone()];
         let least = row_lse.iter().chain(square.notes).copied();
         let one_exponential = peak - least.fold(f64::INFINITY, f64::min) < RISE;
@@ -353,7 +354,7 @@ impl<T: Real> WithSimd for Gradient<'_, '_, T> {
                 line[column] = T::of(max.wide() - NEGLIGIBLE / scale);
             }
             if one_exponential {
-                let constants = (T::of(scale), T::of(peak), share(&row_lse[row]), factor);
+                let constants = (T::of(scale), max, share(&row_lse[row]), factor);
                 differentiate(simd, line, constants, &column_share, (&mut pull, &mut gs));
             } else {
                 for (column, (s, lse)) in line.iter_mut().zip(square.notes).enumerate() {
@@ -385,18 +386,18 @@ impl<T: Real> WithSimd for Gradient<'_, '_, T> {
     }
 }
 
-/// Turn a line of similarities into the gradients of its negatives, exp(l − peak) (row + column), times `factor`.
+/// Turn a line of similarities into the gradients of its negatives, exp(scale · (s − max)) (row + column), times `factor`.
 #[inline(always)]
 fn differentiate<T: Real, S: Simd>(
     simd: S,
     line: &mut [T],
-    (scale, peak, row, factor): (T, T, T, T),
+    (scale, max, row, factor): (T, T, T, T),
     columns: &[T],
     (pull, gs): (&mut Sum<T, S>, &mut Sum<T, S>),
 ) {
     let share = Share::<T, S> {
         scale: T::splat(simd, scale),
-        shift: T::splat(simd, -peak),
+        max: T::splat(simd, max),
         row: T::splat(simd, row),
     };
     let factor = T::splat(simd, factor);
@@ -416,10 +417,10 @@ fn differentiate<T: Real, S: Simd>(
     T::store(simd, rest, T::vmul(simd, g, factor));
 }
 
-/// exp(l − R) + exp(l − C), as exp(l − peak) (row + column).
+/// exp(l − R) + exp(l − C), as exp(scale · (s − max)) (row + column).
 struct Share<T: Real, S: Simd> {
     scale: T::V<S>,
-    shift: T::V<S>,
+    max: T::V<S>,
     row: T::V<S>,
 }
 
@@ -427,7 +428,7 @@ impl<T: Real, S: Simd> Share<T, S> {
     #[inline(always)]
     fn of(&self, simd: S, s: T::V<S>, column: T::V<S>) -> T::V<S> {
         // No logit of the square is above the peak; a lane beyond the end of a line may be.
-        let below = T::vfma(simd, self.scale, s, self.shift);
+        let below = T::vmul(simd, self.scale, T::vsub(simd, s, self.max));
         let e = T::exp_negative(simd, T::vmin(simd, below, T::splat(simd, T::zero())));
         T::vmul(simd, e, T::vadd(simd, self.row, column))
     }

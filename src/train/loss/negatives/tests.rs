@@ -215,6 +215,7 @@ fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
                     dim: batch.dim,
                     image: batch.image.clone(),
                     text: batch.text.clone(),
+                    classes: Vec::new(),
                     log_t,
                     bias,
                     expected: reference(&batch, &kept, log_t, bias),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::train::loss::parity::Fixture;
-use crate::train::loss::reference::{self, BIAS_TERMS, LOG_T_TERMS};
+use crate::train::loss::parity::{Fixture, bound};
+use crate::train::loss::reference;
 use crate::train::loss::tile::{Isa, Kernel, Precision};
 
 fn sigmoid_default() -> LossConfig {
@@ -40,33 +40,6 @@ fn case(seed: u64, batch: usize, dim: usize, shared: f64, paired: f64) -> [Vec<f
     [image, text]
 }
 
-/// A result whose greatest magnitude is smaller is nothing to an optimiser; f32 keeps no digits of its exponentials.
-const LEAST: f64 = 1e-20;
-
-/// What is off, relative to the greatest magnitude of each result; for the scalars, to the magnitudes that they sum up.
-fn errors(fixture: &Fixture, ranks: usize, plan: Plan) -> [(&'static str, f64); 5] {
-    let computed = fixture.compute(ranks, plan).unwrap();
-    RESULTS.map(|name| {
-        let expected = &fixture.expected[name];
-        let error = match name {
-            "d_log_t" | "d_bias" => {
-                let terms = fixture.expected[if name == "d_bias" {
-                    BIAS_TERMS
-                } else {
-                    LOG_T_TERMS
-                }][0];
-                let error = (computed[name][0] - expected[0]).abs();
-                if terms > LEAST { error / terms } else { error }
-            }
-            _ if expected.iter().all(|x| x.abs() < LEAST) => {
-                computed[name].iter().fold(0.0_f64, |m, x| m.max(x.abs()))
-            }
-            _ => relative_error(&computed[name], expected),
-        };
-        (name, error)
-    })
-}
-
 fn fixture(
     config: LossConfig,
     [image, text]: [Vec<f64>; 2],
@@ -79,6 +52,7 @@ fn fixture(
         dim,
         image,
         text,
+        classes: Vec::new(),
         log_t,
         bias,
         expected: BTreeMap::new(),
@@ -114,27 +88,14 @@ proptest! {
         let fixture = fixture(config, case(seed, batch, dim, shared, paired), dim, log_t, bias);
         for kernel in kernels(Precision::F32) {
             let way = if two_way { Way::TwoWay } else { Way::OneWay };
-            for (name, error) in errors(&fixture, ranks, Plan { side, kernel, way }) {
-                prop_assert!(error <= bound(Precision::F32, &fixture), "{:?}: {} is off by {:.1e}", kernel, name, error);
+            for (name, error) in fixture.errors(&fixture.compute(ranks, Plan { side, kernel, way }).unwrap()) {
+                prop_assert!(error <= bound(Precision::F32, &fixture.config, log_t), "{:?}: {} is off by {:.1e}", kernel, name, error);
             }
         }
     }
 }
 
-/// The bounds that the documentation states. A logit is t times a similarity, so it has the rounding of the similarity t
-/// times: beyond t = 20 all grow in proportion. A softmax's gradients are small sums of larger terms.
-fn bound(precision: Precision, fixture: &Fixture) -> f64 {
-    let is_sigmoid = matches!(fixture.config, LossConfig::Sigmoid(_));
-    let at_start = match (precision, is_sigmoid) {
-        (Precision::F32, _) => 2e-5,
-        (Precision::Bf16x3, true) => 2e-5,
-        (Precision::Bf16x3, false) => 1e-4,
-        (Precision::Bf16, true) => 1e-2,
-        (Precision::Bf16, false) => 5e-2,
-    };
-    at_start * f64::max(1.0, fixture.log_t.exp() / 20.0)
-}
-
+/// The bounds that the documentation states.
 #[test]
 fn lower_precisions_stay_in_their_bounds() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
@@ -150,9 +111,9 @@ fn lower_precisions_stay_in_their_bounds() {
                         kernel,
                         way: Way::OneWay,
                     };
-                    for (name, error) in errors(&fixture, ranks, plan) {
+                    for (name, error) in fixture.errors(&fixture.compute(ranks, plan).unwrap()) {
                         assert!(
-                            error <= bound(precision, &fixture),
+                            error <= bound(precision, &fixture.config, fixture.log_t),
                             "{}: {kernel:?}: {name} is off by {error:.1e}",
                             path.display()
                         );

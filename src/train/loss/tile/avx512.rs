@@ -5,10 +5,11 @@
 //! The operand whose words are broadcast is read where it lies; the other is packed into panels of 32 columns.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
-use super::portable::to_bf16;
-use super::{Grid, PANEL, Pack, Precision, Rows, Words};
+use super::pack::{
+    Part, Sums, along_rows, down_rows, panels_down_rows, products, transposed_panels,
+};
+use super::{Grid, PANEL, Pack, Precision, Rows};
 
 /// Rows of sums in registers.
 const ROWS: usize = 8;
@@ -18,52 +19,6 @@ pub fn serves(precision: Precision) -> bool {
     match precision {
         Precision::F32 => foundation,
         Precision::Bf16x3 | Precision::Bf16 => foundation && is_x86_feature_detected!("avx512bf16"),
-    }
-}
-
-/// The parts of two operands that are multiplied.
-fn products(precision: Precision) -> &'static [(Part, Part)] {
-    match precision {
-        Precision::F32 => &[(Part::Whole, Part::Whole)],
-        Precision::Bf16 => &[(Part::High, Part::High)],
-        // That of two low parts is below what f32 resolves.
-        Precision::Bf16x3 => &[
-            (Part::High, Part::High),
-            (Part::High, Part::Low),
-            (Part::Low, Part::High),
-        ],
-    }
-}
-
-/// What of a value a word holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// All 32 bits.
-    Whole,
-    /// The nearest bf16.
-    High,
-    /// The bf16 nearest to what `High` leaves.
-    Low,
-}
-
-impl Part {
-    /// Values that a word holds.
-    fn values(self) -> usize {
-        match self {
-            Self::Whole => 1,
-            Self::High | Self::Low => 2,
-        }
-    }
-
-    /// The part of each value, in 16 bits.
-    fn bits(self, value: f32) -> u32 {
-        let high = to_bf16(value);
-        let part = if self == Self::Low {
-            to_bf16(value - high)
-        } else {
-            high
-        };
-        part.to_bits() >> 16
     }
 }
 
@@ -159,205 +114,6 @@ pub fn add_gradients(
     }
 }
 
-/// Values that are to be packed; `stride` from row to row.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    fn row(self, row: usize) -> &'a [f32] {
-        &self.values[row * self.stride..][..self.columns]
-    }
-}
-
-impl<'a> From<Rows<'a, f32>> for Matrix<'a> {
-    fn from(rows: Rows<'a, f32>) -> Self {
-        Self {
-            values: rows.data,
-            rows: rows.count(),
-            columns: rows.dim,
-            stride: rows.dim,
-        }
-    }
-}
-
-impl<'a> From<&'a Grid<f32>> for Matrix<'a> {
-    fn from(grid: &'a Grid<f32>) -> Self {
-        Self {
-            values: &grid.values,
-            rows: grid.rows,
-            columns: grid.columns,
-            stride: grid.stride,
-        }
-    }
-}
-
-/// The words of a matrix for sums along its rows, row-major, and the words from row to row.
-fn along_rows<'a>(part: Part, m: Matrix<'a>, memory: &'a mut Vec<Words>) -> (&'a [u32], usize) {
-    if part == Part::Whole {
-        return (words_of(m.values), m.stride);
-    }
-    let width = m.columns.div_ceil(2);
-    let words = words_mut(memory, m.rows * width);
-    for (row, words) in words.chunks_exact_mut(width).enumerate() {
-        let (pairs, last) = m.row(row).as_chunks::<2>();
-        for (word, [first, second]) in words.iter_mut().zip(pairs) {
-            *word = part.bits(*first) | part.bits(*second) << 16;
-        }
-        if let ([.., word], [single]) = (words, last) {
-            *word = part.bits(*single);
-        }
-    }
-    (words, width)
-}
-
-/// The words of a matrix for sums down its columns, row-major, and the words from one to the next of a column.
-fn down_rows<'a>(part: Part, m: Matrix<'a>, memory: &'a mut Vec<Words>) -> (&'a [u32], usize) {
-    if part == Part::Whole {
-        return (words_of(m.values), m.stride);
-    }
-    // As in a grid, the words of a column must not meet in one set of the cache.
-    let stride = m.columns.next_multiple_of(PANEL) + 16;
-    let words = words_mut(memory, m.rows.div_ceil(2) * stride);
-    for (pair, words) in words.chunks_exact_mut(stride).enumerate() {
-        join_rows(part, m, pair, 0..m.columns, words);
-    }
-    (words, stride)
-}
-
-/// Write the words of some columns that sum over the rows `2 pair` and `2 pair + 1`; no second row counts as zeros.
-#[inline(always)]
-fn join_rows(part: Part, m: Matrix, pair: usize, columns: Range<usize>, words: &mut [u32]) {
-    let first = &m.row(2 * pair)[columns.clone()];
-    if 2 * pair + 1 < m.rows {
-        let second = &m.row(2 * pair + 1)[columns];
-        for ((word, first), second) in words.iter_mut().zip(first).zip(second) {
-            *word = part.bits(*first) | part.bits(*second) << 16;
-        }
-    } else {
-        for (word, first) in words.iter_mut().zip(first) {
-            *word = part.bits(*first);
-        }
-    }
-}
-
-/// Panels over the columns of a matrix, summed down its rows: `[⌈columns / 32⌉, depth, 32]`, missing columns zero.
-fn panels_down_rows<'a>(part: Part, m: Matrix, memory: &'a mut Vec<Words>) -> &'a [u32] {
-    let depth = m.rows.div_ceil(part.values());
-    let words = words_mut(memory, m.columns.div_ceil(PANEL) * depth * PANEL);
-    for (panel, words) in words.chunks_exact_mut(depth * PANEL).enumerate() {
-        let columns = panel * PANEL..m.columns.min((panel + 1) * PANEL);
-        for (k, words) in words.chunks_exact_mut(PANEL).enumerate() {
-            match part {
-                Part::Whole => {
-                    words[..columns.len()].copy_from_slice(&words_of(m.row(k))[columns.clone()])
-                }
-                Part::High | Part::Low => join_rows(part, m, k, columns.clone(), words),
-            }
-            words[columns.len()..].fill(0);
-        }
-    }
-    words
-}
-
-/// Panels over the rows of a matrix, summed along them: `[⌈rows / 32⌉, depth, 32]`, missing rows zero.
-fn transposed_panels<'a>(
-    part: Part,
-    m: Matrix,
-    memory: &mut Vec<Words>,
-    panels: &'a mut Vec<Words>,
-) -> &'a [u32] {
-    let (words, stride) = along_rows(part, m, memory);
-    let depth = m.columns.div_ceil(part.values());
-    let panels = words_mut(panels, m.rows.div_ceil(PANEL) * depth * PANEL);
-    for (panel, panels) in panels.chunks_exact_mut(depth * PANEL).enumerate() {
-        for half in 0..2 {
-            let first = (panel * PANEL + 16 * half).min(m.rows);
-            let rows = 16.min(m.rows - first);
-            for k in (0..depth).step_by(16) {
-                let columns = 16.min(depth - k);
-                let from = &words[(first * stride + k).min(words.len())..];
-                let to = &mut panels[k * PANEL + 16 * half..];
-                assert!(rows == 0 || (rows - 1) * stride + columns <= from.len());
-                assert!((columns - 1) * PANEL + 16 <= to.len());
-                // SAFETY: whoever made the kernel asked `serves` for the instructions, and the words that are read and
-                // written lie in the slices, as asserted above.
-                unsafe { transpose(from.as_ptr(), stride, rows, columns, to.as_mut_ptr()) };
-            }
-        }
-    }
-    panels
-}
-
-/// Where the words of two rows go in each step of a transposition: the pairs of rows at a distance of 8, 4, 2 and 1
-/// exchange halves of their blocks of that size. Words of the second row count from 16.
-const EXCHANGE: [[[u32; 16]; 2]; 4] = {
-    let mut table = [[[0; 16]; 2]; 4];
-    let mut at = 0;
-    while at < 4 {
-        let step = 8 >> at;
-        let mut i = 0;
-        while i < 16 {
-            let (second, within) = (i / step % 2, i / step / 2 * 2 * step + i % step);
-            table[at][0][i] = (16 * second + within) as u32;
-            table[at][1][i] = (16 * second + within + step) as u32;
-            i += 1;
-        }
-        at += 1;
-    }
-    table
-};
-
-/// Write the transpose of up to 16 by 16 words, `stride` from row to row, into lines of a panel; missing rows are zero.
-///
-/// # Safety
-/// The processor has the instructions. There are `rows` rows of `columns` words, and room for `columns` lines of 16.
-#[target_feature(enable = "avx512f")]
-unsafe fn transpose(from: *const u32, stride: usize, rows: usize, columns: usize, to: *mut u32) {
-    // SAFETY: the caller's promise covers every word; the mask leaves out those beyond the columns.
-    unsafe {
-        let mask = ((1_u32 << columns) - 1) as __mmask16;
-        let mut lines = [_mm512_setzero_si512(); 16];
-        for (i, line) in lines.iter_mut().enumerate().take(rows) {
-            *line = _mm512_maskz_loadu_epi32(mask, from.add(i * stride).cast());
-        }
-        for (at, [first, second]) in EXCHANGE.iter().enumerate() {
-            let step = 8 >> at;
-            let (first, second) = (load(first.as_ptr()), load(second.as_ptr()));
-            for i in 0..16 {
-                if i / step % 2 == 0 {
-                    let (a, b) = (lines[i], lines[i + step]);
-                    lines[i] = _mm512_permutex2var_epi32(a, first, b);
-                    lines[i + step] = _mm512_permutex2var_epi32(a, second, b);
-                }
-            }
-        }
-        for (k, line) in lines.iter().enumerate().take(columns) {
-            _mm512_storeu_si512(to.add(k * PANEL).cast(), *line);
-        }
-    }
-}
-
-fn words_of(values: &[f32]) -> &[u32] {
-    // SAFETY: f32 and u32 have one size and alignment, and every pattern of bits is a u32.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
-}
-
-/// `count` words of the memory, whatever was there.
-fn words_mut(memory: &mut Vec<Words>, count: usize) -> &mut [u32] {
-    let lines = count.div_ceil(16);
-    if memory.len() < lines {
-        memory.resize(lines, Words([0; 16]));
-    }
-    // SAFETY: a line is sixteen u32 and nothing else, so the first `lines` of them hold at least `count`; the borrow
-    // of the memory is exclusive and goes on in what is returned.
-    unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), count) }
-}
-
 /// The operand whose words are broadcast: word k of row i lies at `row · i + step · k`.
 #[derive(Clone, Copy)]
 struct Broadcast<'a> {
@@ -366,15 +122,6 @@ struct Broadcast<'a> {
     step: usize,
     rows: usize,
     depth: usize,
-}
-
-/// Where the product goes, row-major.
-struct Sums<'a> {
-    values: &'a mut [f32],
-    stride: usize,
-    columns: usize,
-    /// To what is there, or in its place.
-    add: bool,
 }
 
 /// `sums[i, j] = [sums[i, j] +] Σ_k a[i, k] · panels[k, j]`, where the product of two words is that of their values, or

@@ -3,7 +3,11 @@
 //! pairs meet, and what becomes of a similarity, is the caller's affair.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod pack;
 mod portable;
 mod real;
 pub mod vector;
@@ -30,23 +34,38 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16x3, Self::Bf16];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16x3 => "bf16x3",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// How products are formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// By the `gemm` crate, on any processor. What the others are held against.
     Portable,
     /// By AVX-512: f32 with its foundation, bf16 with AVX512_BF16.
     Avx512,
+    /// By AMX, bf16 only.
+    Amx,
 }
 
 impl Isa {
-    pub const ALL: [Self; 2] = [Self::Portable, Self::Avx512];
+    /// From slow to fast.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx512, Self::Amx];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         }
     }
 
@@ -56,8 +75,10 @@ impl Isa {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => avx512::serves(precision),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => amx::serves(precision),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 => false,
+            Self::Avx512 | Self::Amx => false,
         }
     }
 }
@@ -77,10 +98,21 @@ impl Kernel {
 
     /// The fastest that this processor has.
     pub fn best(precision: Precision) -> Self {
-        Self::new(Isa::Avx512, precision).unwrap_or(Self {
-            isa: Isa::Portable,
-            precision,
-        })
+        Isa::ALL
+            .into_iter()
+            .rev()
+            .find_map(|isa| Self::new(isa, precision))
+            .expect("the portable isa is always there")
+    }
+
+    /// Every way that this processor has, at every precision.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of = |precision| {
+            Isa::ALL
+                .into_iter()
+                .filter_map(move |isa| Self::new(isa, precision))
+        };
+        Precision::ALL.into_iter().flat_map(of)
     }
 
     pub fn isa(self) -> Isa {

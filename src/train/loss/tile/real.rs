@@ -49,6 +49,8 @@ impl Real for f32 {
         match kernel.isa {
             #[cfg(target_arch = "x86_64")]
             super::Isa::Avx512 => super::avx512::similarities(kernel.precision, x, y, s, pack),
+            #[cfg(target_arch = "x86_64")]
+            super::Isa::Amx => super::amx::similarities(kernel.precision, x, y, s, pack),
             _ => portable::similarities(kernel.precision, x, y, s, pack),
         }
     }
@@ -64,6 +66,10 @@ impl Real for f32 {
             #[cfg(target_arch = "x86_64")]
             super::Isa::Avx512 => {
                 super::avx512::add_gradients(kernel.precision, g, sides, gradients, pack)
+            }
+            #[cfg(target_arch = "x86_64")]
+            super::Isa::Amx => {
+                super::amx::add_gradients(kernel.precision, g, sides, gradients, pack)
             }
             _ => portable::add_gradients(kernel.precision, g, sides, gradients, pack),
         }

@@ -7,8 +7,6 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::train::simd;
 
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16x3, Precision::Bf16];
-
 fn random(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
     (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
@@ -23,64 +21,83 @@ fn bound(precision: Precision, terms: usize) -> f64 {
     operands * (terms as f64).sqrt() + 2.0_f64.powi(-23) * terms as f64
 }
 
+pub const SHAPES: [[usize; 3]; 6] = [
+    [1, 1, 1],
+    [2, 3, 5],
+    [8, 32, 64],
+    [13, 33, 31],
+    [67, 40, 100],
+    [9, 97, 2],
+];
+
+/// Hold both products of the shapes against the definition in f64.
+pub fn check_products(
+    name: &str,
+    precision: Precision,
+    shapes: impl IntoIterator<Item = [usize; 3]>,
+    similarities: impl Fn(Rows<f32>, Rows<f32>, &mut Grid<f32>, &mut Pack<f32>),
+    add_gradients: impl Fn(&Grid<f32>, (Rows<f32>, Rows<f32>), (&mut [f32], &mut [f32]), &mut Pack<f32>),
+) {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    // One scratch for all, so that what an earlier square left cannot be seen.
+    let (mut s, mut pack) = (Grid::default(), Pack::default());
+    for [m, n, dim] in shapes {
+        let (x, y) = (random(&mut rng, m * dim), random(&mut rng, n * dim));
+        let (x, y) = (Rows::new(&x, dim), Rows::new(&y, dim));
+        similarities(x, y, &mut s, &mut pack);
+        let off = |value: f32, terms: usize, exact: f64| {
+            let error = (f64::from(value) - exact).abs();
+            assert!(
+                error <= bound(precision, terms),
+                "{name} {precision:?} {m}x{n}x{dim}: {value}, expected {exact}"
+            );
+        };
+        let at = |rows: Rows<f32>, i: usize, k: usize| f64::from(rows.data[i * dim + k]);
+        for i in 0..m {
+            for j in 0..n {
+                let exact = (0..dim).map(|k| at(x, i, k) * at(y, j, k)).sum();
+                off(s.row(i)[j], dim, exact);
+            }
+        }
+        for i in 0..m {
+            let row = random(&mut rng, n);
+            s.row_mut(i).copy_from_slice(&row);
+        }
+        let (mut dx, mut dy) = (vec![0.5; m * dim], vec![0.25; n * dim]);
+        add_gradients(&s, (x, y), (&mut dx, &mut dy), &mut pack);
+        for k in 0..dim {
+            for i in 0..m {
+                let sum: f64 = (0..n).map(|j| f64::from(s.row(i)[j]) * at(y, j, k)).sum();
+                off(dx[i * dim + k], n, 0.5 + sum);
+            }
+            for j in 0..n {
+                let sum: f64 = (0..m).map(|i| f64::from(s.row(i)[j]) * at(x, i, k)).sum();
+                off(dy[j * dim + k], m, 0.25 + sum);
+            }
+        }
+    }
+}
+
 #[test]
 fn every_way_multiplies_as_defined() {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut tried = 0;
     for isa in Isa::ALL {
-        for precision in PRECISIONS {
+        for precision in Precision::ALL {
             let Some(kernel) = Kernel::new(isa, precision) else {
                 continue;
             };
             tried += 1;
-            // One scratch for all, so that what an earlier square left cannot be seen.
-            let (mut s, mut pack) = (Grid::default(), Pack::default());
-            for (m, n, dim) in [
-                (1, 1, 1),
-                (2, 3, 5),
-                (8, 32, 64),
-                (13, 33, 31),
-                (67, 40, 100),
-                (9, 97, 2),
-            ] {
-                let (x, y) = (random(&mut rng, m * dim), random(&mut rng, n * dim));
-                let (x, y) = (Rows::new(&x, dim), Rows::new(&y, dim));
-                similarities(kernel, x, y, &mut s, &mut pack);
-                let off = |value: f32, terms: usize, exact: f64| {
-                    let error = (f64::from(value) - exact).abs();
-                    assert!(
-                        error <= bound(precision, terms),
-                        "{kernel:?} {m}x{n}x{dim}: {value}, expected {exact}"
-                    );
-                };
-                let at = |rows: Rows<f32>, i: usize, k: usize| f64::from(rows.data[i * dim + k]);
-                for i in 0..m {
-                    for j in 0..n {
-                        let exact = (0..dim).map(|k| at(x, i, k) * at(y, j, k)).sum();
-                        off(s.row(i)[j], dim, exact);
-                    }
-                }
-                for i in 0..m {
-                    let row = random(&mut rng, n);
-                    s.row_mut(i).copy_from_slice(&row);
-                }
-                let (mut dx, mut dy) = (vec![0.5; m * dim], vec![0.25; n * dim]);
-                add_gradients(kernel, &s, (x, y), (&mut dx, &mut dy), &mut pack);
-                for k in 0..dim {
-                    for i in 0..m {
-                        let sum: f64 = (0..n).map(|j| f64::from(s.row(i)[j]) * at(y, j, k)).sum();
-                        off(dx[i * dim + k], n, 0.5 + sum);
-                    }
-                    for j in 0..n {
-                        let sum: f64 = (0..m).map(|i| f64::from(s.row(i)[j]) * at(x, i, k)).sum();
-                        off(dy[j * dim + k], m, 0.25 + sum);
-                    }
-                }
-            }
+            check_products(
+                isa.name(),
+                precision,
+                SHAPES,
+                |x, y, s, pack| similarities(kernel, x, y, s, pack),
+                |g, sides, gradients, pack| add_gradients(kernel, g, sides, gradients, pack),
+            );
         }
     }
     assert!(
-        tried >= PRECISIONS.len(),
+        tried >= Precision::ALL.len(),
         "the portable isa is always there"
     );
 }

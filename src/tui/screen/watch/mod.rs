@@ -138,7 +138,12 @@ impl Watch {
     pub fn take_in(&mut self, deltas: &[Delta], _world: &World) {
         for Delta { id, change } in deltas {
             match change {
-                Change::Appeared | Change::Vanished => self.stale = true,
+                Change::Appeared => self.stale = true,
+                Change::Vanished => {
+                    // A run of this name that comes later has other rows.
+                    self.smooth.retain(|(run, _), _| run != id);
+                    self.stale = true;
+                }
                 Change::Rewound => {
                     self.smooth.retain(|(run, _), _| run != id);
                     self.caches.clear();
@@ -149,6 +154,11 @@ impl Watch {
                 | Change::Warned { .. } => {}
             }
         }
+    }
+
+    /// The experiment is another: which runs are its own changes.
+    pub fn experiment_changed(&mut self) {
+        self.stale = true;
     }
 
     /// Draw these runs from now on.

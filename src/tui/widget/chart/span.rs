@@ -162,18 +162,27 @@ fn fill<X: Copy>(
     spans: &mut [Span],
 ) {
     let edges = columns.edges();
+    let before = |row: usize, edge: f64| row < xs.len() && place(xs[row]) < edge;
     let mut start = xs.partition_point(|&x| place(x) < edges[from]);
-    let mut guess = 0;
+    let mut rows = 0;
+    let mut early = [false; BLOCK];
     let mut cuts = [Cut::default(); BLOCK + 1];
     for (block, spans) in spans[from..].chunks_mut(BLOCK).enumerate() {
-        let edges = &edges[from + block * BLOCK + 1..];
-        let cuts = &mut cuts[..=spans.len()];
-        cuts[0].row = start;
-        for (c, edge) in edges[..spans.len()].iter().enumerate() {
-            cuts[c + 1].row = advance(xs, place, start, guess, *edge);
-            guess = cuts[c + 1].row - start;
-            start = cuts[c + 1].row;
+        let count = spans.len();
+        let edges = &edges[from + block * BLOCK + 1..][..count];
+        let (last, guess) = (edges[count - 1], start + rows);
+        rows = settle(xs, place, start, (guess, before(guess, last)), last) - start;
+        // Rows mostly come at an even pace. All guesses are looked at first, since none waits for another.
+        let expected = |c: usize| start + rows * (c + 1) / count;
+        for (c, edge) in edges.iter().enumerate() {
+            early[c] = before(expected(c), *edge);
         }
+        cuts[0].row = start;
+        for (c, edge) in edges.iter().enumerate() {
+            cuts[c + 1].row = settle(xs, place, cuts[c].row, (expected(c), early[c]), *edge);
+        }
+        start += rows;
+        let cuts = &mut cuts[..=count];
         cuts.iter_mut().for_each(|cut| cut.copy(column.values()));
         for (span, pair) in spans.iter_mut().zip(cuts.windows(2)) {
             *span = between(column, &pair[0], &pair[1]);
@@ -213,42 +222,37 @@ impl Cut {
     }
 }
 
-/// The first row from `from` on that lies at `edge` or after it, likely `guess` rows on: rows come at an even pace, so
-/// that looking from there takes two or three steps where bisection takes seventeen.
-fn advance<X: Copy>(
+/// The first row from `from` on that lies at `edge` or after it, looked for around a guess: a row, and whether it lies
+/// before the edge. A good guess takes one or two steps where bisection takes seventeen.
+fn settle<X: Copy>(
     xs: &[X],
     place: impl Fn(X) -> f64,
     from: usize,
-    guess: usize,
+    (guess, early): (usize, bool),
     edge: f64,
 ) -> usize {
     let before = |row: usize| place(xs[row]) < edge;
     // Rows below `low` lie before the edge, rows from `high` on do not.
-    let (mut low, mut high) = (from, xs.len());
-    let mut probe = from + guess;
+    let (mut low, mut high) = match early {
+        true => (from.max(guess + 1), xs.len()),
+        false => (from, from.max(guess.min(xs.len()))),
+    };
     let mut stride = 1;
-    if probe < high && before(probe) {
-        low = probe + 1;
-        while low < high {
-            probe = (low + stride - 1).min(high - 1);
-            if !before(probe) {
-                high = probe;
-                break;
-            }
+    while low < high {
+        let probe = match early {
+            true => (low + stride - 1).min(high - 1),
+            false => high.saturating_sub(stride).max(low),
+        };
+        let passed = before(probe);
+        if passed {
             low = probe + 1;
-            stride *= 2;
-        }
-    } else {
-        high = probe.min(high);
-        while low < high {
-            probe = high.saturating_sub(stride).max(low);
-            if before(probe) {
-                low = probe + 1;
-                break;
-            }
+        } else {
             high = probe;
-            stride *= 2;
         }
+        if passed != early {
+            break;
+        }
+        stride *= 2;
     }
     low + xs[low..high].partition_point(|&x| place(x) < edge)
 }
@@ -289,7 +293,8 @@ mod tests {
             let from = (from * xs.len() as f64) as usize;
             let edge = edge as f64;
             let expected = (from..xs.len()).find(|&row| xs[row] as f64 >= edge).unwrap_or(xs.len());
-            prop_assert_eq!(advance(&xs, |x| x as f64, from, guess, edge), expected);
+            let early = xs.get(guess).is_some_and(|x| (*x as f64) < edge);
+            prop_assert_eq!(settle(&xs, |x| x as f64, from, (guess, early), edge), expected);
         }
 
         #[test]
