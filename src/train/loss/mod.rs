@@ -9,6 +9,7 @@ pub mod gauges;
 mod hardest;
 mod logits;
 mod negatives;
+pub mod on_device;
 pub mod parity;
 mod places;
 pub mod reference;
@@ -267,17 +268,22 @@ pub fn contrastive<T: Real>(
     log_t: f64,
     bias: f64,
 ) -> Result<LossOutput<T>, LossError> {
-    let places = Places::gather(mesh, &pairs)?;
-    // Squared, for gradients multiply by t once more.
-    if !(bias.is_finite() && log_t.is_finite() && T::of((2.0 * log_t).exp()).is_finite()) {
-        let (log_t, bias) = (log_t.to_string(), bias.to_string());
-        return Err(LossError::Scalars { log_t, bias });
-    }
+    let places = Places::gather(mesh, places::check(&pairs), pairs.batch)?;
+    check_scalars::<T>(log_t, bias)?;
     match config {
         LossConfig::Sigmoid(c) => sigmoid::sigmoid(c, mesh, &places, pairs, (log_t, bias)),
         LossConfig::Softmax(_) => softmax::softmax(mesh, &places, pairs, log_t),
         LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
     }
+}
+
+fn check_scalars<T: Real>(log_t: f64, bias: f64) -> Result<(), LossError> {
+    // Squared, for gradients multiply by t once more.
+    if bias.is_finite() && log_t.is_finite() && T::of((2.0 * log_t).exp()).is_finite() {
+        return Ok(());
+    }
+    let (log_t, bias) = (log_t.to_string(), bias.to_string());
+    Err(LossError::Scalars { log_t, bias })
 }
 
 #[cfg(test)]

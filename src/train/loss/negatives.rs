@@ -7,8 +7,8 @@
 //! another tile may swap two pairs that differ in the last bit alone. How many count is exact always.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -144,12 +144,10 @@ const LISTED: u64 = 1 << 16;
 /// Log of the number of bins that part a range of keys (512 KiB).
 const BIN_BITS: u32 = 16;
 
+/// Shows every square of this rank, in any order; all ranks must call it together.
+pub type EachSquare<'a, T> = dyn Fn(&(dyn Fn(&Square<T>) + Sync)) -> Result<(), RankLost> + 'a;
+
 /// Choose the negatives of a step. None is all.
-///
-/// The K hardest are those with keys from the K-th greatest up. While more keys than can be listed lie in the range
-/// where that one is, a trip round the ring counts them by equal parts of the range, and the part that holds it is the
-/// next range. The last trip lists the keys of the range. All ranks see the same counts, and so the same cut. Each trip
-/// forms the same squares in the same way as the one that takes the gradients, so their similarities are the same bits.
 pub fn select<T: Real>(
     config: &NegativesConfig,
     (mesh, places): (&Mesh, &Places),
@@ -157,6 +155,26 @@ pub fn select<T: Real>(
     text: &Arc<Vec<T>>,
     plan: Plan,
     draw: Draw,
+) -> Result<Option<Selection>, RankLost> {
+    let each_square = |see: &(dyn Fn(&Square<T>) + Sync)| {
+        let visit = |square: &mut Square<T>| see(square);
+        let purpose = (plan, Seek::Nothing);
+        trip(mesh, image, text, Vec::new(), purpose, visit, |()| ()).map(|_| ())
+    };
+    select_among(config, (mesh, places), draw, &each_square)
+}
+
+/// [`select`], among the pairs of any squares.
+///
+/// The K hardest are those with keys from the K-th greatest up. While more keys than can be listed lie in the range
+/// where that one is, a trip round the ring counts them by equal parts of the range, and the part that holds it is the
+/// next range. The last trip lists the keys of the range. All ranks see the same counts, and so the same cut. Each trip
+/// forms the same squares in the same way as the one that takes the gradients, so their similarities are the same bits.
+pub fn select_among<T: Real>(
+    config: &NegativesConfig,
+    (mesh, places): (&Mesh, &Places),
+    draw: Draw,
+    each_square: &EachSquare<T>,
 ) -> Result<Option<Selection>, RankLost> {
     let NegativesConfig { keep, ratio } = *config;
     let others = places.batch().saturating_sub(1) as f64;
@@ -183,9 +201,7 @@ pub fn select<T: Real>(
     };
     let search = Search {
         mesh,
-        image,
-        text,
-        plan,
+        each_square,
         keys: Keys {
             places,
             selection: &selection,
@@ -198,6 +214,11 @@ pub fn select<T: Real>(
 }
 
 impl Selection {
+    /// Whether similarities decide.
+    pub fn is_ranked(&self) -> bool {
+        matches!(self.rule, Rule::Ranked { .. })
+    }
+
     /// Whether the negative in this column of a row with similarity `s` counts.
     #[inline(always)]
     pub fn keeps(&self, place: Place, column: usize, s: f64) -> bool {
@@ -225,9 +246,7 @@ impl Selection {
 /// The way to the cut.
 struct Search<'a, T> {
     mesh: &'a Mesh,
-    image: Rows<'a, T>,
-    text: &'a Arc<Vec<T>>,
-    plan: Plan,
+    each_square: &'a EachSquare<'a, T>,
     keys: Keys<'a>,
 }
 
@@ -278,47 +297,26 @@ impl<T: Real> Search<'_, T> {
 
     /// This rank's keys in a range.
     fn list(&self, range: RangeInclusive<u128>) -> Result<Vec<u128>, RankLost> {
-        let mut all = Vec::new();
-        let keys = self.keys;
-        let visit = |square: &mut Square<T>| {
+        let (keys, all) = (self.keys, Mutex::new(Vec::new()));
+        (self.each_square)(&|square| {
             let mut seen = Vec::new();
             keys.visit(square, &range, |key| seen.push(key));
-            seen
-        };
-        self.trip(visit, |keys| all.extend(keys))?;
-        Ok(all)
+            all.lock().expect("no thread panics with it").extend(seen);
+        })?;
+        Ok(all.into_inner().expect("no thread panics with it"))
     }
 
     /// How many of this rank's keys lie in each of the parts of a range that are `1 << shift` wide.
     fn count(&self, range: RangeInclusive<u128>, shift: u32) -> Result<Vec<u64>, RankLost> {
         let counts: Vec<AtomicU64> = (0..1 << BIN_BITS).map(|_| AtomicU64::new(0)).collect();
         let keys = self.keys;
-        let visit = |square: &mut Square<T>| {
+        (self.each_square)(&|square| {
             keys.visit(square, &range, |key| {
                 let bin = (key - range.start()) >> shift;
                 counts[bin as usize].fetch_add(1, Ordering::Relaxed);
             });
-        };
-        self.trip(visit, |()| ())?;
+        })?;
         Ok(counts.into_iter().map(AtomicU64::into_inner).collect())
-    }
-
-    fn trip<R: Send>(
-        &self,
-        visit: impl Fn(&mut Square<T>) -> R + Sync,
-        sum: impl FnMut(R),
-    ) -> Result<(), RankLost> {
-        let purpose = (self.plan, Seek::Nothing);
-        trip(
-            self.mesh,
-            self.image,
-            self.text,
-            Vec::new(),
-            purpose,
-            visit,
-            sum,
-        )
-        .map(|_| ())
     }
 }
 

@@ -193,6 +193,17 @@ impl Fixture {
         ranks: usize,
         plan: Plan,
     ) -> Result<BTreeMap<&'static str, Vec<f64>>, LossError> {
+        self.compute_by(contrastive, ranks, plan)
+    }
+
+    /// The loss as `loss` computes each rank's share.
+    pub fn compute_by(
+        &self,
+        loss: impl Fn(&LossConfig, &Mesh, Pairs<f32>, f64, f64) -> Result<LossOutput<f32>, LossError>
+        + Sync,
+        ranks: usize,
+        plan: Plan,
+    ) -> Result<BTreeMap<&'static str, Vec<f64>>, LossError> {
         let batch = self.image.len() / self.dim;
         let pairs_of = |rank: usize| batch * rank / ranks..batch * (rank + 1) / ranks;
         let slice = |all: &[f64], rank: usize| -> Vec<f32> {
@@ -207,7 +218,7 @@ impl Fixture {
                 slice(&self.image, mesh.rank()),
                 slice(&self.text, mesh.rank()),
             );
-            contrastive(
+            loss(
                 &self.config,
                 &mesh,
                 Pairs {

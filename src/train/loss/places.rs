@@ -31,11 +31,16 @@ impl Place {
 }
 
 impl Places {
-    /// Every rank hears of the problem of any, that of the lowest rank first.
-    pub fn gather<T: Real>(mesh: &Mesh, pairs: &Pairs<T>) -> Result<Self, LossError> {
+    /// From the number of pairs and the width that each rank has, and the size that the batch should be. Every rank hears
+    /// of the problem of any, that of the lowest rank first.
+    pub fn gather(
+        mesh: &Mesh,
+        inputs: Result<(usize, usize), LossError>,
+        batch: usize,
+    ) -> Result<Self, LossError> {
         let mut first = vec![0];
         let mut dim = None;
-        for inputs in mesh.gather(check(pairs))? {
+        for inputs in mesh.gather(inputs)? {
             let (count, width) = inputs?;
             if let Some(expected) = dim.filter(|dim| *dim != width) {
                 return Err(LossError::Shape(format!(
@@ -51,9 +56,8 @@ impl Places {
         };
         match places.batch() {
             0 => Err(LossError::Empty),
-            found if found != pairs.batch => Err(LossError::Shape(format!(
-                "the ranks hold {found} pairs of a batch of {}",
-                pairs.batch
+            found if found != batch => Err(LossError::Shape(format!(
+                "the ranks hold {found} pairs of a batch of {batch}"
             ))),
             _ => Ok(places),
         }
@@ -75,7 +79,7 @@ impl Places {
 }
 
 /// The number of pairs and their width, if this rank's inputs can be used.
-fn check<T: Real>(pairs: &Pairs<T>) -> Result<(usize, usize), LossError> {
+pub fn check<T: Real>(pairs: &Pairs<T>) -> Result<(usize, usize), LossError> {
     let (image, text, dim) = (pairs.image, &pairs.text[..], pairs.dim);
     if dim == 0 || !image.len().is_multiple_of(dim) || image.len() != text.len() {
         return Err(LossError::Shape(format!(

@@ -148,7 +148,26 @@ pub struct Square<'a, T> {
     pub column_lse: &'a mut [f64],
 }
 
-impl<T> Square<'_, T> {
+impl<'a, T> Square<'a, T> {
+    /// Of similarities that were formed elsewhere, at these rows and columns; the loss knows nothing more of them.
+    pub fn of_values(
+        (rows, columns): (Range<usize>, Range<usize>),
+        owner: usize,
+        own: bool,
+        values: &'a mut Grid<T>,
+    ) -> Self {
+        Self {
+            rows,
+            columns,
+            owner,
+            own,
+            values,
+            notes: &[],
+            row_lse: &mut [],
+            column_lse: &mut [],
+        }
+    }
+
     /// The column, within the square, of the partner of the square's `row`, which may lie outside it.
     pub fn partner(&self, row: usize) -> Option<usize> {
         let index = (self.rows.start + row).checked_sub(self.columns.start)?;

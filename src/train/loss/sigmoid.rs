@@ -185,11 +185,22 @@ pub(super) fn sigmoid<T: Real>(
         },
         |part| tally.merge(&part),
     )?;
+    let gradients = [of_images.gradient, of_texts.gradient];
+    Ok(output(tally, line, divisor, gradients))
+}
+
+/// What the sums say, with the gradients of images and texts.
+pub fn output<T>(
+    tally: Tally,
+    line: Line,
+    divisor: f64,
+    [d_image, d_text]: [Vec<T>; 2],
+) -> LossOutput<T> {
     let (d_log_t, d_bias) = line.gradients(tally.g() / divisor, tally.gs / divisor);
-    Ok(LossOutput {
+    LossOutput {
         loss: tally.loss / divisor,
-        d_image: of_images.gradient,
-        d_text: of_texts.gradient,
+        d_image,
+        d_text,
         d_log_t,
         d_bias,
         positive: tally.positive.on_line(line.scale, line.shift),
@@ -197,7 +208,7 @@ pub(super) fn sigmoid<T: Real>(
         positive_pull: tally.positive_pull / divisor,
         negative_pull: tally.negative_pull / divisor,
         hardest: tally.hardest,
-    })
+    }
 }
 
 /// Turns the similarities of a square into ∂L/∂s_ij.

@@ -52,6 +52,11 @@ impl<'a> Signs<'a> {
         })
     }
 
+    /// Whether a sign follows from the pair's similarity too.
+    pub fn depends_on_similarities(&self) -> bool {
+        matches!(self, Self::Selected(selection) if selection.is_ranked())
+    }
+
     /// Write the signs of the pairs of one line, whose similarities are `s`. `image` is the line's row in this rank's
     /// slice, `partner` the column of its partner.
     #[inline(always)]

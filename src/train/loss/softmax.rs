@@ -77,19 +77,9 @@ pub(super) fn softmax<T: Real>(
     })?;
     let (mut rows, mut columns) = (of_images.lse, of_texts.lse);
 
-    // All are at home: the pair's own logit completes both log-sum-exps, and gives the loss. The first round of squares
-    // is the diagonal in order, and no other square holds a pair.
+    // The first round of squares is the diagonal in order, and no other square holds a pair.
     let total = 2.0 * pairs.batch as f64;
-    let mut own_gradient = vec![0.0; own.len()];
-    for (i, s) in own.iter().enumerate() {
-        tally.positive.add(*s);
-        for lse in [&mut rows[i], &mut columns[i]] {
-            let (loss, rest) = softplus_and_sigmoid(*lse - scale * s);
-            tally.loss += loss;
-            own_gradient[i] -= rest;
-            *lse = log_add_exp(*lse, scale * s);
-        }
-    }
+    let own_gradient = with_own(&own, scale, [&mut rows, &mut columns], &mut tally);
 
     let seek = (plan, Seek::Gradient(pairs.learns));
     let visit = |square: &mut Square<T>| {
@@ -105,10 +95,38 @@ pub(super) fn softmax<T: Real>(
     };
     let add = |part: Tally| tally.merge(&part);
     let [of_images, of_texts] = trip(mesh, image, &text, columns, seek, visit, add)?;
-    Ok(LossOutput {
+    let gradients = [of_images.gradient, of_texts.gradient];
+    Ok(output(tally, scale, total, gradients))
+}
+
+/// All log-sum-exps of negatives are at home: the logit of the pair itself, whose similarities are `own`, completes that
+/// of its row and that of its column, and gives the loss. ∂L/∂l_ii is returned, up to the divisor.
+pub fn with_own(own: &[f64], scale: f64, lses: [&mut [f64]; 2], tally: &mut Tally) -> Vec<f64> {
+    let [rows, columns] = lses;
+    let mut own_gradient = vec![0.0; own.len()];
+    for (i, s) in own.iter().enumerate() {
+        tally.positive.add(*s);
+        for lse in [&mut rows[i], &mut columns[i]] {
+            let (loss, rest) = softplus_and_sigmoid(*lse - scale * s);
+            tally.loss += loss;
+            own_gradient[i] -= rest;
+            *lse = log_add_exp(*lse, scale * s);
+        }
+    }
+    own_gradient
+}
+
+/// What the sums say, with the gradients of images and texts.
+pub fn output<T>(
+    tally: Tally,
+    scale: f64,
+    total: f64,
+    [d_image, d_text]: [Vec<T>; 2],
+) -> LossOutput<T> {
+    LossOutput {
         loss: tally.loss / total,
-        d_image: of_images.gradient,
-        d_text: of_texts.gradient,
+        d_image,
+        d_text,
         d_log_t: scale * tally.gs / total,
         d_bias: 0.0,
         positive: tally.positive.on_line(scale, 0.0),
@@ -116,7 +134,7 @@ pub(super) fn softmax<T: Real>(
         positive_pull: tally.positive_pull / total,
         negative_pull: tally.negative_pull / total,
         hardest: tally.hardest,
-    })
+    }
 }
 
 /// As far below the greatest logit of a square as the greatest of a row or column may be for one exponential to serve them

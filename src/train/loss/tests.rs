@@ -237,4 +237,5 @@ fn logit_extents_cover_every_pair_once() {
     }
 }
 
+mod on_device;
 mod promises;

@@ -88,3 +88,53 @@ pub fn travel<C: Cargo + Clone, F: Findings>(
     }
     Ok(of_home)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose it is, and the ranks that saw it.
+    #[derive(Clone)]
+    struct Seen(usize, Vec<usize>);
+
+    impl Cargo for Seen {
+        fn bytes(&self) -> usize {
+            1
+        }
+    }
+
+    impl Findings for Seen {
+        fn merge(&mut self, before: Self) {
+            assert_eq!(self.0, before.0);
+            self.1.extend(before.1);
+        }
+    }
+
+    #[test]
+    fn every_rank_meets_every_chunk_once_and_each_hears_of_its_own() {
+        for size in 1..=7 {
+            for way in [Way::OneWay, Way::TwoWay] {
+                let results = Mesh::run_alike(size, |mesh| {
+                    let home = Seen(mesh.rank(), Vec::new());
+                    let mut met = Vec::new();
+                    let mut of_home = travel(&mesh, way, &home, |chunk, owner| {
+                        assert_eq!(chunk.0, owner);
+                        met.push(owner);
+                        Seen(owner, vec![mesh.rank()])
+                    })
+                    .unwrap();
+                    assert_eq!((met[0], of_home.0), (mesh.rank(), mesh.rank()));
+                    met.sort_unstable();
+                    of_home.1.sort_unstable();
+                    (met, of_home.1, mesh.bytes_sent())
+                });
+                let all: Vec<usize> = (0..size).collect();
+                // Each chunk makes size - 1 hops, and so do findings: the last rank sends them home.
+                let sent = 2 * (size as u64 - 1);
+                for (met, saw, bytes) in results {
+                    assert_eq!((&met, &saw, bytes), (&all, &all, sent), "{way:?} {size}");
+                }
+            }
+        }
+    }
+}

@@ -8,7 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
 use crate::train::loss::tests::unit_rows;
-use crate::train::loss::{Labels, LossConfig, LossOutput, Pairs, SigmoidConfig, contrastive};
+use crate::train::loss::{
+    Labels, LossConfig, LossOutput, Pairs, SigmoidConfig, contrastive, places,
+};
 
 type Kept = BTreeSet<(usize, usize)>;
 
@@ -126,7 +128,7 @@ fn chosen(config: &NegativesConfig, batch: &Batch, draw: Draw, ranks: usize, til
             draw,
             look: false,
         };
-        let places = Places::gather(&mesh, &pairs).unwrap();
+        let places = Places::gather(&mesh, places::check(&pairs), count).unwrap();
         let (image, text, plan) = (Rows::new(&image, dim), Arc::new(pairs.text), pairs.plan);
         let selection = select(config, (&mesh, &places), image, &text, plan, draw).unwrap();
         let mut kept = Kept::new();

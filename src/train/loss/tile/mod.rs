@@ -175,6 +175,14 @@ impl<T: Real> Grid<T> {
         }
     }
 
+    /// Take these values, row-major, in lines of `columns`.
+    pub fn fill(&mut self, columns: usize, values: &[T]) {
+        self.reshape(values.len() / columns, columns);
+        for (row, line) in values.chunks_exact(columns).enumerate() {
+            self.row_mut(row).copy_from_slice(line);
+        }
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }
