@@ -27,6 +27,11 @@ pub fn open(name: &str) -> Result<Device, UnknownDevice> {
     }
 }
 
+/// Whether tensors of the device lie in the memory of the process.
+pub fn is_host(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
 /// The values of a tensor on the host, row-major; it must be f32.
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor

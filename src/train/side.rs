@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cache::{Cache, CacheConfig, Identity};
 use super::config::TrainConfig;
@@ -86,16 +86,16 @@ impl Side {
         }
     }
 
-    /// The same on the host, row-major, with a model and device that do not tape: what is in the cache is not embedded.
+    /// The same with a model and device that do not tape: what is in the cache is not embedded.
     pub fn embed_plain(
         &self,
         model: &Model,
         source: &Source,
         examples: &[Address],
         device: &Device,
-    ) -> Vec<f32> {
+    ) -> Tensor<2> {
         let Some(cache) = &self.cache else {
-            return host(self.embed(model, source, examples, device));
+            return self.embed(model, source, examples, device);
         };
         let known = lock(cache);
         let dim = known.dim();
@@ -105,8 +105,10 @@ impl Side {
             places.filter_map(|(i, (row, at))| (!known.get(at.index(), row)).then_some(i));
         let missing: Vec<usize> = missing.collect();
         drop(known);
+        let shape = [examples.len(), dim];
+        let whole = |rows| Tensor::from_data(TensorData::new(rows, shape), device);
         if missing.is_empty() {
-            return rows;
+            return whole(rows);
         }
         let drawn = filled_up(&missing, examples.len());
         let examples: Vec<Address> = drawn.iter().map(|&i| examples[i]).collect();
@@ -117,7 +119,7 @@ impl Side {
             cache.put(at.index(), row);
             rows[i * dim..][..dim].copy_from_slice(row);
         }
-        rows
+        whole(rows)
     }
 
     /// The cache that `config` asks for, if it does for this side. `flat` are all parameters, `[layout.length()]`.

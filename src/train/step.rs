@@ -2,6 +2,7 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
+mod compare;
 mod slice;
 
 use std::collections::BTreeMap;
@@ -14,10 +15,10 @@ use super::config::TrainConfig;
 use super::data::Source;
 use super::device::host;
 use super::inputs;
+use super::loss::on_device::TensorPairs;
 use super::loss::tile::Kernel;
 use super::loss::{
-    ClassifyConfig, Draw, Extent, Hardest, Labels, LossConfig, LossError, Pairs, Plan, Scalar,
-    classify, contrastive,
+    ClassifyConfig, Draw, Extent, Hardest, Labels, LossConfig, LossError, Scalar, classify,
 };
 use super::mesh::Mesh;
 use super::model::params::{Layout, Scalars};
@@ -27,6 +28,7 @@ use super::optim::adamw::{self, Moments, Norms};
 use super::optim::staleness::staleness;
 use super::side::{SharedCache, Side};
 use crate::record::RunDir;
+use compare::compare;
 use slice::Slice;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
@@ -251,34 +253,32 @@ impl State {
         let (tape, plain) = (self.device.clone().autodiff(), self.model.valid());
         let sides = &self.sides;
         let mut taped = [None, None];
-        let mut embeddings = [Vec::new(), Vec::new()];
-        for ((side, taped), embeddings) in sides.iter().zip(&mut taped).zip(&mut embeddings) {
+        let mut embed = |side: usize| {
+            let (side, taped) = (&sides[side], &mut taped[side]);
             if slice.is_whole() && !side.locked {
                 let z = side.embed(&self.model, slice.source, &slice.all(), &tape);
-                *embeddings = host(z.clone().inner());
-                *taped = Some(z);
-                continue;
+                return taped.insert(z).clone().inner();
             }
-            embeddings.reserve_exact(slice.len() * dim);
+            let mut all = Tensor::zeros([slice.len(), dim], &self.device);
+            let mut first = 0;
             for part in slice.parts() {
-                embeddings.extend(side.embed_plain(&plain, slice.source, &part, &self.device));
+                let z = side.embed_plain(&plain, slice.source, &part, &self.device);
+                all = all.slice_assign([first..first + part.len(), 0..dim], z);
+                first += part.len();
             }
-        }
-        let [image, text] = embeddings;
+            all
+        };
+        let (image, text) = (embed(0), embed(1));
         let classes = config.loss.positives_by_class().then(|| {
             let labels = slice.parts().flat_map(|part| slice.source.labels(&part));
             labels.map(i32::cast_unsigned).collect::<Vec<u32>>()
         });
-        let pairs = Pairs {
-            image: &image,
+        let pairs = TensorPairs {
+            image,
             text,
-            dim,
             batch: config.train.batch_size,
-            plan: Plan {
-                side: config.train.tile,
-                kernel: Kernel::best(config.train.loss_precision),
-                way: config.train.ring,
-            },
+            side: config.train.tile,
+            way: config.train.ring,
             learns: [0, 1].map(|side| !sides[side].locked),
             labels: match &classes {
                 Some(classes) => Labels::Classes {
@@ -287,14 +287,14 @@ impl State {
                 },
                 None => Labels::Partners,
             },
-            look,
             draw: Draw {
                 seed: config.seed,
                 step,
             },
         };
-        let out = contrastive(&config.loss, mesh, pairs, log_t, bias)?;
-        drop(image);
+        let on_slices = (Kernel::best(config.train.loss_precision), look);
+        let found = compare(&config.loss, mesh, pairs, on_slices, (log_t, bias))?;
+        let out = found.sums;
 
         let learned = |scalar: Option<Scalar>, gradient: f64| {
             scalar.filter(|s| s.learned).map_or(0.0, |_| gradient)
@@ -307,25 +307,17 @@ impl State {
         let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
         let mut first = 0;
         for part in slice.parts() {
-            let rows = part.len();
-            let span = first * dim..(first + rows) * dim;
-            first += rows;
-            let learning = sides
-                .iter()
-                .zip(&mut taped)
-                .zip([&out.d_image, &out.d_text]);
-            let pulls = learning
-                .filter(|((side, _), _)| !side.locked)
-                .map(|((side, taped), d)| {
-                    let again = || side.embed(&self.model, slice.source, &part, &tape);
-                    let z = taped.take().unwrap_or_else(again);
-                    let d = TensorData::new(d[span.clone()].to_vec(), [rows, dim]);
-                    (z * Tensor::from_data(d, &tape)).sum()
-                });
+            let learning = sides.iter().zip(&mut taped).zip(&found.gradients);
+            let pulls = learning.filter_map(|((side, taped), d)| {
+                let d = d.clone()?.narrow(0, first, part.len()).autodiff();
+                let again = || side.embed(&self.model, slice.source, &part, &tape);
+                Some((taped.take().unwrap_or_else(again) * d).sum())
+            });
             if let Some(surrogate) = pulls.reduce(|a, b| a + b) {
                 let mut gradients = surrogate.backward();
                 gradient = gradient + self.layout.gradients(&self.model, &mut gradients);
             }
+            first += part.len();
         }
         Ok(Part {
             gradient,
