@@ -346,7 +346,7 @@ impl<T: Real> WithSimd for Gradient<'_, '_, T> {
         let column_share: Vec<T> = square.notes.iter().map(share).collect();
         let (mut pull, mut gs) = (Sum::new(simd), Sum::new(simd));
         let mut tally = Tally::default();
-        for row in 0..rows {
+        for (row, row_lse) in row_lse.iter().enumerate() {
             let (place, partner) = (self.places.of(square, row), square.partner(row));
             let line = square.values.row_mut(row);
             let own = partner.map(|column| (column, line[column]));
@@ -354,14 +354,14 @@ impl<T: Real> WithSimd for Gradient<'_, '_, T> {
                 line[column] = T::of(max.wide() - NEGLIGIBLE / scale);
             }
             if one_exponential {
-                let constants = (T::of(scale), max, share(&row_lse[row]), factor);
+                let constants = (T::of(scale), max, share(row_lse), factor);
                 differentiate(simd, line, constants, &column_share, (&mut pull, &mut gs));
             } else {
                 for (column, (s, lse)) in line.iter_mut().zip(square.notes).enumerate() {
                     let logit = scale * s.wide();
                     let g = match own {
                         Some((own, _)) if own == column => 0.0,
-                        _ => (logit - row_lse[row]).exp() + (logit - lse).exp(),
+                        _ => (logit - row_lse).exp() + (logit - lse).exp(),
                     };
                     tally.negative_pull += g;
                     tally.gs += g * s.wide();

@@ -342,8 +342,8 @@ fn labels_make_pairs_positives_negatives_or_nothing() {
     let class = |i: usize| (i * i % 7) as u32;
     let classes: &'static [u32] = (0..40).map(class).collect::<Vec<_>>().leak();
     // Of each image some texts were measured.
-    let measured = |i: usize, j: usize| (i + 3 * j) % 4 == 0;
-    let active = |i: usize, j: usize| (i * j) % 3 == 0;
+    let measured = |i: usize, j: usize| (i + 3 * j).is_multiple_of(4);
+    let active = |i: usize, j: usize| (i * j).is_multiple_of(3);
     let labels = (0..40).map(|i| {
         let texts = (0..40).filter(|j| measured(i, *j));
         texts.map(|j| (j as u32, active(i, j))).collect()
