@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 
 use crate::train::config::LoopConfig;
 use crate::train::loss::{
-    Draw, Labels, LossConfig, LossError, LossOutput, Pairs, Plan, SigmoidConfig, SoftmaxConfig,
-    contrastive,
+    Draw, Labels, LossConfig, LossError, LossOutput, Pairs, SigmoidConfig, SoftmaxConfig,
 };
 use crate::train::mesh::Mesh;
 
-use super::multiply::Multiply;
+use super::multiply::{Arithmetic, Multiply};
 use super::{DONE, print};
 
 #[derive(clap::Subcommand, Debug)]
@@ -90,7 +89,7 @@ struct Case {
     image: Vec<f32>,
     text: Vec<f32>,
     dim: usize,
-    plan: Plan,
+    arithmetic: Arithmetic,
     ranks: usize,
 }
 
@@ -123,13 +122,13 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
             .context("the thread pool was started already")?;
     }
     let side = args.tile.map_or(LoopConfig::default().tile, |t| t as usize);
-    let plan = args.multiply.plan(side)?;
+    let arithmetic = args.multiply.arithmetic(side)?;
     let case = Case {
         config: args.kind.config(),
         image: unit_rows(1, args.batch as usize, args.dim as usize),
         text: unit_rows(2, args.batch as usize, args.dim as usize),
         dim: args.dim as usize,
-        plan,
+        arithmetic,
         ranks: args.ranks.into(),
     };
     let measured = case.measure(args.repeat.into())?;
@@ -140,7 +139,7 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
         drop((case.image, case.text));
         // After the peak was read: the products' matrices are none of the loss's.
         let rate = product::rate(args.dim as usize);
-        table(&args, case.plan, &measured, peak, rate)
+        table(&args, case.arithmetic, &measured, peak, rate)
     };
     print(&text)?;
     Ok(DONE)
@@ -177,13 +176,14 @@ impl Case {
                 text,
                 dim: self.dim,
                 batch,
-                plan: self.plan,
+                plan: self.arithmetic.plan,
                 labels: Labels::Partners,
                 learns: [true; 2],
                 look: false,
                 draw: Draw::default(),
             };
-            contrastive(&self.config, &mesh, pairs, T.ln(), BIAS)
+            self.arithmetic
+                .share(&self.config, &mesh, pairs, T.ln(), BIAS)
         });
         let seconds = start.elapsed().as_secs_f64();
         let shares: Vec<LossOutput<f32>> = shares.into_iter().collect::<Result<_, _>>()?;
@@ -258,7 +258,7 @@ fn object(args: &Args, case: &Case, measured: &Measured, peak: Option<f64>) -> V
     } = measured.digest;
     json!({
         "case": "loss",
-        "impl": case.plan.kernel.isa().name(),
+        "impl": case.arithmetic.name(),
         "batch": args.batch,
         "dim": args.dim,
         "median_s": measured.median(),
@@ -267,15 +267,21 @@ fn object(args: &Args, case: &Case, measured: &Measured, peak: Option<f64>) -> V
         "peak_rss_mb": peak,
         "check": { "loss": loss, "d_image": d_image, "d_text": d_text, "d_t": d_t, "d_bias": d_bias },
         "kind": word(args.kind),
-        "tile": case.plan.side,
+        "tile": case.arithmetic.plan.side,
         "ranks": case.ranks,
-        "precision": case.plan.kernel.precision().name(),
+        "precision": case.arithmetic.precision().name(),
         "threads": rayon::current_num_threads(),
     })
 }
 
 /// `rate` is that of plain products, in operations a second.
-fn table(args: &Args, plan: Plan, measured: &Measured, peak: Option<f64>, rate: f64) -> String {
+fn table(
+    args: &Args,
+    arithmetic: Arithmetic,
+    measured: &Measured,
+    peak: Option<f64>,
+    rate: f64,
+) -> String {
     let (batch, dim) = (f64::from(args.batch), f64::from(args.dim));
     let operations = 6.0 * batch * batch * dim;
     let (median, bound) = (measured.median(), operations / rate);
@@ -291,10 +297,10 @@ fn table(args: &Args, plan: Plan, measured: &Measured, peak: Option<f64>, rate: 
                 word(args.kind),
                 args.batch,
                 args.dim,
-                plan.side,
+                arithmetic.plan.side,
                 args.ranks,
-                plan.kernel.precision().name(),
-                plan.kernel.isa().name(),
+                arithmetic.precision().name(),
+                arithmetic.name(),
                 rayon::current_num_threads()
             ),
         ),
@@ -341,6 +347,7 @@ fn time(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::loss::{Plan, contrastive};
 
     fn case(kind: Kind, ranks: usize, tile: usize) -> Case {
         Case {
@@ -348,7 +355,7 @@ mod tests {
             image: unit_rows(1, 24, 8),
             text: unit_rows(2, 24, 8),
             dim: 8,
-            plan: Plan::in_squares_of(tile),
+            arithmetic: Plan::in_squares_of(tile).into(),
             ranks,
         }
     }

@@ -1,12 +1,16 @@
-//! How a verb about the losses is told to multiply: by which instructions, at which precision, and which way texts go
-//! round the ring.
+//! How a verb about the losses is told to multiply: by which instructions or on tensors, at which precision, and which way
+//! texts go round the ring.
 
+use crate::train::device;
+use crate::train::loss::on_device::{self, contrastive_by_tensors};
 use crate::train::loss::tile::{Isa, Kernel, Precision};
-use crate::train::loss::{Plan, Way};
+use crate::train::loss::{LossConfig, LossError, LossOutput, Pairs, Plan, Way, contrastive};
+use crate::train::mesh::Mesh;
 
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Multiply {
-    /// The code that multiplies: auto is the fastest that this processor has.
+    /// The code that multiplies: auto is the fastest that this processor has, tensor what a device with a memory of its own
+    /// would do, on this processor.
     #[arg(long = "impl", value_name = "IMPL", default_value = "auto", value_parser = implementation)]
     implementation: Implementation,
     /// What numbers are multiplied as: f32, bf16x3 or bf16.
@@ -21,31 +25,99 @@ pub struct Multiply {
 enum Implementation {
     Auto,
     Of(Isa),
+    Tensor,
 }
+
+/// A way to compute one rank's share of a loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Arithmetic {
+    pub plan: Plan,
+    tensors: bool,
+}
+
+impl From<Plan> for Arithmetic {
+    fn from(plan: Plan) -> Self {
+        Self {
+            plan,
+            tensors: false,
+        }
+    }
+}
+
+impl Arithmetic {
+    /// On tensors, in f32.
+    pub fn on_tensors(plan: Plan) -> Self {
+        Self {
+            plan,
+            tensors: true,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        if self.tensors {
+            TENSOR
+        } else {
+            self.plan.kernel.isa().name()
+        }
+    }
+
+    pub fn precision(self) -> Precision {
+        self.plan.kernel.precision()
+    }
+
+    /// This rank's share of a loss.
+    pub fn share(
+        self,
+        config: &LossConfig,
+        mesh: &Mesh,
+        pairs: Pairs<f32>,
+        log_t: f64,
+        bias: f64,
+    ) -> Result<LossOutput<f32>, LossError> {
+        if self.tensors {
+            let device = device::open(HOST).expect("the processor is always there");
+            contrastive_by_tensors(&device, config, mesh, pairs, log_t, bias)
+        } else {
+            contrastive(config, mesh, pairs, log_t, bias)
+        }
+    }
+}
+
+const TENSOR: &str = "tensor";
+const HOST: &str = "cpu";
 
 /// The processor lacks what was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("this processor cannot multiply {} by {}: it has {}", precision.name(), isa.name(), served(*precision))]
+#[error("this processor cannot multiply {} by {name}: it has {}", precision.name(), served(*precision))]
 pub struct NotServed {
-    isa: Isa,
+    name: &'static str,
     precision: Precision,
 }
 
 impl Multiply {
-    pub fn plan(&self, side: usize) -> Result<Plan, NotServed> {
+    /// In squares of `side`.
+    pub fn arithmetic(&self, side: usize) -> Result<Arithmetic, NotServed> {
         let precision = self.precision;
+        let without = |name| NotServed { name, precision };
         let kernel = match self.implementation {
             Implementation::Auto => Kernel::best(precision),
             Implementation::Of(isa) => {
-                Kernel::new(isa, precision).ok_or(NotServed { isa, precision })?
+                Kernel::new(isa, precision).ok_or_else(|| without(isa.name()))?
             }
+            Implementation::Tensor if !on_device::serves(precision) => {
+                return Err(without(TENSOR));
+            }
+            Implementation::Tensor => Kernel::best(precision),
         };
         let way = if self.two_way {
             Way::TwoWay
         } else {
             Way::OneWay
         };
-        Ok(Plan { side, kernel, way })
+        Ok(Arithmetic {
+            plan: Plan { side, kernel, way },
+            tensors: matches!(self.implementation, Implementation::Tensor),
+        })
     }
 }
 
@@ -60,9 +132,10 @@ fn implementation(word: &str) -> Result<Implementation, String> {
     match known {
         Some(isa) => Ok(Implementation::Of(isa)),
         None if word == "auto" => Ok(Implementation::Auto),
+        None if word == TENSOR => Ok(Implementation::Tensor),
         None => {
             let names = Isa::ALL.map(Isa::name).join(", ");
-            Err(format!("expected auto, {names}"))
+            Err(format!("expected auto, {names} or {TENSOR}"))
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::train::loss::parity::bound;
 use crate::train::loss::tile::Kernel;
 use crate::train::loss::{LossError, Plan, Way};
 
+use super::super::multiply::Arithmetic;
 use super::super::{DONE, FAILED, print};
 use super::Args;
 
@@ -22,7 +23,8 @@ const TILES: [usize; 4] = [5, 32, 64, 256];
 
 /// How far off a variant is, at its worst, by one way to multiply.
 struct Finding {
-    kernel: Kernel,
+    /// Of any plan.
+    arithmetic: Arithmetic,
     comparisons: usize,
     worst: Worst,
 }
@@ -41,9 +43,9 @@ struct Worst {
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let mut found = Vec::new();
     for variant in variants() {
-        let of_kernels = Kernel::all().map(|kernel| compare(&variant, kernel, args.tolerance));
-        let of_kernels: Vec<Finding> = of_kernels.collect::<Result<_, _>>()?;
-        found.push((variant, of_kernels));
+        let all = ways().map(|arithmetic| compare(&variant, arithmetic, args.tolerance));
+        let all: Vec<Finding> = all.collect::<Result<_, _>>()?;
+        found.push((variant, all));
     }
     let passed = found
         .iter()
@@ -62,27 +64,46 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     Ok(if passed { DONE } else { FAILED })
 }
 
+/// All that there are, in any plan.
+fn ways() -> impl Iterator<Item = Arithmetic> {
+    let plan = |kernel| Plan {
+        kernel,
+        ..Plan::in_squares_of(TILES[0])
+    };
+    let tensors = Arithmetic::on_tensors(Plan::in_squares_of(TILES[0]));
+    let slices = Kernel::all().map(move |kernel| Arithmetic::from(plan(kernel)));
+    std::iter::once(tensors).chain(slices)
+}
+
 fn compare(
     variant: &Variant,
-    kernel: Kernel,
+    arithmetic: Arithmetic,
     tolerance: Option<f64>,
 ) -> Result<Finding, LossError> {
     let mut finding = Finding {
-        kernel,
+        arithmetic,
         comparisons: 0,
         worst: Worst::default(),
     };
     for case in variant.cases() {
-        let allowed = bound(kernel.precision(), &case.config, case.log_t);
+        let allowed = bound(arithmetic.precision(), &case.config, case.log_t);
         let allowed = tolerance.unwrap_or(allowed);
         for (ranks, way) in RINGS {
             for tile in TILES {
                 let plan = Plan {
                     side: tile,
-                    kernel,
                     way,
+                    ..arithmetic.plan
                 };
-                let error = case.error(ranks, plan)?;
+                let computed = case.compute_by(
+                    |config, mesh, pairs, log_t, bias| {
+                        arithmetic.share(config, mesh, pairs, log_t, bias)
+                    },
+                    ranks,
+                    plan,
+                )?;
+                let errors = case.errors(&computed);
+                let error = errors.values().copied().fold(0.0, f64::max);
                 finding.comparisons += 1;
                 if error / allowed > finding.worst.excess {
                     finding.worst = Worst {
@@ -116,8 +137,8 @@ impl Finding {
         } = self.worst;
         json!({
             "loss": variant.name,
-            "impl": self.kernel.isa().name(),
-            "precision": self.kernel.precision().name(),
+            "impl": self.arithmetic.name(),
+            "precision": self.arithmetic.precision().name(),
             "comparisons": self.comparisons,
             "relative_error": error,
             "of_allowed": excess,
@@ -134,8 +155,8 @@ fn table(found: &[(Variant, Vec<Finding>)]) -> String {
     let mut text = format!("{:width$}", "loss");
     let mut second = format!("{:width$}", "");
     for finding in found.first().into_iter().flat_map(|(_, findings)| findings) {
-        text += &format!("  {:>8}", finding.kernel.precision().name());
-        second += &format!("  {:>8}", finding.kernel.isa().name());
+        text += &format!("  {:>8}", finding.arithmetic.precision().name());
+        second += &format!("  {:>8}", finding.arithmetic.name());
     }
     text = format!("{text}\n{second}\n");
     let mut off = String::new();
@@ -152,12 +173,12 @@ fn table(found: &[(Variant, Vec<Finding>)]) -> String {
             } = finding.worst;
             text += &format!("  {:>8}", format!("{error:.1e}"));
             if !finding.holds() {
-                let kernel = finding.kernel;
+                let arithmetic = finding.arithmetic;
                 off += &format!(
                     "OFF: {}, {} by {}: {excess:.1} times what is allowed, with {batch} pairs of width {dim} on {ranks} ranks in tiles of {tile}\n",
                     variant.name,
-                    kernel.precision().name(),
-                    kernel.isa().name(),
+                    arithmetic.precision().name(),
+                    arithmetic.name(),
                 );
             }
         }
@@ -178,11 +199,15 @@ mod tests {
     #[test]
     fn every_variant_is_what_its_equation_says() {
         for variant in variants() {
-            for kernel in Kernel::all() {
-                let found = compare(&variant, kernel, None).unwrap();
+            for arithmetic in ways() {
+                let found = compare(&variant, arithmetic, None).unwrap();
                 assert!(found.comparisons >= 48);
                 let Worst { error, .. } = found.worst;
-                assert!(found.holds(), "{} {kernel:?}: {error:.1e}", variant.name);
+                assert!(
+                    found.holds(),
+                    "{} {arithmetic:?}: {error:.1e}",
+                    variant.name
+                );
             }
         }
     }
@@ -191,8 +216,8 @@ mod tests {
     fn what_is_off_says_where() {
         let variant = || variants().into_iter().nth(1).unwrap();
         let found = |tolerance| {
-            let kernel = Kernel::all().next().unwrap();
-            let finding = compare(&variant(), kernel, tolerance).unwrap();
+            let arithmetic = ways().next().unwrap();
+            let finding = compare(&variant(), arithmetic, tolerance).unwrap();
             table(&[(variant(), vec![finding])])
         };
         assert!(found(None).contains("ok: "));

@@ -13,10 +13,14 @@ use super::{Args, Unusable};
 
 pub fn run(args: &Args, path: &Path) -> anyhow::Result<u8> {
     let fixture = Fixture::read(path, args.kind.as_deref()).map_err(Unusable::from)?;
-    let plan = args.multiply.plan(args.tile as usize)?;
-    let computed = fixture.compute(args.ranks.into(), plan)?;
+    let arithmetic = args.multiply.arithmetic(args.tile as usize)?;
+    let computed = fixture.compute_by(
+        |config, mesh, pairs, log_t, bias| arithmetic.share(config, mesh, pairs, log_t, bias),
+        args.ranks.into(),
+        arithmetic.plan,
+    )?;
     let errors = fixture.errors(&computed);
-    let stated = bound(plan.kernel.precision(), &fixture.config, fixture.log_t);
+    let stated = bound(arithmetic.precision(), &fixture.config, fixture.log_t);
     let tolerance = args.tolerance.unwrap_or(stated);
     // Before the verdict: an `ok` on the screen says that the results are in the file too.
     if let Some(path) = &args.output {
@@ -25,7 +29,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<u8> {
     }
     let passed = errors.values().all(|&e| e <= tolerance);
     if args.json {
-        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "impl": plan.kernel.isa().name(), "precision": plan.kernel.precision().name(), "device": args.device, "tolerance": tolerance, "relative_error": errors, "passed": passed });
+        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "impl": arithmetic.name(), "precision": arithmetic.precision().name(), "device": args.device, "tolerance": tolerance, "relative_error": errors, "passed": passed });
         print(&format!("{object}\n"))?;
     } else {
         let line = |name: &str| {

@@ -1,7 +1,7 @@
 //! The contrastive losses on tensors, for devices whose tensors should not leave them: the same closed forms, tile by
 //! tile and rank by rank, from the operations that every backend of burn has. Beside what travels between ranks, a few
-//! numbers of each row are read by the host, and with hard or easy negatives the similarities of one tile at a time. On
-//! the processor the slices of [`contrastive`](super::contrastive) are several times faster, and tell the hardest too.
+//! numbers of each row are read by the host, and with hard or easy negatives the similarities of one tile at a time. The
+//! processor's own memory has the slices of [`contrastive`](super::contrastive), which tell the hardest too.
 
 mod sigmoid;
 mod softmax;

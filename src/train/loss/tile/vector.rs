@@ -77,7 +77,7 @@ impl Lanes for f32 {
         simd.select_f32s(positive, a, b)
     }
 
-    /// As [`simd::exp`] does it.
+    /// As `simd::exp` does it.
     #[inline(always)]
     fn exp_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         use simd::EXP;
