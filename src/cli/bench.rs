@@ -2,6 +2,7 @@
 //! of a first step, and how much memory. What comes out says too what was computed, so that two programs, or two
 //! settings of one, can be seen to do the same work.
 
+pub mod multiply;
 mod product;
 
 use std::sync::Mutex;
@@ -19,8 +20,8 @@ use crate::train::loss::{
 };
 use crate::train::mesh::Mesh;
 
-use super::multiply::{Arithmetic, Multiply};
 use super::{DONE, print};
+use multiply::{Arithmetic, Multiply};
 
 #[derive(clap::Subcommand, Debug)]
 pub enum Bench {

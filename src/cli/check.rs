@@ -6,7 +6,7 @@ mod recorded;
 
 use std::path::PathBuf;
 
-use super::multiply::Multiply;
+use super::bench::multiply::Multiply;
 use crate::train::device::{self, UnknownDevice};
 use crate::train::loss::parity::FixtureError;
 

@@ -93,10 +93,13 @@ fn cores() -> Finding {
 
 #[cfg(target_arch = "x86_64")]
 fn vector_units() -> Finding {
+    use crate::train::loss::tile::{Isa, Precision};
+
     let found: Vec<&str> = [
         ("AVX2", is_x86_feature_detected!("avx2")),
         ("FMA", is_x86_feature_detected!("fma")),
         ("AVX-512", is_x86_feature_detected!("avx512f")),
+        ("AMX", Isa::Amx.serves(Precision::Bf16)),
     ]
     .into_iter()
     .filter_map(|(name, present)| present.then_some(name))

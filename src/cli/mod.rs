@@ -9,7 +9,6 @@ mod edit;
 mod keys;
 mod logs;
 mod ls;
-mod multiply;
 mod new;
 mod open;
 mod plan;
@@ -148,7 +147,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<PreferencesError>()
         || error.is::<open::NoFile>()
         || error.is::<check::Unusable>()
-        || error.is::<multiply::NotServed>();
+        || error.is::<bench::multiply::NotServed>();
     if wrong_input { USAGE } else { FAILED }
 }
 

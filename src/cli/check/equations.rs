@@ -8,7 +8,7 @@ use crate::train::loss::parity::bound;
 use crate::train::loss::tile::Kernel;
 use crate::train::loss::{LossError, Plan, Way};
 
-use super::super::multiply::Arithmetic;
+use super::super::bench::multiply::Arithmetic;
 use super::super::{DONE, FAILED, print};
 use super::Args;
 
