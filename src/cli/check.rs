@@ -15,9 +15,10 @@ pub enum Check {
     /// Value and gradients of the losses against their equations, or against recorded values.
     ///
     /// Without a file, every loss and variant of it is computed on seeded cases by every way to multiply that this processor
-    /// has, on rings of 1 to 3 ranks, one way and both ways round, and in tiles of several sizes, and compared with the sum over the whole matrix of pairs in f64. With --fixture, a safetensors file
-    /// holds `image` and `text` [batch, dim], `log_t`, `bias`, and the results to compare with: `loss`, `d_image`, `d_text`,
-    /// `d_log_t`, `d_bias`. Exit code 1 when one is further off than the tolerance.
+    /// has and on tensors, on rings of 1 to 3 ranks, one way and both ways round, and in tiles of several sizes, and compared
+    /// with the sum over the whole matrix of pairs in f64. With --fixture, a safetensors file holds `image` and `text` [batch,
+    /// dim], `log_t`, `bias`, and the results to compare with: `loss`, `d_image`, `d_text`, `d_log_t`, `d_bias`. Exit code 1
+    /// when one is further off than the tolerance.
     Loss(Args),
 }
 

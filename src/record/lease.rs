@@ -2,16 +2,16 @@
 //! itself holds (`lock`). A process is known by boot id, pid and start time, so a recycled pid is a stranger and a
 //! zombie is dead. Linux only: it reads `/proc`.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::RunDir;
+use super::{FileLock, RunDir};
 
 /// One process of this or an earlier boot of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,56 +129,26 @@ impl Lease {
 /// The lock a worker holds while it lives; the kernel drops it however the worker dies.
 #[derive(Debug)]
 pub struct WorkerLock {
-    file: File,
-}
-
-impl Drop for WorkerLock {
-    fn drop(&mut self) {
-        // Closing the file is not enough: a child that another thread has forked keeps it open until it executes its
-        // programme. Nobody is left to tell of a failure, and then the kernel does it with the last of them.
-        let _ = self.file.unlock();
-    }
+    _held: FileLock,
 }
 
 impl WorkerLock {
-    /// Take the run's lock. None when another worker has it. Waits two seconds first, for a worker that is just
-    /// dying and for [`WorkerLock::is_held`], which holds it for an instant.
+    /// Take the run's lock. None when another worker has it. Waits two seconds first, for a worker that is just dying.
     pub fn acquire(dir: &RunDir) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.lock())?;
-        let deadline = Instant::now() + Duration::from_secs(2);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { file })),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20))
-                }
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(e)) => return Err(e),
-            }
-        }
+        let held = FileLock::acquire(&dir.lock(), Duration::from_secs(2))?;
+        Ok(held.map(|held| Self { _held: held }))
     }
 
     /// Whether a worker holds the run's lock now.
     pub fn is_held(dir: &RunDir) -> io::Result<bool> {
-        let file = match File::open(dir.lock()) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(e),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(e)) => Err(e),
-        }
+        FileLock::is_held(&dir.lock())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -221,7 +191,7 @@ mod tests {
         assert!(WorkerLock::is_held(&dir).unwrap());
         assert!(WorkerLock::acquire(&dir).unwrap().is_none());
         // As a child has it between its birth and its programme.
-        let _inherited = lock.file.try_clone().unwrap();
+        let _inherited = lock._held.file().try_clone().unwrap();
         drop(lock);
         assert!(!WorkerLock::is_held(&dir).unwrap());
     }

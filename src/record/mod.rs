@@ -5,6 +5,7 @@
 pub mod checkpoint;
 mod event;
 mod lease;
+mod lock;
 mod log;
 mod row;
 mod tail;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Line, Outcome};
 pub use lease::{Lease, Process, WorkerLock};
+pub use lock::FileLock;
 pub use log::end_of_log;
 pub use row::{Row, RowReader};
 pub use tail::{Bite, Block, Tail};

@@ -1,11 +1,12 @@
 //! One scheduler a workspace: an OS file lock that the kernel drops when its holder dies, with a line in the file
 //! that says who holds it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::record::FileLock;
 use crate::util::printable;
 
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct SchedulerLock {
     workspace: PathBuf,
-    file: File,
+    _held: FileLock,
 }
 
 fn path(workspace: &Path) -> PathBuf {
@@ -34,30 +35,14 @@ impl SchedulerLock {
             path: path.clone(),
             source,
         };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
-        // `holder` takes the lock for an instant to see whether it is free: one refusal is not yet an answer.
-        let deadline = Instant::now() + Duration::from_millis(200);
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(20))
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let holder = text(&path).unwrap_or_else(|| "it left no name".into());
-                    return Err(LockError::Held {
-                        workspace: workspace.to_owned(),
-                        holder,
-                    });
-                }
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
-            }
-        }
+        let held = FileLock::acquire(&path, Duration::from_millis(200)).map_err(failed)?;
+        let Some(lock) = held else {
+            return Err(LockError::Held {
+                workspace: workspace.to_owned(),
+                holder: text(&path).unwrap_or_else(|| "it left no name".into()),
+            });
+        };
+        let mut file = lock.file();
         let host = rustix::system::uname()
             .nodename()
             .to_string_lossy()
@@ -67,20 +52,10 @@ impl SchedulerLock {
             .map_err(failed)?;
         Ok(Self {
             workspace: workspace.to_owned(),
-            file,
+            _held: lock,
         })
     }
-}
 
-impl Drop for SchedulerLock {
-    fn drop(&mut self) {
-        // Closing the file is not enough: a child that another thread has forked keeps it open until it executes its
-        // programme. Nobody is left to tell of a failure, and then the kernel does it with the last of them.
-        let _ = self.file.unlock();
-    }
-}
-
-impl SchedulerLock {
     /// The workspace that it is the right to.
     pub fn workspace(&self) -> &Path {
         &self.workspace
@@ -90,16 +65,8 @@ impl SchedulerLock {
 /// Who holds the workspace, if anybody does.
 pub fn holder(workspace: &Path) -> io::Result<Option<String>> {
     let path = path(workspace);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(text(&path).unwrap_or_default())),
-        Err(TryLockError::Error(e)) => Err(e),
-    }
+    let held = FileLock::is_held(&path)?;
+    Ok(held.then(|| text(&path).unwrap_or_default()))
 }
 
 fn text(path: &Path) -> Option<String> {
@@ -123,7 +90,7 @@ mod tests {
         let error = SchedulerLock::acquire(tmp.path()).unwrap_err().to_string();
         assert!(error.contains(&me), "{error}");
         // As a child has it between its birth and its programme.
-        let _inherited = lock.file.try_clone().unwrap();
+        let _inherited = lock._held.file().try_clone().unwrap();
         drop(lock);
         assert_eq!(holder(tmp.path()).unwrap(), None);
         SchedulerLock::acquire(tmp.path()).unwrap();

@@ -16,6 +16,7 @@ mod recorder;
 mod side;
 mod simd;
 mod snapshot;
+mod splitmix;
 mod step;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,11 @@
 //! How a verb about the losses is told to multiply: by which instructions or on tensors, at which precision, and which way
 //! texts go round the ring.
 
+use std::collections::BTreeMap;
+
 use crate::train::device;
 use crate::train::loss::on_device::{self, contrastive_by_tensors};
+use crate::train::loss::parity::Fixture;
 use crate::train::loss::tile::{Isa, Kernel, Precision};
 use crate::train::loss::{LossConfig, LossError, LossOutput, Pairs, Plan, Way, contrastive};
 use crate::train::mesh::Mesh;
@@ -27,6 +30,9 @@ enum Implementation {
     Of(Isa),
     Tensor,
 }
+
+/// Values by name, as [`Fixture`] has them.
+type Results = BTreeMap<&'static str, Vec<f64>>;
 
 /// A way to compute one rank's share of a loss.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +59,11 @@ impl Arithmetic {
         }
     }
 
+    /// The same way in another plan.
+    pub fn in_plan(self, plan: Plan) -> Self {
+        Self { plan, ..self }
+    }
+
     pub fn name(self) -> &'static str {
         if self.tensors {
             TENSOR
@@ -63,6 +74,14 @@ impl Arithmetic {
 
     pub fn precision(self) -> Precision {
         self.plan.kernel.precision()
+    }
+
+    /// What a case's loss is on `ranks` ranks.
+    pub fn results(self, case: &Fixture, ranks: usize) -> Result<Results, LossError> {
+        let share = |config: &LossConfig, mesh: &Mesh, pairs: Pairs<'_, f32>, log_t, bias| {
+            self.share(config, mesh, pairs, log_t, bias)
+        };
+        case.compute_by(share, ranks, self.plan)
     }
 
     /// This rank's share of a loss.

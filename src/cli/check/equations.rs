@@ -95,13 +95,7 @@ fn compare(
                     way,
                     ..arithmetic.plan
                 };
-                let computed = case.compute_by(
-                    |config, mesh, pairs, log_t, bias| {
-                        arithmetic.share(config, mesh, pairs, log_t, bias)
-                    },
-                    ranks,
-                    plan,
-                )?;
+                let computed = arithmetic.in_plan(plan).results(&case, ranks)?;
                 let errors = case.errors(&computed);
                 let error = errors.values().copied().fold(0.0, f64::max);
                 finding.comparisons += 1;
@@ -127,22 +121,15 @@ impl Finding {
     }
 
     fn object(&self, variant: &Variant) -> Value {
-        let Worst {
-            error,
-            excess,
-            batch,
-            dim,
-            ranks,
-            tile,
-        } = self.worst;
+        let worst = self.worst;
         json!({
             "loss": variant.name,
             "impl": self.arithmetic.name(),
             "precision": self.arithmetic.precision().name(),
             "comparisons": self.comparisons,
-            "relative_error": error,
-            "of_allowed": excess,
-            "worst": { "batch": batch, "dim": dim, "ranks": ranks, "tile": tile },
+            "relative_error": worst.error,
+            "of_allowed": worst.excess,
+            "worst": { "batch": worst.batch, "dim": worst.dim, "ranks": worst.ranks, "tile": worst.tile },
             "passed": self.holds(),
         })
     }

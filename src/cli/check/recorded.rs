@@ -14,11 +14,7 @@ use super::{Args, Unusable};
 pub fn run(args: &Args, path: &Path) -> anyhow::Result<u8> {
     let fixture = Fixture::read(path, args.kind.as_deref()).map_err(Unusable::from)?;
     let arithmetic = args.multiply.arithmetic(args.tile as usize)?;
-    let computed = fixture.compute_by(
-        |config, mesh, pairs, log_t, bias| arithmetic.share(config, mesh, pairs, log_t, bias),
-        args.ranks.into(),
-        arithmetic.plan,
-    )?;
+    let computed = arithmetic.results(&fixture, args.ranks.into())?;
     let errors = fixture.errors(&computed);
     let stated = bound(arithmetic.precision(), &fixture.config, fixture.log_t);
     let tolerance = args.tolerance.unwrap_or(stated);

@@ -2,6 +2,8 @@
 //! one place at a time, so that it takes no memory, a resumed run no state, and each rank only its own places. It is a
 //! Feistel network over the next power of four, walked until it lands inside (Black and Rogaway, CT-RSA 2002).
 
+use crate::train::splitmix::scramble;
+
 /// The permutation of one epoch.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -53,13 +55,6 @@ impl Order {
         }
         left << self.half | right
     }
-}
-
-/// The finaliser of SplitMix64.
-fn scramble(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

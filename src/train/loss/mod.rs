@@ -65,17 +65,19 @@ pub struct Scalar {
 }
 
 impl LossConfig {
-    /// t', for the losses that compare images with texts.
-    pub fn log_t(&self) -> Option<Scalar> {
+    /// Start, whether it is learned, and clamp of t', for the losses that compare images with texts.
+    fn log_t_settings(&self) -> Option<(f64, bool, f64)> {
         match self {
-            Self::Sigmoid(c) => Some(Scalar {
-                learned: c.log_t.learned,
-            }),
-            Self::Softmax(c) => Some(Scalar {
-                learned: c.log_t.learned,
-            }),
+            Self::Sigmoid(c) => Some((c.log_t.init, c.log_t.learned, c.log_t.clamp)),
+            Self::Softmax(c) => Some((c.log_t.init, c.log_t.learned, c.log_t.clamp)),
             Self::Classify(_) => None,
         }
+    }
+
+    /// t', for the losses that compare images with texts.
+    pub fn log_t(&self) -> Option<Scalar> {
+        let (_, learned, _) = self.log_t_settings()?;
+        Some(Scalar { learned })
     }
 
     /// b, for the losses that have one.
@@ -92,20 +94,13 @@ impl LossConfig {
 
     /// Where t' starts, for the losses that have it.
     pub fn log_t_init(&self) -> Option<f64> {
-        match self {
-            Self::Sigmoid(c) => Some(c.log_t.init),
-            Self::Softmax(c) => Some(c.log_t.init),
-            Self::Classify(_) => None,
-        }
+        let (init, ..) = self.log_t_settings()?;
+        Some(init)
     }
 
     /// The greatest t' that an update may leave, if there is one; the least is then 0.
     pub fn log_t_most(&self) -> Option<f64> {
-        let clamp = match self {
-            Self::Sigmoid(c) => c.log_t.clamp,
-            Self::Softmax(c) => c.log_t.clamp,
-            Self::Classify(_) => 0.0,
-        };
+        let (.., clamp) = self.log_t_settings()?;
         (clamp != 0.0).then(|| clamp.ln())
     }
 

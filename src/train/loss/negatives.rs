@@ -18,6 +18,7 @@ use super::ring::{Plan, Seek, Square, trip};
 use super::tile::{Real, Rows};
 use crate::train::config::{ConfigError, check};
 use crate::train::mesh::{Mesh, RankLost};
+use crate::train::splitmix::scramble;
 
 /// Which negatives count; positives always do. It asks whether the loss needs the many easy negatives of a large batch
 /// or the few hard ones (arXiv 2303.15343, section 4.8 and Fig. 6). The loss of the pairs that count is divided by the
@@ -359,12 +360,9 @@ impl Order {
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What SplitMix64 (Steele, Lea and Flood, 2014) gives first in state `x`; a bijection.
+/// What SplitMix64 gives first in state `x`; a bijection.
 fn mix(x: u64) -> u64 {
-    let mut z = x.wrapping_add(GOLDEN);
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+    scramble(x.wrapping_add(GOLDEN))
 }
 
 #[cfg(test)]

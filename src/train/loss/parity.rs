@@ -153,12 +153,6 @@ impl Fixture {
         }
     }
 
-    /// The largest of [`Fixture::errors`] of what this build computes on `ranks` ranks.
-    pub fn error(&self, ranks: usize, plan: Plan) -> Result<f64, LossError> {
-        let errors = self.errors(&self.compute(ranks, plan)?);
-        Ok(errors.values().copied().fold(0.0, f64::max))
-    }
-
     /// How far each result is off: by [`relative_error`], and where it is known what a scalar's gradient is the sum of,
     /// relative to the magnitudes of those terms, for where they cancel a sum has fewer digits. What is expected to be
     /// nothing, to an optimiser, is off by what it is: f32 keeps no digits of exponentials that small.

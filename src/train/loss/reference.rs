@@ -165,7 +165,7 @@ fn softmax(inputs: &Inputs) -> BTreeMap<&'static str, Vec<f64>> {
 }
 
 /// Which negatives count, `[batch, batch]`, by sorting them all.
-fn negatives(config: &NegativesConfig, inputs: &Inputs) -> Vec<bool> {
+pub fn negatives(config: &NegativesConfig, inputs: &Inputs) -> Vec<bool> {
     let batch = inputs.batch();
     let others = batch as f64 - 1.0;
     let all = config.keep == Keep::All || config.ratio >= others;
@@ -219,15 +219,13 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::loss::parity::{Fixture, relative_error};
+    use crate::train::loss::parity::relative_error;
+    use crate::train::loss::tests::recorded;
 
     /// The recorded cases are of another program: what is held against this is held against something true.
     #[test]
     fn it_agrees_with_the_recorded_cases() {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let fixture = Fixture::read(&path, None).unwrap();
+        for (path, fixture) in recorded() {
             let computed = results(&fixture.config, &fixture.inputs());
             for (name, expected) in &fixture.expected {
                 let error = relative_error(&computed[name], expected);

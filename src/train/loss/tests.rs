@@ -1,6 +1,8 @@
 //! The losses against three things that we did not write: recorded values of another framework, finite
 //! differences in f64, and the expected loss of independent embeddings.
 
+use std::path::PathBuf;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -18,6 +20,16 @@ pub(super) fn unit_rows(rng: &mut ChaCha8Rng, count: usize, dim: usize) -> Vec<f
         row.iter_mut().for_each(|x| *x /= norm);
     }
     rows
+}
+
+/// What another program recorded, with where it stands.
+pub(super) fn recorded() -> impl Iterator<Item = (PathBuf, Fixture)> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
+    std::fs::read_dir(directory).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let fixture = Fixture::read(&path, None).unwrap();
+        (path, fixture)
+    })
 }
 
 fn alone<T: Real>(
@@ -45,11 +57,8 @@ fn alone<T: Real>(
 
 #[test]
 fn every_recorded_case_on_every_ring_and_tile() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
     let mut cases = 0;
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let fixture = Fixture::read(&path, None).unwrap();
+    for (path, fixture) in recorded() {
         let batch = fixture.image.len() / fixture.dim;
         for ranks in 1..=4 {
             for tile in [1, 7, 64, batch] {

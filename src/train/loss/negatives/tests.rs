@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
+use crate::train::loss::reference::{self, Inputs};
 use crate::train::loss::tests::unit_rows;
 use crate::train::loss::{
     Labels, LossConfig, LossOutput, Pairs, SigmoidConfig, contrastive, places,
@@ -50,61 +51,23 @@ impl Batch {
     fn count(&self) -> usize {
         self.image.len() / self.dim
     }
-
-    fn similarity(&self, i: usize, j: usize) -> f64 {
-        let row = |rows: &'_ [f64], i: usize| rows[i * self.dim..][..self.dim].to_vec();
-        let (x, y) = (row(&self.image, i), row(&self.text, j));
-        x.iter().zip(&y).map(|(x, y)| x * y).sum()
-    }
-}
-
-/// SplitMix64 as it is published: a state that goes on.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e3779b97f4a7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58476d1ce4e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d049bb133111eb);
-        z ^ (z >> 31)
-    }
 }
 
 /// The negatives that count, from the matrix of all pairs.
 fn expected(config: &NegativesConfig, batch: &Batch, draw: Draw) -> Kept {
     let count = batch.count();
-    let seed = SplitMix64(draw.seed).next().wrapping_add(draw.step);
-    let mut hashes = SplitMix64(SplitMix64(seed).next());
-    let mut negatives = Vec::new();
-    for i in 0..count {
-        for j in 0..count {
-            let hash = hashes.next();
-            if i != j {
-                negatives.push((batch.similarity(i, j), hash, (i, j)));
-            }
-        }
-    }
-    let wanted = ((config.ratio * count as f64).round() as usize).min(negatives.len());
-    match config.keep {
-        Keep::All => {}
-        Keep::Random => {
-            let p = config.ratio / (count as f64 - 1.0);
-            negatives.retain(|(_, hash, _)| *hash as f64 / 2.0_f64.powi(64) < p);
-        }
-        Keep::Rolled => negatives.retain(|(_, _, (i, j))| {
-            let next = (1..=config.ratio as usize).map(|step| (i + step) % count);
-            next.into_iter().any(|text| text == *j)
-        }),
-        Keep::Hard | Keep::HardMatched => {
-            negatives.sort_by(|a, b| (b.0, b.1).partial_cmp(&(a.0, a.1)).unwrap());
-            negatives.truncate(wanted);
-        }
-        Keep::Easy => {
-            negatives.sort_by(|a, b| (a.0, !a.1).partial_cmp(&(b.0, !b.1)).unwrap());
-            negatives.truncate(wanted);
-        }
-    }
-    negatives.into_iter().map(|(.., pair)| pair).collect()
+    let inputs = Inputs {
+        image: &batch.image,
+        text: &batch.text,
+        dim: batch.dim,
+        classes: &[],
+        log_t: 0.0,
+        bias: 0.0,
+        draw,
+    };
+    let counts = reference::negatives(config, &inputs).into_iter();
+    let kept = counts.enumerate().filter(|(_, counts)| *counts);
+    kept.map(|(pair, _)| (pair / count, pair % count)).collect()
 }
 
 /// The negatives that count, as the ring chooses them in f32.
@@ -157,39 +120,6 @@ fn chosen(config: &NegativesConfig, batch: &Batch, draw: Draw, ranks: usize, til
     kept.into_iter().flatten().collect()
 }
 
-/// Value and gradients over `kept`, by the equations of the sigmoid loss.
-fn reference(
-    batch: &Batch,
-    kept: &Kept,
-    log_t: f64,
-    bias: f64,
-) -> BTreeMap<&'static str, Vec<f64>> {
-    let (count, dim, t) = (batch.count(), batch.dim, log_t.exp());
-    let (mut loss, mut d_log_t, mut d_bias) = (0.0, 0.0, 0.0);
-    let (mut d_image, mut d_text) = (vec![0.0; count * dim], vec![0.0; count * dim]);
-    let positives = (0..count).map(|i| (i, i, 1.0));
-    let negatives = kept.iter().map(|&(i, j)| (i, j, -1.0));
-    for (i, j, z) in positives.chain(negatives) {
-        let scaled = t * batch.similarity(i, j);
-        let x: f64 = -z * (scaled + bias);
-        loss += x.exp().ln_1p() / count as f64;
-        let g = -z / (1.0 + (-x).exp()) / count as f64;
-        d_log_t += g * scaled;
-        d_bias += g;
-        for k in 0..dim {
-            d_image[i * dim + k] += g * t * batch.text[j * dim + k];
-            d_text[j * dim + k] += g * t * batch.image[i * dim + k];
-        }
-    }
-    BTreeMap::from([
-        ("loss", vec![loss]),
-        ("d_image", d_image),
-        ("d_text", d_text),
-        ("d_log_t", vec![d_log_t]),
-        ("d_bias", vec![d_bias]),
-    ])
-}
-
 const MASKS: [Keep; 5] = [
     Keep::Random,
     Keep::Hard,
@@ -207,7 +137,7 @@ fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
                 let config = NegativesConfig { keep, ratio };
                 let kept = expected(&config, &batch, Draw::default());
                 let (log_t, bias) = (1.5, -2.0);
-                let fixture = Fixture {
+                let mut fixture = Fixture {
                     config: LossConfig::Sigmoid(SigmoidConfig {
                         negatives: config.clone(),
                         ..SigmoidConfig::default()
@@ -218,8 +148,9 @@ fn set_value_and_gradients_are_those_of_the_sorted_matrix() {
                     classes: Vec::new(),
                     log_t,
                     bias,
-                    expected: reference(&batch, &kept, log_t, bias),
+                    expected: BTreeMap::new(),
                 };
+                fixture.expected = reference::results(&fixture.config, &fixture.inputs());
                 for ranks in 1..=4 {
                     for tile in [1, 7, count] {
                         let place = format!("{config:?}, {count} pairs on {ranks} ranks in {tile}");

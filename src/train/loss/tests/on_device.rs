@@ -24,10 +24,7 @@ fn error(fixture: &Fixture, ranks: usize, plan: Plan) -> f64 {
 
 #[test]
 fn every_recorded_case_on_every_ring_and_tile() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let mut fixture = Fixture::read(&path, None).unwrap();
+    for (path, mut fixture) in recorded() {
         let equations = reference::results(&fixture.config, &fixture.inputs());
         for terms in [LOG_T_TERMS, BIAS_TERMS] {
             fixture.expected.insert(terms, equations[terms].clone());

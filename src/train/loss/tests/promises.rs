@@ -98,11 +98,8 @@ proptest! {
 /// The bounds that the documentation states.
 #[test]
 fn lower_precisions_stay_in_their_bounds() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/loss");
     for precision in [Precision::Bf16x3, Precision::Bf16] {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            let mut fixture = Fixture::read(&path, None).unwrap();
+        for (path, mut fixture) in recorded() {
             fixture.expected = reference::results(&fixture.config, &fixture.inputs());
             for kernel in kernels(precision) {
                 for ranks in [1, 3] {

@@ -97,12 +97,6 @@ fn add_gradients_by(
     pack: &mut Pack<f32>,
 ) {
     let [left, right, scratch] = &mut pack.words;
-    let sums = |values| Sums {
-        values,
-        stride: x.dim,
-        columns: x.dim,
-        add: true,
-    };
     if !dx.is_empty() {
         let a = Operand::pack(precision, g.rows, g.columns, left, |part, depth, words| {
             write_strips(part, g.into(), depth, words);
@@ -110,7 +104,7 @@ fn add_gradients_by(
         let b = Operand::pack(precision, y.dim, g.columns, right, |part, depth, words| {
             write_panels_down_rows(part, y.into(), depth, words);
         });
-        multiply(tiles, precision, a, b, sums(dx));
+        multiply(tiles, precision, a, b, Sums::added_to(dx, x.dim));
     }
     if !dy.is_empty() {
         let a = Operand::pack(precision, g.columns, g.rows, left, |part, depth, words| {
@@ -119,7 +113,7 @@ fn add_gradients_by(
         let b = Operand::pack(precision, x.dim, g.rows, right, |part, depth, words| {
             write_panels_down_rows(part, x.into(), depth, words);
         });
-        multiply(tiles, precision, a, b, sums(dy));
+        multiply(tiles, precision, a, b, Sums::added_to(dy, x.dim));
     }
 }
 

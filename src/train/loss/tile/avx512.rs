@@ -79,7 +79,7 @@ pub fn add_gradients(
     (dx, dy): (&mut [f32], &mut [f32]),
     pack: &mut Pack<f32>,
 ) {
-    let (columns, stride) = (x.rows.dim, x.rows.dim);
+    let dim = x.rows.dim;
     let wanted = |d: &[f32]| {
         if d.is_empty() {
             &[][..]
@@ -96,13 +96,12 @@ pub fn add_gradients(
             rows: g.rows,
             depth: g.columns.div_ceil(g_part.values()),
         };
-        let sums = Sums {
-            values: dx,
-            stride,
-            columns,
-            add: true,
-        };
-        multiply(g_part, a, words(&y.prepared.down[y_part.place()]), sums);
+        multiply(
+            g_part,
+            a,
+            words(&y.prepared.down[y_part.place()]),
+            Sums::added_to(&mut *dx, dim),
+        );
     }
     for &(g_part, x_part) in wanted(dy) {
         let (a, step) = down_rows(g_part, g.into(), &mut pack.words[0]);
@@ -113,13 +112,12 @@ pub fn add_gradients(
             rows: g.columns,
             depth: g.rows.div_ceil(g_part.values()),
         };
-        let sums = Sums {
-            values: dy,
-            stride,
-            columns,
-            add: true,
-        };
-        multiply(g_part, a, words(&x.prepared.down[x_part.place()]), sums);
+        multiply(
+            g_part,
+            a,
+            words(&x.prepared.down[x_part.place()]),
+            Sums::added_to(&mut *dy, dim),
+        );
     }
 }
 

@@ -183,14 +183,6 @@ impl<T: Real> Grid<T> {
         }
     }
 
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
     pub fn row(&self, row: usize) -> &[T] {
         &self.values[row * self.stride..][..self.columns]
     }

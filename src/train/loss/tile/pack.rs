@@ -366,3 +366,15 @@ pub struct Sums<'a> {
     /// To what is there, or in its place.
     pub add: bool,
 }
+
+impl<'a> Sums<'a> {
+    /// To rows of `columns` values that lie without a gap.
+    pub fn added_to(values: &'a mut [f32], columns: usize) -> Self {
+        Self {
+            values,
+            stride: columns,
+            columns,
+            add: true,
+        }
+    }
+}
