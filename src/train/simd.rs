@@ -53,6 +53,40 @@ pub fn sum(a: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sum3(a, a, a, |a, _, _| f(a))
 }
 
+/// The greatest of the numbers among `a`, −∞ of none.
+#[inline(always)]
+pub fn greatest(a: &[f32]) -> f32 {
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let more = |most: f32, x: f32| if x > most { x } else { most };
+    for a in chunks {
+        for (lane, &a) in lanes.iter_mut().zip(a) {
+            *lane = more(*lane, a);
+        }
+    }
+    lanes
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |most, &x| more(most, x))
+}
+
+/// `sums[j] += Σ_i rows[i, j]`, rows as wide as `sums`.
+pub struct AddRows<'a> {
+    pub rows: &'a [f32],
+    pub sums: &'a mut [f32],
+}
+
+impl Kernel for AddRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for row in self.rows.chunks_exact(self.sums.len()) {
+            for (sum, x) in self.sums.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
+}
+
 /// The constants of [`exp`].
 pub struct Exp {
     /// Below it is as at it.

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
-use crate::train::ops;
+use crate::train::ops::{self, Activation};
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -64,7 +64,8 @@ impl Mlp {
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.down.forward(ops::gelu(self.up.forward(x)))
+        self.down
+            .forward(ops::gelu(self.up.forward(x), Activation::Erf))
     }
 }
 
@@ -98,7 +99,8 @@ impl Attention {
             self.key.forward(context.clone()),
             self.value.forward(context),
         );
-        self.out.forward(ops::attention(q, k, v, batch, self.heads))
+        self.out
+            .forward(ops::attention(q, k, v, batch, self.heads, false))
     }
 }
 

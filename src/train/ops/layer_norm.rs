@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::ROWS;
 use super::tape::{Fused, apply};
-use crate::train::simd::{self, Kernel, sum, sum3};
+use crate::train::simd::{self, AddRows, Kernel, sum, sum3};
 
 /// `x` is `[rows, width]`, `gain` and `bias` `[width]`.
 pub fn layer_norm(x: Tensor<2>, gain: Tensor<1>, bias: Tensor<1>, epsilon: f64) -> Tensor<2> {
@@ -33,12 +33,12 @@ struct LayerNorm {
 }
 
 /// Mean and inverse deviation of every row.
-type Statistics = Vec<(f32, f32)>;
+pub(super) type Statistics = Vec<(f32, f32)>;
 
 impl Fused<3> for LayerNorm {
     type Saved = Statistics;
 
-    fn forward(&self, [x, gain, bias]: [&[f32]; 3]) -> (Vec<f32>, Statistics) {
+    fn forward(&self, [x, gain, bias]: [&[f32]; 3], _: bool) -> (Vec<f32>, Statistics) {
         let Self { width, epsilon } = *self;
         let mut out = vec![0.0; x.len()];
         let mut statistics = vec![(0.0, 0.0); x.len() / width];
@@ -74,43 +74,46 @@ impl Fused<3> for LayerNorm {
             .par_chunks(block)
             .zip(gradient.par_chunks(block))
             .zip(statistics.par_chunks(ROWS));
-        let partials: Vec<Partial> = d_x
+        let partials: Vec<[Vec<f32>; 2]> = d_x
             .par_chunks_mut(block)
             .zip(inputs)
             .map(|(d_x, ((x, d_y), statistics))| {
-                let mut partial = Partial {
-                    d_gain: vec![0.0; width],
-                    d_bias: vec![0.0; width],
-                };
+                let [mut d_gain, mut d_bias] = [vec![0.0; width], vec![0.0; width]];
                 simd::run(Backward {
                     x,
                     gain,
                     statistics,
                     d_y,
                     d_x,
-                    partial: &mut partial,
+                    d_gain: &mut d_gain,
+                    d_bias: &mut d_bias,
                 });
-                partial
+                [d_gain, d_bias]
             })
             .collect();
         // In order of rows, whatever the threads: the same bits each time.
-        let total = |part: fn(&Partial) -> &[f32]| {
-            partials.iter().fold(vec![0.0; width], |mut total, p| {
-                total.iter_mut().zip(part(p)).for_each(|(t, x)| *t += x);
-                total
-            })
+        let total = |part: usize| {
+            let mut total = vec![0.0; width];
+            for partial in &partials {
+                simd::run(AddRows {
+                    rows: &partial[part],
+                    sums: &mut total,
+                });
+            }
+            total
         };
-        [d_x, total(|p| &p.d_gain), total(|p| &p.d_bias)]
+        [d_x, total(0), total(1)]
     }
 }
 
-struct Forward<'a> {
-    x: &'a [f32],
-    gain: &'a [f32],
-    bias: &'a [f32],
-    epsilon: f32,
-    out: &'a mut [f32],
-    statistics: &'a mut [(f32, f32)],
+/// `out` and the `statistics` of `x`.
+pub(super) struct Forward<'a> {
+    pub x: &'a [f32],
+    pub gain: &'a [f32],
+    pub bias: &'a [f32],
+    pub epsilon: f32,
+    pub out: &'a mut [f32],
+    pub statistics: &'a mut [(f32, f32)],
 }
 
 impl Kernel for Forward<'_> {
@@ -133,19 +136,15 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// One task's part of the gradients that sum over rows.
-struct Partial {
-    d_gain: Vec<f32>,
-    d_bias: Vec<f32>,
-}
-
-struct Backward<'a> {
-    x: &'a [f32],
-    gain: &'a [f32],
-    statistics: &'a [(f32, f32)],
-    d_y: &'a [f32],
-    d_x: &'a mut [f32],
-    partial: &'a mut Partial,
+/// Adds to the gradients of `x`, gain and bias.
+pub(super) struct Backward<'a> {
+    pub x: &'a [f32],
+    pub gain: &'a [f32],
+    pub statistics: &'a [(f32, f32)],
+    pub d_y: &'a [f32],
+    pub d_x: &'a mut [f32],
+    pub d_gain: &'a mut [f32],
+    pub d_bias: &'a mut [f32],
 }
 
 impl Kernel for Backward<'_> {
@@ -159,12 +158,12 @@ impl Kernel for Backward<'_> {
             let mean_h = sum3(d_y, gain, x, |d, g, _| d * g) / width as f32;
             let mean_hx = sum3(d_y, gain, x, |d, g, x| d * g * (x - mean) * inverse) / width as f32;
             for (((d_x, d), g), x) in d_x.iter_mut().zip(d_y).zip(gain).zip(x) {
-                *d_x = (d * g - mean_h - (x - mean) * inverse * mean_hx) * inverse;
+                *d_x += (d * g - mean_h - (x - mean) * inverse * mean_hx) * inverse;
             }
-            for ((d_gain, d), x) in self.partial.d_gain.iter_mut().zip(d_y).zip(x) {
+            for ((d_gain, d), x) in self.d_gain.iter_mut().zip(d_y).zip(x) {
                 *d_gain += d * (x - mean) * inverse;
             }
-            for (d_bias, d) in self.partial.d_bias.iter_mut().zip(d_y) {
+            for (d_bias, d) in self.d_bias.iter_mut().zip(d_y) {
                 *d_bias += d;
             }
         }

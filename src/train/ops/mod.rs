@@ -5,10 +5,11 @@
 mod attention;
 mod gelu;
 mod layer_norm;
+mod product;
 mod tape;
 
 pub use attention::attention;
-pub use gelu::gelu;
+pub use gelu::{Activation, gelu};
 pub use layer_norm::layer_norm;
 
 /// Rows that one task takes. It does not depend on the number of threads, so sums over rows do not either.

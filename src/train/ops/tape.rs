@@ -14,8 +14,8 @@ pub trait Fused<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
     /// What the backward pass needs besides the inputs.
     type Saved: Clone + Send + std::fmt::Debug + 'static;
 
-    /// The result, shaped as the first input, and what to save.
-    fn forward(&self, inputs: [&[f32]; N]) -> (Vec<f32>, Self::Saved);
+    /// The result, shaped as the first input, and what to save if there will be a backward pass.
+    fn forward(&self, inputs: [&[f32]; N], taped: bool) -> (Vec<f32>, Self::Saved);
 
     /// The gradient of every input from that of the result.
     fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32])
@@ -29,7 +29,7 @@ pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Opti
         for input in inputs {
             plain.push(contiguous(input.try_into_primitive::<Flex>().ok()?));
         }
-        let (output, _) = op.forward(slices(&plain));
+        let (output, _) = op.forward(slices(&plain), false);
         return Some(Tensor::from_primitive::<Flex>(flex(
             output,
             &shape(&plain[0]),
@@ -48,7 +48,7 @@ pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Opti
     let guards = guards
         .try_into()
         .unwrap_or_else(|_| unreachable!("one guard an input"));
-    let (output, saved) = op.forward(slices(&plain));
+    let (output, saved) = op.forward(slices(&plain), true);
     let output = flex(output, &shape(&plain[0]));
     let node = Node::<O, N>(op);
     let taped = match node

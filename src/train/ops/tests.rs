@@ -1,6 +1,6 @@
 //! Every fused operation against burn's own, value and gradients, and its functions against closed forms.
 
-use burn::tensor::{Device, Tensor, TensorData, activation, module};
+use burn::tensor::{Device, Tensor, TensorData, module};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,10 +21,12 @@ fn random(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Tensor<2> {
 
 fn assert_close(name: &str, ours: Tensor<2>, burns: Tensor<2>) {
     assert_eq!(ours.dims(), burns.dims(), "{name}");
-    for (a, b) in host(ours).into_iter().zip(host(burns)) {
+    let (ours, burns) = (host(ours), host(burns));
+    let greatest = burns.iter().fold(1.0_f32, |most, b| most.max(b.abs()));
+    for (a, b) in ours.into_iter().zip(burns) {
         assert!(
-            (a - b).abs() < 2e-5 * (1.0 + b.abs()),
-            "{name}: {a}, burn has {b}"
+            (a - b).abs() < 2e-5 * greatest,
+            "{name}: {a}, expected {b} among numbers up to {greatest}"
         );
     }
 }
@@ -60,7 +62,33 @@ fn compare<const N: usize>(
 
 #[test]
 fn gelu_is_burns() {
-    compare("gelu", [[67, 33]], |[x]| gelu(x), |[x]| activation::gelu(x));
+    for of in [Activation::Erf, Activation::Tanh, Activation::Quick] {
+        compare(
+            &format!("{of:?}"),
+            [[67, 33]],
+            |[x]| gelu(x, of),
+            |[x]| super::gelu::unfused(x, of),
+        );
+    }
+}
+
+/// GELU(1) and GELU(-2) by each formula, to seven digits.
+#[test]
+fn gelus_are_those_of_their_names() {
+    for (of, at_1, at_minus_2) in [
+        (Activation::Erf, 0.841_344_75, -0.045_500_264),
+        (Activation::Tanh, 0.841_191_99, -0.045_402_306),
+        (Activation::Quick, 0.845_795_77, -0.064_341_377),
+    ] {
+        let x = Tensor::from_data([[1.0_f32, -2.0]], &Device::flex());
+        let values = host(gelu(x, of));
+        for (ours, exact) in values.iter().zip([at_1, at_minus_2]) {
+            assert!(
+                (ours - exact).abs() < 5e-7,
+                "{of:?}: {ours}, expected {exact}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -78,9 +106,12 @@ fn layer_norm_is_burns() {
 
 #[test]
 fn attention_is_burns() {
-    for (batch, queries, keys, heads, width) in
-        [(1, 1, 1, 1, 4), (3, 5, 5, 2, 12), (2, 1, 17, 4, 32)]
-    {
+    for (batch, queries, keys, heads, width, causal) in [
+        (1, 1, 1, 1, 4, false),
+        (3, 5, 5, 2, 12, false),
+        (3, 5, 5, 2, 12, true),
+        (2, 1, 17, 4, 32, false),
+    ] {
         let shapes = [
             [batch * queries, width],
             [batch * keys, width],
@@ -89,8 +120,8 @@ fn attention_is_burns() {
         compare(
             "attention",
             shapes,
-            |[q, k, v]| attention(q, k, v, batch, heads),
-            |[q, k, v]| super::attention::unfused(q, k, v, batch, heads),
+            |[q, k, v]| attention(q, k, v, batch, heads, causal),
+            |[q, k, v]| super::attention::unfused(q, k, v, batch, heads, causal),
         );
     }
 }
