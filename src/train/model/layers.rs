@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
-use crate::train::ops::{self, Activation};
+use crate::train::ops::{self, Activation, Affine, Parameters, Settings};
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -25,6 +25,13 @@ impl Linear {
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         linear(x, self.weight.val(), Some(self.bias.val()))
+    }
+
+    fn parameters(&self) -> Affine<2> {
+        Affine {
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+        }
     }
 }
 
@@ -46,6 +53,13 @@ impl LayerNorm {
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         ops::layer_norm(x, self.gain.val(), self.bias.val(), Self::EPSILON)
+    }
+
+    fn parameters(&self) -> Affine<1> {
+        Affine {
+            weight: self.gain.val(),
+            bias: self.bias.val(),
+        }
     }
 }
 
@@ -123,10 +137,26 @@ impl Block {
         }
     }
 
+    /// `x` is `[batch × positions, width]`; the result likewise.
     pub fn forward(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
-        let y = self.norm_1.forward(x.clone());
-        let x = x + self.attention.forward(y.clone(), y, batch);
-        x.clone() + self.mlp.forward(self.norm_2.forward(x))
+        let settings = Settings {
+            heads: self.attention.heads,
+            activation: Activation::Erf,
+            causal: false,
+            epsilon: LayerNorm::EPSILON,
+            checkpointed: false,
+        };
+        let parameters = Parameters {
+            norm_1: self.norm_1.parameters(),
+            query: self.attention.query.parameters(),
+            key: self.attention.key.parameters(),
+            value: self.attention.value.parameters(),
+            out: self.attention.out.parameters(),
+            norm_2: self.norm_2.parameters(),
+            up: self.mlp.up.parameters(),
+            down: self.mlp.down.parameters(),
+        };
+        ops::block(x, parameters, batch, settings)
     }
 }
 

@@ -3,12 +3,14 @@
 //! run on burn's flex backend; every other backend gets burn's own, unfused.
 
 mod attention;
+mod block;
 mod gelu;
 mod layer_norm;
 mod product;
 mod tape;
 
 pub use attention::attention;
+pub use block::{Affine, Parameters, Settings, block};
 pub use gelu::{Activation, gelu};
 pub use layer_norm::layer_norm;
 

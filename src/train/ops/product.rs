@@ -3,6 +3,7 @@
 //! fused multiplications and additions in the order of the sum, on every processor that has them, however the work is
 //! cut.
 
+use pulp::bytemuck::cast_slice;
 use pulp::{Simd, WithSimd};
 
 use crate::train::simd;
@@ -57,6 +58,14 @@ impl<'a> Sums<'a> {
             values,
             stride,
             add: false,
+        }
+    }
+
+    pub fn add(values: &'a mut [f32], stride: usize) -> Self {
+        Self {
+            values,
+            stride,
+            add: true,
         }
     }
 }
@@ -217,24 +226,35 @@ impl Product<'_> {
 
     #[inline(always)]
     fn store<S: Simd>(&mut self, simd: S, row: usize, column: usize, sums: [S::f32s; 2]) {
-        let wanted = self.right.columns.saturating_sub(column);
-        if wanted == 0 {
+        let count = self
+            .right
+            .columns
+            .saturating_sub(column)
+            .min(2 * S::F32_LANES);
+        if count == 0 {
             return;
         }
-        let line = &mut self.sums.values[row * self.sums.stride + column..];
-        let bias = self.bias.map(|bias| &bias[column..]);
-        let count = wanted.min(2 * S::F32_LANES);
-        for (half, mut sum) in sums.into_iter().enumerate() {
-            let from = (half * S::F32_LANES).min(count);
-            let to = (from + S::F32_LANES).min(count);
-            let place = &mut line[from..to];
-            if let Some(bias) = bias {
-                sum = simd.add_f32s(sum, simd.partial_load_f32s(&bias[from..to]));
+        let place = row * self.sums.stride + column;
+        let line = &mut self.sums.values[place..place + count];
+        let bias = self.bias.map(|bias| &bias[column..column + count]);
+        let (whole, _) = S::as_mut_simd_f32s(line);
+        if let [first, second] = whole {
+            let bias = bias.map(S::as_simd_f32s);
+            for (half, (out, mut sum)) in [first, second].into_iter().zip(sums).enumerate() {
+                if let Some((bias, _)) = bias {
+                    sum = simd.add_f32s(sum, bias[half]);
+                }
+                *out = if self.sums.add {
+                    simd.add_f32s(*out, sum)
+                } else {
+                    sum
+                };
             }
-            if self.sums.add {
-                sum = simd.add_f32s(sum, simd.partial_load_f32s(place));
-            }
-            simd.partial_store_f32s(place, sum);
+            return;
+        }
+        for (j, (out, sum)) in line.iter_mut().zip(cast_slice::<_, f32>(&sums)).enumerate() {
+            let sum = bias.map_or(*sum, |bias| sum + bias[j]);
+            *out = if self.sums.add { *out + sum } else { sum };
         }
     }
 }

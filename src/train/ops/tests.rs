@@ -139,3 +139,181 @@ fn exp_is_the_standard_librarys() {
     assert!(simd::exp(-1e4) < 1e-37);
     assert!(simd::exp(f32::NAN).is_nan());
 }
+
+/// The tensors that a block takes, by name, in the order in which it takes them.
+const BLOCK: [&str; 17] = [
+    "x",
+    "norm_1.weight",
+    "norm_1.bias",
+    "query.weight",
+    "query.bias",
+    "key.weight",
+    "key.bias",
+    "value.weight",
+    "value.bias",
+    "out.weight",
+    "out.bias",
+    "norm_2.weight",
+    "norm_2.bias",
+    "up.weight",
+    "up.bias",
+    "down.weight",
+    "down.bias",
+];
+
+fn shapes_of_block(rows: usize, width: usize, hidden: usize) -> [[usize; 2]; 17] {
+    BLOCK.map(|name| match name {
+        "x" => [rows, width],
+        "up.weight" => [width, hidden],
+        "up.bias" => [1, hidden],
+        "down.weight" => [hidden, width],
+        _ if name.ends_with("bias") || name.starts_with("norm") => [1, width],
+        _ => [width, width],
+    })
+}
+
+fn parameters(inputs: [Tensor<2>; 17]) -> (Tensor<2>, Parameters) {
+    let [
+        x,
+        g1,
+        b1,
+        wq,
+        bq,
+        wk,
+        bk,
+        wv,
+        bv,
+        wo,
+        bo,
+        g2,
+        b2,
+        wu,
+        bu,
+        wd,
+        bd,
+    ] = inputs;
+    let row = |weight: Tensor<2>, bias: Tensor<2>| Affine {
+        weight: weight.squeeze_dim(0),
+        bias: bias.squeeze_dim(0),
+    };
+    let map = |weight, bias: Tensor<2>| Affine {
+        weight,
+        bias: bias.squeeze_dim(0),
+    };
+    let parameters = Parameters {
+        norm_1: row(g1, b1),
+        query: map(wq, bq),
+        key: map(wk, bk),
+        value: map(wv, bv),
+        out: map(wo, bo),
+        norm_2: row(g2, b2),
+        up: map(wu, bu),
+        down: map(wd, bd),
+    };
+    (x, parameters)
+}
+
+fn settings(heads: usize, activation: Activation, causal: bool) -> Settings {
+    Settings {
+        heads,
+        activation,
+        causal,
+        epsilon: 1e-6,
+        checkpointed: false,
+    }
+}
+
+#[test]
+fn a_block_is_its_operations() {
+    for (batch, positions, width, heads, hidden, causal) in [
+        (1, 1, 4, 1, 3, false),
+        (3, 5, 12, 2, 20, true),
+        (2, 130, 33, 3, 40, false),
+    ] {
+        let settings = settings(heads, Activation::Tanh, causal);
+        let smaller = |x: Tensor<2>| x.mul_scalar(0.1);
+        compare(
+            "block",
+            shapes_of_block(batch * positions, width, hidden),
+            |inputs| {
+                let (x, parameters) = parameters(inputs.map(smaller));
+                block(x, parameters, batch, settings)
+            },
+            |inputs| {
+                let (x, parameters) = parameters(inputs.map(smaller));
+                super::block::unfused(x, parameters, batch, settings)
+            },
+        );
+    }
+}
+
+/// Result and all gradients, see tests/fixtures/block/make.py.
+#[test]
+fn a_block_is_torchs() {
+    let bytes = include_bytes!("../../../tests/fixtures/block/block.safetensors");
+    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+    let tensor = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        let values = view.data().as_chunks::<4>().0;
+        let values: Vec<f32> = values.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        let columns = *view.shape().last().unwrap();
+        Tensor::<2>::from_data(
+            TensorData::new(values.clone(), [values.len() / columns, columns]),
+            &Device::flex().autodiff(),
+        )
+    };
+    for (case, activation, causal) in [
+        ("gelu", Activation::Erf, false),
+        ("gelu.causal", Activation::Erf, true),
+        ("gelu_tanh", Activation::Tanh, false),
+        ("gelu_tanh.causal", Activation::Tanh, true),
+        ("gelu_quick", Activation::Quick, false),
+        ("gelu_quick.causal", Activation::Quick, true),
+    ] {
+        let inputs = BLOCK.map(|name| tensor(name).require_grad());
+        let (x, parameters) = parameters(inputs.clone());
+        let out = block(x, parameters, 3, settings(3, activation, causal));
+        let gradients = (out.clone() * tensor("weights")).sum().backward();
+        assert_close(case, out.inner(), tensor(&format!("{case}/out")).inner());
+        for (name, input) in BLOCK.iter().zip(inputs) {
+            let name = format!("{case}/{name}");
+            let gradient = input.grad(&gradients).expect("every input has a gradient");
+            assert_close(&name, gradient, tensor(&name).inner());
+        }
+    }
+}
+
+/// Result and gradients of a block of several pieces and groups, as bits.
+fn bits_of_a_block(threads: usize, checkpointed: bool) -> Vec<Vec<u32>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.unwrap().install(|| {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let inputs =
+            shapes_of_block(2_000, 20, 36).map(|[rows, columns]| random(&mut rng, rows, columns));
+        let (x, parameters) = parameters(inputs.clone());
+        let settings = Settings {
+            checkpointed,
+            ..settings(2, Activation::Erf, false)
+        };
+        let out = block(x, parameters, 200, settings);
+        let gradients = out.clone().square().sum().backward();
+        let found = inputs
+            .iter()
+            .map(|x| x.grad(&gradients).expect("a gradient"));
+        let all = std::iter::once(out.inner()).chain(found);
+        all.map(|t| host(t).into_iter().map(f32::to_bits).collect())
+            .collect()
+    })
+}
+
+#[test]
+fn neither_threads_nor_computing_again_change_a_bit() {
+    let one = bits_of_a_block(1, false);
+    for (threads, checkpointed) in [(2, false), (3, false), (1, true), (3, true)] {
+        let other = bits_of_a_block(threads, checkpointed);
+        assert!(
+            one == other,
+            "{threads} threads, checkpointed: {checkpointed}"
+        );
+    }
+}
