@@ -42,9 +42,12 @@ const LAYERS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that live in one place, so that they can be replaced there.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("burn", &["src/train/"]),
     ("memmap2", &["src/train/cache"]),
+    ("fast_image_resize", &["src/train/data/picture/"]),
+    ("tar", &["src/train/data/files/"]),
+    ("parquet", &["src/train/data/files/"]),
     ("ratatui", &["src/tui/"]),
     ("crossterm", &["src/tui/"]),
     (

@@ -317,7 +317,10 @@ mod tests {
         assert_eq!(sort("data.noise"), "number");
         assert_eq!(sort("train.batch_size"), "whole number from 0 up");
         assert_eq!(sort("loss.log_t.learned"), "true or false");
-        assert_eq!(sort("data.kind"), "\"shapes\"");
+        assert_eq!(
+            sort("data.kind"),
+            "one of \"shapes\", \"webdataset\", \"csv\", \"parquet\", \"folder\", \"features\""
+        );
         assert_eq!(
             sort("loss.kind"),
             "one of \"sigmoid\", \"softmax\", \"classify\""

@@ -55,7 +55,7 @@ pub struct LoopConfig {
     /// (arXiv 2101.06983).
     pub micro_batch: usize,
     /// Where a locked tower's embeddings of a finite training set are kept, by example, so that it embeds each once and
-    /// not once an epoch: `data.pairs` times `model.embed_dim` + 1 numbers of 4 bytes.
+    /// not once an epoch: the pairs of the set times `model.embed_dim` + 1 numbers of 4 bytes.
     pub cache: CacheConfig,
     /// Write a row of metrics every so many steps.
     pub log_every: u64,
@@ -166,11 +166,13 @@ impl TrainConfig {
             let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0";
             let no_pairs = "the supervised loss has no embeddings to keep: set it to \"off\"";
             let endless = "pairs of an endless training set never come twice: set data.pairs";
+            let varied = "what training changes of a picture each time cannot be kept: set data.augment to \"none\"";
             let locks = self.optim.image.is_locked()
                 || self.has_text_tower() && self.optim.text.is_locked();
             check("train.cache", !supervised, || no_pairs.into())?;
             check("train.cache", locks, || none.into())?;
-            check("train.cache", pairs > 0, || endless.into())?;
+            check("train.cache", !self.data.is_endless(), || endless.into())?;
+            check("train.cache", !self.data.varies(), || varied.into())?;
         }
         self.loss.validate(batch_size)?;
         check("train.examples", self.examples() <= MOST_EXAMPLES, || {
@@ -228,7 +230,9 @@ mod tests {
     #[test]
     fn a_training_set_holds_a_batch() {
         let mut config = TrainConfig::default();
-        let DataConfig::Shapes(shapes) = &mut config.data;
+        let DataConfig::Shapes(shapes) = &mut config.data else {
+            unreachable!("the default")
+        };
         shapes.pairs = 255;
         let error = config.validate().unwrap_err();
         assert_eq!(error.key, "data.pairs");
@@ -248,7 +252,9 @@ mod tests {
         assert!(problem(&config).contains("optim.text.lr_mult"));
         config.optim.text.lr_mult = 0.0;
         assert!(problem(&config).contains("data.pairs"));
-        let DataConfig::Shapes(shapes) = &mut config.data;
+        let DataConfig::Shapes(shapes) = &mut config.data else {
+            unreachable!("the default")
+        };
         shapes.pairs = 1_000;
         config.validate().unwrap();
         config.loss = LossConfig::Classify(Default::default());
@@ -258,7 +264,9 @@ mod tests {
     #[test]
     fn two_pictures_are_no_supervision() {
         let mut config = TrainConfig::default();
-        let DataConfig::Shapes(shapes) = &mut config.data;
+        let DataConfig::Shapes(shapes) = &mut config.data else {
+            unreachable!("the default")
+        };
         shapes.views = Views::ImageImage;
         config.validate().unwrap();
         assert!(!config.has_text_tower());

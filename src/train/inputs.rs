@@ -2,16 +2,24 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::data::{Address, Source};
+use super::data::{DataError, Example, Source};
 
 /// Pixels `[examples, size, size, 3]`.
-pub fn images(source: &Source, examples: &[Address], device: &Device) -> Tensor<4> {
-    pictures(source, source.pixels(examples), device)
+pub fn images(
+    source: &Source,
+    examples: &[Example],
+    device: &Device,
+) -> Result<Tensor<4>, DataError> {
+    Ok(pictures(source, source.pixels(examples)?, device))
 }
 
 /// Pixels of second pictures of the same scenes, `[examples, size, size, 3]`.
-pub fn second_images(source: &Source, examples: &[Address], device: &Device) -> Tensor<4> {
-    pictures(source, source.second_pixels(examples), device)
+pub fn second_images(
+    source: &Source,
+    examples: &[Example],
+    device: &Device,
+) -> Result<Tensor<4>, DataError> {
+    Ok(pictures(source, source.second_pixels(examples)?, device))
 }
 
 fn pictures(source: &Source, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
@@ -21,13 +29,22 @@ fn pictures(source: &Source, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
 }
 
 /// Token ids `[examples, context]`.
-pub fn texts(source: &Source, examples: &[Address], device: &Device) -> Tensor<2, Int> {
+pub fn texts(
+    source: &Source,
+    examples: &[Example],
+    device: &Device,
+) -> Result<Tensor<2, Int>, DataError> {
     let shape = [examples.len(), source.context()];
-    Tensor::from_data(TensorData::new(source.tokens(examples), shape), device)
+    let tokens = TensorData::new(source.tokens(examples)?, shape);
+    Ok(Tensor::from_data(tokens, device))
 }
 
 /// Classes `[examples]`.
-pub fn labels(source: &Source, examples: &[Address], device: &Device) -> Tensor<1, Int> {
-    let labels = source.labels(examples);
-    Tensor::from_data(TensorData::new(labels, [examples.len()]), device)
+pub fn labels(
+    source: &Source,
+    examples: &[Example],
+    device: &Device,
+) -> Result<Tensor<1, Int>, DataError> {
+    let labels = TensorData::new(source.labels(examples)?, [examples.len()]);
+    Ok(Tensor::from_data(labels, device))
 }

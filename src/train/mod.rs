@@ -61,13 +61,15 @@ pub fn train(
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
     let resume = recorder.resume()?;
+    let source = Source::open(&config.data, config.model.text.context, config.seed)?;
+    source.suits(config)?;
     let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| {
         run_rank(
             config,
             mesh,
             &devices[mesh.rank()],
-            starts,
-            resume.as_ref(),
+            &source,
+            (starts, resume.as_ref()),
             recorder,
             stop,
         )
@@ -104,13 +106,12 @@ fn run_rank(
     config: &TrainConfig,
     mesh: &Mesh,
     device: &Device,
-    starts: &BTreeMap<RunId, Checkpoint>,
-    resume: Option<&Checkpoint>,
+    source: &Source,
+    (starts, resume): (&BTreeMap<RunId, Checkpoint>, Option<&Checkpoint>),
     mut recorder: Option<&mut Recorder>,
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
-    let source = Source::new(&config.data, config.model.text.context, config.seed);
-    let mut state = State::new(config, &source, device);
+    let mut state = State::new(config, source, device);
     let mut done = 0;
     if let Some(checkpoint) = resume {
         snapshot::restore(&mut state, checkpoint)?;
@@ -130,10 +131,14 @@ fn run_rank(
     }
 
     let caches = match &recorder {
-        Some(recorder) => state.open_caches(config, recorder.dir())?,
+        Some(recorder) => state.open_caches(config, source, recorder.dir())?,
         None => Default::default(),
     };
     state.set_caches(mesh.broadcast(caches)?);
+
+    if let Some(recorder) = &mut recorder {
+        recorder.skips(done, source, true)?;
+    }
 
     let (steps, batch) = (config.steps(), config.train.batch_size as u64);
     let mut saved = done;
@@ -161,12 +166,13 @@ fn run_rank(
         let step = done + 1;
         let (before, examples) = (done * batch, step * batch);
         let logged = step.is_multiple_of(config.train.log_every) || step == steps;
-        let update = state.update(config, mesh, &source, step, logged)?;
+        let update = state.update(config, mesh, source, step, logged)?;
         let diverged = !update.is_finite();
         if let Some(recorder) = &mut recorder
             && (logged || diverged)
         {
             recorder.row(config, step, examples, &update)?;
+            recorder.skips(step, source, false)?;
         }
         if diverged {
             let reason = match &update.problem {
@@ -178,6 +184,7 @@ fn run_rank(
             };
             let outcome = Outcome::Diverged { reason };
             if let Some(recorder) = &mut recorder {
+                recorder.skips(step, source, true)?;
                 recorder.finished(step, examples, outcome.clone())?;
             }
             return Ok(Ending::Finished(outcome));
@@ -186,7 +193,7 @@ fn run_rank(
         if let Some(recorder) = &mut recorder
             && (config.eval.is_due(before, examples) || done == steps)
         {
-            let metrics = eval::evaluate(&config.eval, &state.model.valid(), &source, device);
+            let metrics = eval::evaluate(&config.eval, &state.model.valid(), source, device)?;
             recorder.evaluated(done, examples, metrics)?;
         }
     }
@@ -195,6 +202,7 @@ fn run_rank(
             recorder.save(done, done * batch, &state)?;
         }
         state.discard_caches(recorder.dir())?;
+        recorder.skips(done, source, true)?;
         recorder.finished(done, done * batch, Outcome::Completed)?;
     }
     Ok(Ending::Finished(Outcome::Completed))

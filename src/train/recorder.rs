@@ -9,6 +9,7 @@ use crate::record::checkpoint::{self, Checkpoint};
 use crate::record::{Event, EventLog, MetricLog, Outcome, Row, RunDir};
 
 use super::config::TrainConfig;
+use super::data::Source;
 use super::loss::gauges;
 use super::snapshot;
 use super::step::{State, Update};
@@ -24,6 +25,8 @@ pub struct Recorder {
     saved: Instant,
     /// Time and examples of the last row, for the rate.
     last_row: (Instant, u64),
+    /// Samples of which was said that they were skipped.
+    skipped: u64,
 }
 
 impl Recorder {
@@ -42,6 +45,7 @@ impl Recorder {
             started: now,
             saved: now,
             last_row: (now, 0),
+            skipped: 0,
         })
     }
 
@@ -189,6 +193,24 @@ impl Recorder {
 
     pub fn warn(&mut self, step: u64, message: String) -> anyhow::Result<()> {
         self.tell(Event::Warned { step, message })
+    }
+
+    /// Say which samples were skipped, if there are more than was said last: any more with `all`, else twice as many, so
+    /// that a long run over bad data does not say so at every step.
+    pub fn skips(&mut self, step: u64, source: &Source, all: bool) -> anyhow::Result<()> {
+        let Some(skips) = source.skips() else {
+            return Ok(());
+        };
+        let least = if all {
+            self.skipped + 1
+        } else {
+            2 * self.skipped.max(1)
+        };
+        if skips.count() >= least {
+            self.skipped = skips.count();
+            self.warn(step, skips.to_string())?;
+        }
+        Ok(())
     }
 
     /// Whether `seconds` have gone by since the last checkpoint.

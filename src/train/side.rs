@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cache::{Cache, CacheConfig, Identity};
 use super::config::TrainConfig;
-use super::data::{Address, Source, Views};
+use super::data::{DataError, Example, Source, Views};
 use super::device::host;
 use super::inputs;
 use super::model::Model;
@@ -74,16 +74,16 @@ impl Side {
         &self,
         model: &Model,
         source: &Source,
-        examples: &[Address],
+        examples: &[Example],
         device: &Device,
-    ) -> Tensor<2> {
-        match self.reads {
-            Reads::Image => model.embed_images(inputs::images(source, examples, device)),
+    ) -> Result<Tensor<2>, DataError> {
+        Ok(match self.reads {
+            Reads::Image => model.embed_images(inputs::images(source, examples, device)?),
             Reads::SecondImage => {
-                model.embed_images(inputs::second_images(source, examples, device))
+                model.embed_images(inputs::second_images(source, examples, device)?)
             }
-            Reads::Text => model.embed_texts(inputs::texts(source, examples, device)),
-        }
+            Reads::Text => model.embed_texts(inputs::texts(source, examples, device)?),
+        })
     }
 
     /// The same with a model and device that do not tape: what is in the cache is not embedded.
@@ -91,9 +91,9 @@ impl Side {
         &self,
         model: &Model,
         source: &Source,
-        examples: &[Address],
+        examples: &[Example],
         device: &Device,
-    ) -> Tensor<2> {
+    ) -> Result<Tensor<2>, DataError> {
         let Some(cache) = &self.cache else {
             return self.embed(model, source, examples, device);
         };
@@ -108,38 +108,46 @@ impl Side {
         let shape = [examples.len(), dim];
         let whole = |rows| Tensor::from_data(TensorData::new(rows, shape), device);
         if missing.is_empty() {
-            return whole(rows);
+            return Ok(whole(rows));
         }
         let drawn = filled_up(&missing, examples.len());
-        let examples: Vec<Address> = drawn.iter().map(|&i| examples[i]).collect();
-        let made = host(self.embed(model, source, &examples, device));
+        let examples: Vec<Example> = drawn.iter().map(|&i| examples[i].clone()).collect();
+        let made = host(self.embed(model, source, &examples, device)?);
         let mut cache = lock(cache);
         let made = made.chunks_exact(dim).zip(examples).zip(drawn);
         for ((row, at), i) in made.take(missing.len()) {
             cache.put(at.index(), row);
             rows[i * dim..][..dim].copy_from_slice(row);
         }
-        whole(rows)
+        Ok(whole(rows))
     }
 
     /// The cache that `config` asks for, if it does for this side. `flat` are all parameters, `[layout.length()]`.
     pub fn open_cache(
         &self,
         config: &TrainConfig,
-        layout: &Layout,
-        flat: &Tensor<1>,
+        source: &Source,
+        (layout, flat): (&Layout, &Tensor<1>),
         dir: &RunDir,
     ) -> anyhow::Result<Option<SharedCache>> {
-        let (pairs, dim) = (config.data.pairs(), config.model.embed_dim);
+        let (pairs, dim) = (source.indices(), config.model.embed_dim);
         if !self.locked {
             return Ok(None);
+        }
+        if config.train.cache != CacheConfig::Off
+            && self.reads == Reads::Text
+            && source.captions_vary()
+        {
+            anyhow::bail!(
+                "train.cache: some examples have several captions, another each epoch, and a cache would keep the first: set it to \"off\""
+            );
         }
         let cache = match config.train.cache {
             CacheConfig::Off => return Ok(None),
             CacheConfig::Memory => Cache::in_memory(pairs, dim)
                 .with_context(|| format!("train.cache: no memory for {pairs} embeddings"))?,
             CacheConfig::Disk => {
-                let identity = self.identity(config, layout, flat)?;
+                let identity = self.identity(config, pairs, (layout, flat))?;
                 let path = dir.embeddings(self.reads.name());
                 Cache::on_disk(&path, pairs, dim, &identity)
                     .with_context(|| format!("train.cache: {}", path.display()))?
@@ -163,14 +171,14 @@ impl Side {
     fn identity(
         &self,
         config: &TrainConfig,
-        layout: &Layout,
-        flat: &Tensor<1>,
+        pairs: u64,
+        (layout, flat): (&Layout, &Tensor<1>),
     ) -> anyhow::Result<Identity> {
         let mut hash = blake3::Hasher::new();
         let settings = (
             env!("CARGO_PKG_VERSION"),
             self.reads.name(),
-            config.seed,
+            (config.seed, pairs),
             &config.data,
             &config.model,
         );

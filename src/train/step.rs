@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainConfig;
-use super::data::Source;
+use super::data::{DataError, Source};
 use super::device::host;
 use super::inputs;
 use super::loss::on_device::TensorPairs;
@@ -125,10 +125,12 @@ impl State {
     pub fn open_caches(
         &self,
         config: &TrainConfig,
+        source: &Source,
         dir: &RunDir,
     ) -> anyhow::Result<[Option<SharedCache>; 2]> {
         let [image, text] = &self.sides;
-        let open = |side: &Side| side.open_cache(config, &self.layout, &self.flat, dir);
+        let weights = (&self.layout, &self.flat);
+        let open = |side: &Side| side.open_cache(config, source, weights, dir);
         Ok([open(image)?, open(text)?])
     }
 
@@ -153,7 +155,7 @@ impl State {
         source: &Source,
         step: u64,
         look: bool,
-    ) -> Result<Update, LossError> {
+    ) -> anyhow::Result<Update> {
         let global = config.train.batch_size as u64;
         let before = (step - 1) * global;
         let share = global / mesh.size() as u64;
@@ -163,15 +165,14 @@ impl State {
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let sent = mesh.bytes_sent();
         let part = match &config.loss {
-            LossConfig::Classify(c) => Ok(self.supervised(c, config, &slice)),
+            LossConfig::Classify(c) => Ok(self.supervised(c, config, &slice)?),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
-                self.contrastive(config, mesh, &slice, (step, look))
+                self.contrastive(config, mesh, &slice, (step, look))?
             }
         };
         let (part, problem) = match part {
             Ok(part) => (part, None),
-            Err(error) if error.is_of_numbers() => (self.nothing(), Some(error)),
-            Err(error) => return Err(error),
+            Err(problem) => (self.nothing(), Some(problem)),
         };
         let mut gradient = part.gradient;
         if mesh.size() > 1 {
@@ -240,39 +241,40 @@ impl State {
 
     /// Loss and gradient of the rank's slice of the batch. When it comes in more than one part, a first pass embeds
     /// them all without a tape, and the second draws, embeds and tapes one at a time. What a locked tower embedded is
-    /// not embedded again.
+    /// not embedded again. The inner error is one of numbers: what went into the loss was not finite.
     fn contrastive(
         &self,
         config: &TrainConfig,
         mesh: &Mesh,
         slice: &Slice,
         (step, look): (u64, bool),
-    ) -> Result<Part, LossError> {
+    ) -> anyhow::Result<Result<Part, LossError>> {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
         let dim = config.model.embed_dim;
         let (tape, plain) = (self.device.clone().autodiff(), self.model.valid());
         let sides = &self.sides;
         let mut taped = [None, None];
-        let mut embed = |side: usize| {
+        let mut embed = |side: usize| -> anyhow::Result<Tensor<2>> {
             let (side, taped) = (&sides[side], &mut taped[side]);
             if slice.is_whole() && !side.locked {
-                let z = side.embed(&self.model, slice.source, &slice.all(), &tape);
-                return taped.insert(z).clone().inner();
+                let z = side.embed(&self.model, slice.source, &slice.all()?, &tape)?;
+                return Ok(taped.insert(z).clone().inner());
             }
             let mut all = Tensor::zeros([slice.len(), dim], &self.device);
             let mut first = 0;
             for part in slice.parts() {
-                let z = side.embed_plain(&plain, slice.source, &part, &self.device);
+                let part = part?;
+                let z = side.embed_plain(&plain, slice.source, &part, &self.device)?;
                 all = all.slice_assign([first..first + part.len(), 0..dim], z);
                 first += part.len();
             }
-            all
+            Ok(all)
         };
-        let (image, text) = (embed(0), embed(1));
-        let classes = config.loss.positives_by_class().then(|| {
-            let labels = slice.parts().flat_map(|part| slice.source.labels(&part));
-            labels.map(i32::cast_unsigned).collect::<Vec<u32>>()
-        });
+        let (image, text) = (embed(0)?, embed(1)?);
+        let classes = match config.loss.positives_by_class() {
+            true => Some(slice.classes()?),
+            false => None,
+        };
         let pairs = TensorPairs {
             image,
             text,
@@ -293,7 +295,10 @@ impl State {
             },
         };
         let on_slices = (Kernel::best(config.train.loss_precision), look);
-        let found = compare(&config.loss, mesh, pairs, on_slices, (log_t, bias))?;
+        let found = match compare(&config.loss, mesh, pairs, on_slices, (log_t, bias)) {
+            Err(problem) if problem.is_of_numbers() => return Ok(Err(problem)),
+            found => found?,
+        };
         let out = found.sums;
 
         let learned = |scalar: Option<Scalar>, gradient: f64| {
@@ -307,19 +312,28 @@ impl State {
         let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
         let mut first = 0;
         for part in slice.parts() {
-            let learning = sides.iter().zip(&mut taped).zip(&found.gradients);
-            let pulls = learning.filter_map(|((side, taped), d)| {
-                let d = d.clone()?.narrow(0, first, part.len()).autodiff();
-                let again = || side.embed(&self.model, slice.source, &part, &tape);
-                Some((taped.take().unwrap_or_else(again) * d).sum())
-            });
-            if let Some(surrogate) = pulls.reduce(|a, b| a + b) {
+            let part = part?;
+            let mut surrogate: Option<Tensor<1>> = None;
+            for ((side, taped), d) in sides.iter().zip(&mut taped).zip(&found.gradients) {
+                let Some(d) = d else { continue };
+                let d = d.clone().narrow(0, first, part.len()).autodiff();
+                let z = match taped.take() {
+                    Some(z) => z,
+                    None => side.embed(&self.model, slice.source, &part, &tape)?,
+                };
+                let pull = (z * d).sum();
+                surrogate = Some(match surrogate {
+                    Some(sum) => sum + pull,
+                    None => pull,
+                });
+            }
+            if let Some(surrogate) = surrogate {
                 let mut gradients = surrogate.backward();
                 gradient = gradient + self.layout.gradients(&self.model, &mut gradients);
             }
             first += part.len();
         }
-        Ok(Part {
+        Ok(Ok(Part {
             gradient,
             seen: Seen {
                 loss: out.loss,
@@ -330,7 +344,7 @@ impl State {
                 hardest: out.hardest,
                 bytes: 0,
             },
-        })
+        }))
     }
 
     /// The part of an update that cannot be made.
@@ -347,7 +361,12 @@ impl State {
     }
 
     /// Loss and gradient of the rank's slice of the batch, one part after another.
-    fn supervised(&self, loss: &ClassifyConfig, config: &TrainConfig, slice: &Slice) -> Part {
+    fn supervised(
+        &self,
+        loss: &ClassifyConfig,
+        config: &TrainConfig,
+        slice: &Slice,
+    ) -> Result<Part, DataError> {
         let locked = config.optim.image.is_locked();
         let (model, device) = if locked {
             (self.model.valid(), self.device.clone())
@@ -358,8 +377,9 @@ impl State {
         let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
         let mut total = 0.0;
         for part in slice.parts() {
-            let labels = inputs::labels(slice.source, &part, &device);
-            let pixels = inputs::images(slice.source, &part, &device);
+            let part = part?;
+            let labels = inputs::labels(slice.source, &part, &device)?;
+            let pixels = inputs::images(slice.source, &part, &device)?;
             let logits = model.image.forward(pixels);
             let loss = classify(loss, logits, labels, config.train.batch_size);
             if !locked {
@@ -368,13 +388,13 @@ impl State {
             }
             total += f64::from(loss.into_scalar::<f32>());
         }
-        Part {
+        Ok(Part {
             gradient,
             seen: Seen {
                 loss: total,
                 ..Seen::default()
             },
-        }
+        })
     }
 
     fn scalar(&self, name: &str) -> Option<f64> {

@@ -131,7 +131,7 @@ fn micro_batches_change_nothing_but_memory() {
 
 /// One update from the start of the run that `config` describes.
 fn first_update(config: &TrainConfig) -> (State, step::Update) {
-    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let mut state = State::new(config, &source, &Device::flex());
     let update = state.update(config, &Mesh::alone(), &source, 1, false);
     (state, update.unwrap())
@@ -150,7 +150,9 @@ fn part_of(state: &State, flat: &burn::tensor::Tensor<1>, prefix: &str) -> Vec<f
 #[test]
 fn two_pictures_of_a_scene_train_an_image_tower_alone() {
     let mut config = tiny();
-    let data::DataConfig::Shapes(shapes) = &mut config.data;
+    let data::DataConfig::Shapes(shapes) = &mut config.data else {
+        unreachable!("the default")
+    };
     shapes.views = data::Views::ImageImage;
     (config.train.examples, config.eval.bank) = (12 * 120, 200);
     let curve = losses(&config);
@@ -201,7 +203,7 @@ fn a_locked_tower_has_no_gradient_and_changes_none() {
                 let (state, update) = first_update(&config);
                 let start = State::new(
                     &config,
-                    &Source::new(&config.data, config.model.text.context, config.seed),
+                    &Source::open(&config.data, config.model.text.context, config.seed).unwrap(),
                     &Device::flex(),
                 );
                 let mut norm = 0.0;
@@ -231,7 +233,7 @@ fn after_five_steps(config: &TrainConfig) -> BTreeMap<String, Vec<f32>> {
     run(config, &dir, &AtomicBool::new(false));
     let end = checkpoint::latest(&dir).unwrap().0.unwrap();
     assert_eq!((end.manifest.step, rows(&dir).len()), (5, 5), "steps");
-    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let mut state = State::new(config, &source, &Device::flex());
     snapshot::restore(&mut state, &end).unwrap();
     let entries = state.layout.entries().iter();
@@ -339,7 +341,9 @@ fn a_stopped_run_resumes_to_the_same_bits() {
 /// Three epochs of 31 pairs, whose ends lie in the middle of batches, with these towers locked.
 fn over_few_pairs(cache: CacheConfig, locked: [bool; 2]) -> TrainConfig {
     let mut config = tiny();
-    let data::DataConfig::Shapes(shapes) = &mut config.data;
+    let data::DataConfig::Shapes(shapes) = &mut config.data else {
+        unreachable!("the default")
+    };
     shapes.pairs = 31;
     let [image, text] = locked.map(|locked| if locked { 0.0 } else { 1.0 });
     (config.optim.image.lr_mult, config.optim.text.lr_mult) = (image, text);
@@ -394,7 +398,7 @@ fn a_resumed_run_goes_on_with_its_cache_if_it_is_of_the_same_tower() {
     let undisturbed = RunDir::new(undisturbed.path());
     run(&config, &undisturbed, &AtomicBool::new(false));
     let pairs = config.data.pairs();
-    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let state = State::new(&config, &source, &Device::flex());
 
     for (forged, same_tower) in [(false, true), (true, true), (true, false)] {
@@ -411,7 +415,7 @@ fn a_resumed_run_goes_on_with_its_cache_if_it_is_of_the_same_tower() {
         assert_eq!(ending.unwrap(), Ending::Stopped);
         drop(recorder);
 
-        let [cache, _] = state.open_caches(&config, &dir).unwrap();
+        let [cache, _] = state.open_caches(&config, &source, &dir).unwrap();
         let cache = cache.unwrap();
         let mut row = vec![0.0; 16];
         let known = |row: &mut [f32]| {
@@ -492,7 +496,7 @@ fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
     assert!(first("text.embed") < first("image.block.0") && first("image.block.0") < 1.0);
 
     let end = checkpoint::latest(&dir).unwrap().0.unwrap();
-    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let mut state = State::new(&config, &source, &Device::flex());
     snapshot::restore(&mut state, &end).unwrap();
     let squares = device::host(state.flat)
@@ -630,7 +634,7 @@ fn a_tower_starts_with_another_runs_weights() {
     let start = checkpoint::latest(&dir).unwrap().0.unwrap();
 
     let config = tiny();
-    let source = Source::new(&config.data, config.model.text.context, config.seed);
+    let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let device = Device::flex();
     let parameter = |state: &State, name: &str| {
         device::host(

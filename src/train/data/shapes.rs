@@ -16,6 +16,7 @@ mod scene;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::source::Class;
 use super::words::Vocabulary;
 use dice::{Dice, Stream};
 use scene::{ClassId, Scene};
@@ -74,24 +75,6 @@ pub enum Address {
     Train { run_seed: u64, index: u64 },
     /// Among the evaluation's.
     Eval { index: u64 },
-}
-
-/// What zero-shot has to tell apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Class {
-    /// "red hexagon".
-    pub name: String,
-    /// No training example shows it.
-    pub held_out: bool,
-}
-
-impl Address {
-    /// The number of the example in its stream or set.
-    pub fn index(self) -> u64 {
-        match self {
-            Self::Train { index, .. } | Self::Eval { index } => index,
-        }
-    }
 }
 
 #[derive(Clone, Debug)]

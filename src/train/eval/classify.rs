@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 
 use super::{EvalConfig, score};
-use crate::train::data::Source;
+use crate::train::data::{DataError, Source};
 use crate::train::model::Model;
 
 /// `classify/…`, see [`super::Hits::metrics`].
@@ -14,6 +14,7 @@ pub fn run(
     model: &Model,
     source: &Source,
     device: &Device,
-) -> BTreeMap<String, f64> {
-    score(config, source, device, |pixels| model.image.forward(pixels)).metrics("classify")
+) -> Result<BTreeMap<String, f64>, DataError> {
+    let hits = score(config, source, device, |pixels| model.image.forward(pixels))?;
+    Ok(hits.metrics("classify"))
 }

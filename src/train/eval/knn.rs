@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 
 use super::{CHUNK, EvalConfig};
-use crate::train::data::{Address, Source};
+use crate::train::data::{DataError, Example, Source};
 use crate::train::device::host;
 use crate::train::inputs;
 use crate::train::model::Model;
@@ -22,25 +22,30 @@ pub fn run(
     model: &Model,
     source: &Source,
     device: &Device,
-) -> BTreeMap<String, f64> {
-    let embed = |examples: &[Address]| model.embed_images(inputs::images(source, examples, device));
+) -> Result<BTreeMap<String, f64>, DataError> {
+    let embed = |examples: &[Example]| -> Result<Tensor<2>, DataError> {
+        Ok(model.embed_images(inputs::images(source, examples, device)?))
+    };
     let bank = match source.pairs() {
         0 => config.bank as u64,
         pairs => pairs.min(config.bank as u64),
     };
-    let bank = source.train(0..bank);
-    let labels = source.labels(&bank);
-    let bank: Vec<Tensor<2>> = bank.chunks(CHUNK).map(embed).collect();
-    let bank = Tensor::cat(bank, 0).transpose();
+    let bank = source.train(0..bank)?;
+    let labels = source.labels(&bank)?;
+    let bank: Result<Vec<Tensor<2>>, DataError> = bank.chunks(CHUNK).map(embed).collect();
+    let bank = Tensor::cat(bank?, 0).transpose();
 
-    let mut asked = source.eval(0..config.images as u64);
+    let asked = source.eval(0..config.images as u64)?;
     let classes = source.classes();
-    asked.retain(|&at| !classes[source.labels(&[at])[0] as usize].held_out);
+    let shown = source.labels(&asked)?.into_iter();
+    let mut shown = shown.map(|label| !classes[label as usize].held_out);
+    let mut asked = asked;
+    asked.retain(|_| shown.next().unwrap_or(false));
     let (mut nearest, mut voted) = (0, 0);
     for examples in asked.chunks(CHUNK) {
-        let cosines = host(embed(examples).matmul(bank.clone()));
+        let cosines = host(embed(examples)?.matmul(bank.clone()));
         let rows = cosines.chunks_exact(labels.len());
-        for (row, label) in rows.zip(source.labels(examples)) {
+        for (row, label) in rows.zip(source.labels(examples)?) {
             let neighbours = neighbours(row, &labels);
             nearest += u64::from(vote(&neighbours[..neighbours.len().min(1)]) == Some(label));
             voted += u64::from(vote(&neighbours) == Some(label));
@@ -48,11 +53,11 @@ pub fn run(
     }
     let counts = [("knn/top1", nearest), ("knn/top1_k20", voted)];
     let total = asked.len();
-    counts
+    Ok(counts
         .into_iter()
         .filter(|_| total > 0)
         .map(|(name, hits)| (name.to_owned(), hits as f64 / total as f64))
-        .collect()
+        .collect())
 }
 
 /// The labels of the [`VOTERS`] greatest cosines, greatest first; of equals, those first in the bank. A cosine that is no
@@ -107,21 +112,23 @@ mod tests {
     #[test]
     fn a_tower_at_its_start_is_better_than_chance_and_one_that_says_nothing_hits_nothing() {
         let mut config = TrainConfig::default();
-        let crate::train::data::DataConfig::Shapes(shapes) = &mut config.data;
+        let crate::train::data::DataConfig::Shapes(shapes) = &mut config.data else {
+            unreachable!("the default")
+        };
         (shapes.views, shapes.pairs) = (Views::ImageImage, 1_000);
         let eval = EvalConfig {
             images: 300,
             ..EvalConfig::default()
         };
-        let source = Source::new(&config.data, 2, 0);
+        let source = Source::open(&config.data, 2, 0).unwrap();
         let device = Device::flex();
         let mut state = crate::train::step::State::new(&config, &source, &device);
-        let metrics = run(&eval, &state.model.valid(), &source, &device);
+        let metrics = run(&eval, &state.model.valid(), &source, &device).unwrap();
         assert!(metrics["knn/top1"] > 0.05, "{metrics:?}");
         assert!(metrics["knn/top1_k20"] > 0.02, "{metrics:?}");
         let length = state.layout.length();
         state.set(Tensor::full([length], f32::NAN, &device));
-        let metrics = run(&eval, &state.model.valid(), &source, &device);
+        let metrics = run(&eval, &state.model.valid(), &source, &device).unwrap();
         assert_eq!((metrics["knn/top1"], metrics["knn/top1_k20"]), (0.0, 0.0));
     }
 }

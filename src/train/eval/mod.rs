@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
-use super::data::Source;
+use super::data::{DataError, Source};
 use super::device::host;
 use super::inputs;
 use super::model::Model;
@@ -60,7 +60,10 @@ pub fn evaluate(
     model: &Model,
     source: &Source,
     device: &Device,
-) -> BTreeMap<String, f64> {
+) -> Result<BTreeMap<String, f64>, DataError> {
+    if source.class_count() == 0 || source.eval(0..1)?.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     if model.text.is_some() {
         zeroshot::run(config, model, source, device)
     } else if model.log_t.is_some() {
@@ -80,13 +83,13 @@ fn score(
     source: &Source,
     device: &Device,
     scores: impl Fn(Tensor<4>) -> Tensor<2>,
-) -> Hits {
+) -> Result<Hits, DataError> {
     let mut hits = Hits::default();
     let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
     for start in (0..config.images).step_by(CHUNK) {
-        let examples = source.eval(start as u64..(start + CHUNK).min(config.images) as u64);
-        let rows: Vec<f32> = host(scores(inputs::images(source, &examples, device)));
-        let labels = source.labels(&examples);
+        let examples = source.eval(start as u64..(start + CHUNK).min(config.images) as u64)?;
+        let rows: Vec<f32> = host(scores(inputs::images(source, &examples, device)?));
+        let labels = source.labels(&examples)?;
         for (row, label) in rows.chunks_exact(held_out.len()).zip(labels) {
             let label = label as usize;
             // The rank of the right class. Ties count against it, and so does a score that is no number: a model
@@ -97,7 +100,7 @@ fn score(
             hits.add(better, held_out[label]);
         }
     }
-    hits
+    Ok(hits)
 }
 
 /// How often the right class came first, or among the first five.
@@ -176,7 +179,7 @@ mod tests {
             images: 60,
             ..EvalConfig::default()
         };
-        let source = Source::new(&crate::train::data::DataConfig::default(), 16, 0);
+        let source = Source::open(&crate::train::data::DataConfig::default(), 16, 0).unwrap();
         for score_of_all in [f32::NAN, 1.0] {
             let device = Device::flex();
             let hits = score(&config, &source, &device, |pixels| {
@@ -186,7 +189,7 @@ mod tests {
                     &device,
                 )
             });
-            assert_eq!(hits.metrics("zeroshot")["zeroshot/top1"], 0.0);
+            assert_eq!(hits.unwrap().metrics("zeroshot")["zeroshot/top1"], 0.0);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{EvalConfig, score};
-use crate::train::data::Source;
+use crate::train::data::{DataError, Source};
 use crate::train::model::Model;
 
 /// `zeroshot/…`, see [`super::Hits::metrics`].
@@ -15,12 +15,12 @@ pub fn run(
     model: &Model,
     source: &Source,
     device: &Device,
-) -> BTreeMap<String, f64> {
+) -> Result<BTreeMap<String, f64>, DataError> {
     let classes = class_vectors(model, source, device).transpose();
-    score(config, source, device, |pixels| {
+    let hits = score(config, source, device, |pixels| {
         model.embed_images(pixels).matmul(classes.clone())
-    })
-    .metrics("zeroshot")
+    })?;
+    Ok(hits.metrics("zeroshot"))
 }
 
 /// `[classes, embed_dim]`, unit rows.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::train::data::{Address, Source};
+use crate::train::data::{DataError, Example, Source};
 
 pub struct Slice<'a> {
     pub source: &'a Source,
@@ -38,14 +38,24 @@ impl<'a> Slice<'a> {
     }
 
     /// The examples of all parts.
-    pub fn all(&self) -> Vec<Address> {
+    pub fn all(&self) -> Result<Vec<Example>, DataError> {
         self.source.train(self.range.clone())
     }
 
     /// The examples of one part after another.
-    pub fn parts(&self) -> impl Iterator<Item = Vec<Address>> {
+    pub fn parts(&self) -> impl Iterator<Item = Result<Vec<Example>, DataError>> {
         let Range { start, end } = self.range;
         let starts = (start..end).step_by(self.most as usize);
         starts.map(move |start| self.source.train(start..(start + self.most).min(end)))
+    }
+
+    /// Classes of all examples, `[examples]`.
+    pub fn classes(&self) -> Result<Vec<u32>, DataError> {
+        let mut classes = Vec::with_capacity(self.len());
+        for part in self.parts() {
+            let labels = self.source.labels(&part?)?;
+            classes.extend(labels.into_iter().map(i32::cast_unsigned));
+        }
+        Ok(classes)
     }
 }
