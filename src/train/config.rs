@@ -163,12 +163,12 @@ impl TrainConfig {
                 .into()
         })?;
         if cache != CacheConfig::Off {
-            let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0";
+            let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0, or unlock_after";
             let no_pairs = "the supervised loss has no embeddings to keep: set it to \"off\"";
             let endless = "pairs of an endless training set never come twice: set data.pairs";
             let varied = "what training changes of a picture each time cannot be kept: set data.augment to \"none\"";
-            let locks = self.optim.image.is_locked()
-                || self.has_text_tower() && self.optim.text.is_locked();
+            let locks = self.optim.image.is_locked_at(0)
+                || self.has_text_tower() && self.optim.text.is_locked_at(0);
             check("train.cache", !supervised, || no_pairs.into())?;
             check("train.cache", locks, || none.into())?;
             check("train.cache", !self.data.is_endless(), || endless.into())?;
@@ -181,7 +181,7 @@ impl TrainConfig {
                 "{examples} times {factor}, to see as many pairs as with all negatives, is more than {MOST_EXAMPLES}"
             )
         })?;
-        self.optim.validate()?;
+        self.optim.validate(self.examples())?;
         self.eval.validate()
     }
 }

@@ -1,7 +1,8 @@
 //! Device names and what they mean in this build: `cpu` is burn's flex backend on the cores that the worker was
 //! given, `cpu:K` the K-th of several such devices.
 
-use burn::tensor::{Device, Tensor};
+use burn::backend::Flex;
+use burn::tensor::{Device, Tensor, TensorData};
 
 /// A name that this build cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,29 @@ pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .into_data()
         .try_into_vec()
         .expect("parameters, embeddings and gradients are f32")
+}
+
+/// What `look` makes of the values of a vector, which it sees where they lie if that is the host's memory.
+pub fn read<R>(tensor: &Tensor<1>, look: impl FnOnce(&[f32]) -> R) -> R {
+    match tensor.clone().try_into_primitive::<Flex>() {
+        Ok(primitive) => match primitive.as_slice() {
+            Some(values) => look(values),
+            None => look(&host(tensor.clone())),
+        },
+        Err(_) => look(&host(tensor.clone())),
+    }
+}
+
+/// The values of a vector, which is empty from then on. On the host they are not copied unless somebody else has them.
+pub fn take(tensor: &mut Tensor<1>) -> Vec<f32> {
+    let device = tensor.device();
+    host(std::mem::replace(tensor, Tensor::empty([0], &device)))
+}
+
+/// `values` as a vector on `device`.
+pub fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
 }
 
 #[cfg(test)]

@@ -130,6 +130,7 @@ fn run_rank(
         }
     }
 
+    state.unlock(config, done * config.train.batch_size as u64);
     let caches = match &recorder {
         Some(recorder) => state.open_caches(config, source, recorder.dir())?,
         None => Default::default(),

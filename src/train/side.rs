@@ -14,6 +14,7 @@ use super::device::host;
 use super::inputs;
 use super::model::Model;
 use super::model::params::Layout;
+use super::optim::GroupConfig;
 use crate::record::RunDir;
 
 /// A cache that the ranks of a run share.
@@ -36,6 +37,13 @@ impl Reads {
         }
     }
 
+    fn group(self, config: &TrainConfig) -> &GroupConfig {
+        match self {
+            Self::Image | Self::SecondImage => &config.optim.image,
+            Self::Text => &config.optim.text,
+        }
+    }
+
     fn tower(self) -> &'static str {
         match self {
             Self::Image | Self::SecondImage => "image",
@@ -48,7 +56,7 @@ impl Reads {
 #[derive(Clone, Debug)]
 pub struct Side {
     reads: Reads,
-    /// The tower keeps its weights (LiT, arXiv 2111.07991): it needs no tape, and no second pass.
+    /// The tower keeps its weights (LiT, arXiv 2111.07991), for now or for good: it needs no tape, and no second pass.
     pub locked: bool,
     /// What a locked tower made of the training set so far.
     pub cache: Option<SharedCache>,
@@ -57,16 +65,22 @@ pub struct Side {
 impl Side {
     /// The sides of a run, in the order in which the loss takes them.
     pub fn both(config: &TrainConfig) -> [Self; 2] {
-        let (image, text) = (&config.optim.image, &config.optim.text);
         let other = match config.data.views() {
-            Views::ImageText => (Reads::Text, text),
-            Views::ImageImage => (Reads::SecondImage, image),
+            Views::ImageText => Reads::Text,
+            Views::ImageImage => Reads::SecondImage,
         };
-        [(Reads::Image, image), other].map(|(reads, group)| Self {
+        [Reads::Image, other].map(|reads| Self {
             reads,
-            locked: group.is_locked(),
+            locked: reads.group(config).is_locked_at(0),
             cache: None,
         })
+    }
+
+    /// Unlock the tower if its time has come after `seen` examples. What was cached of it is then of no more use.
+    pub fn unlock(&mut self, config: &TrainConfig, seen: u64) {
+        if self.locked && !self.reads.group(config).is_locked_at(seen) {
+            (self.locked, self.cache) = (false, None);
+        }
     }
 
     /// Unit embeddings `[examples, embed_dim]`, on the tape when `model` and `device` are.
@@ -156,14 +170,12 @@ impl Side {
         Ok(Some(Arc::new(Mutex::new(cache))))
     }
 
-    /// Remove the file of a cache that has served its run.
+    /// Remove the file of a cache that has served its run, an unlocked tower's too.
     pub fn discard_cache(&mut self, dir: &RunDir) -> std::io::Result<()> {
-        match self.cache.take() {
-            Some(_) => match std::fs::remove_file(dir.embeddings(self.reads.name())) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-                done => done,
-            },
-            None => Ok(()),
+        self.cache = None;
+        match std::fs::remove_file(dir.embeddings(self.reads.name())) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => done,
         }
     }
 

@@ -1,12 +1,16 @@
-//! The state of a run as checkpoint files: every parameter and moment under its name, in safetensors, f32. It does
+//! The state of a run as checkpoint files: every parameter, and all that the optimiser remembers of it, under its name, in
+//! safetensors, f32. It does
 //! not know where checkpoints lie or when they are taken.
+
+use std::ops::Range;
 
 use anyhow::{Context, bail, ensure};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::device::host;
+use super::device::{host, vector};
 use super::model::params::Layout;
+use super::optim::StateVector;
 use super::step::State;
 use crate::record::checkpoint::Checkpoint;
 
@@ -15,40 +19,57 @@ pub const OPTIMISER: &str = "optimiser.safetensors";
 
 /// The files of a checkpoint of `state`.
 pub fn files(state: &State) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
-    let model = serialise(&state.layout, &[("", &state.flat)])?;
-    let optimiser = serialise(
-        &state.layout,
-        &[("m.", &state.moments.m), ("v.", &state.moments.v)],
-    )?;
+    let model = serialise(vec![(&state.flat, parameters(&state.layout))])?;
+    let optimiser = state.optimiser.state().into_iter();
+    let optimiser = serialise(optimiser.map(|v| (&v.values, remembered(v))).collect())?;
     Ok(vec![(MODEL, model), (OPTIMISER, optimiser)])
 }
 
 /// Put `state` where the run was when `checkpoint` was taken.
 pub fn restore(state: &mut State, checkpoint: &Checkpoint) -> anyhow::Result<()> {
     let (model, optimiser) = (checkpoint.read(MODEL)?, checkpoint.read(OPTIMISER)?);
-    let vector = |bytes: &[u8], file: &str, prefix: &str| -> anyhow::Result<Tensor<1>> {
-        let tensors = SafeTensors::deserialize(bytes)
-            .with_context(|| checkpoint.path.join(file).display().to_string())?;
-        let mut values = Vec::with_capacity(state.layout.length());
-        for entry in state.layout.entries() {
-            values.extend(
-                read(&tensors, &format!("{prefix}{}", entry.name), &entry.shape)
-                    .with_context(|| checkpoint.path.join(file).display().to_string())?,
-            );
+    let device = &state.device;
+    let read_vector = |bytes: &[u8], file: &str, parts: &[Part]| -> anyhow::Result<Tensor<1>> {
+        let place = || checkpoint.path.join(file).display().to_string();
+        let tensors = SafeTensors::deserialize(bytes).with_context(place)?;
+        let mut values = Vec::new();
+        for Part { name, shape, .. } in parts {
+            values.extend(read(&tensors, name, shape).with_context(place)?);
         }
-        Ok(Tensor::from_data(
-            TensorData::new(values, [state.layout.length()]),
-            &state.device,
-        ))
+        Ok(vector(values, device))
     };
-    let (flat, m, v) = (
-        vector(&model, MODEL, "")?,
-        vector(&optimiser, OPTIMISER, "m.")?,
-        vector(&optimiser, OPTIMISER, "v.")?,
-    );
-    (state.moments.m, state.moments.v) = (m, v);
+    let flat = read_vector(&model, MODEL, &parameters(&state.layout))?;
+    for vector in state.optimiser.state_mut() {
+        vector.values = read_vector(&optimiser, OPTIMISER, &remembered(vector))?;
+    }
     state.set(flat);
     Ok(())
+}
+
+/// A named part of a flat vector.
+struct Part<'a> {
+    name: String,
+    shape: &'a [usize],
+    range: &'a Range<usize>,
+}
+
+fn parameters(layout: &Layout) -> Vec<Part<'_>> {
+    let parts = layout.entries().iter().map(|entry| Part {
+        name: entry.name.clone(),
+        shape: &entry.shape,
+        range: &entry.range,
+    });
+    parts.collect()
+}
+
+/// What an optimiser remembers has its own name before the parameter's.
+fn remembered(vector: &StateVector) -> Vec<Part<'_>> {
+    let parts = vector.pieces.iter().map(|piece| Part {
+        name: format!("{}.{}", vector.name, piece.parameter),
+        shape: &piece.shape,
+        range: &piece.range,
+    });
+    parts.collect()
 }
 
 /// Start the tower `tower` (`image` or `text`) of `state` with the weights of another run's; its projection, which
@@ -94,25 +115,20 @@ pub fn import_tower(state: &mut State, tower: &str, checkpoint: &Checkpoint) -> 
     Ok(())
 }
 
-fn serialise(layout: &Layout, vectors: &[(&str, &Tensor<1>)]) -> anyhow::Result<Vec<u8>> {
-    let bytes: Vec<(&str, Vec<u8>)> = vectors
-        .iter()
-        .map(|(prefix, vector)| {
-            let values = host((*vector).clone());
-            (
-                *prefix,
-                values.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            )
-        })
+fn serialise(vectors: Vec<(&Tensor<1>, Vec<Part>)>) -> anyhow::Result<Vec<u8>> {
+    let bytes_of = |vector: &Tensor<1>| -> Vec<u8> {
+        let values = host(vector.clone());
+        values.iter().flat_map(|x| x.to_le_bytes()).collect()
+    };
+    let vectors: Vec<_> = vectors
+        .into_iter()
+        .map(|(vector, parts)| (bytes_of(vector), parts))
         .collect();
     let mut views = Vec::new();
-    for (prefix, bytes) in &bytes {
-        for entry in layout.entries() {
-            let slice = &bytes[4 * entry.range.start..4 * entry.range.end];
-            views.push((
-                format!("{prefix}{}", entry.name),
-                TensorView::new(Dtype::F32, entry.shape.clone(), slice)?,
-            ));
+    for (bytes, parts) in &vectors {
+        for Part { name, shape, range } in parts {
+            let slice = &bytes[4 * range.start..4 * range.end];
+            views.push((name, TensorView::new(Dtype::F32, shape.to_vec(), slice)?));
         }
     }
     Ok(safetensors::serialize(views, None)?)

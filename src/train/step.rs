@@ -23,9 +23,8 @@ use super::loss::{
 use super::mesh::Mesh;
 use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
-use super::optim::Rates;
-use super::optim::adamw::{self, Moments, Norms};
 use super::optim::staleness::staleness;
+use super::optim::{self, Norms, Optimiser, Rates};
 use super::side::{SharedCache, Side};
 use crate::record::RunDir;
 use compare::compare;
@@ -42,7 +41,7 @@ pub struct State {
     layers: BTreeMap<String, Vec<Range<usize>>>,
     /// All parameters, `[layout.length()]`, without autodiff; `model` holds the same values.
     pub flat: Tensor<1>,
-    pub moments: Moments,
+    pub optimiser: Box<dyn Optimiser>,
     /// What a contrastive loss compares.
     sides: [Side; 2],
 }
@@ -78,7 +77,7 @@ const HARDEST: f64 = 0.01;
 pub struct Details {
     /// Global L2 norm of the parameters after the update.
     pub param_norm: f64,
-    /// Of each layer, see [`staleness`](super::optim::staleness).
+    /// Of each layer, see [`staleness`](super::optim::staleness); none where the optimiser has no second moment.
     pub staleness: BTreeMap<String, f64>,
 }
 
@@ -99,7 +98,7 @@ impl State {
         let model = Model::zeros(config, source.vocabulary(), source.class_count(), &tape);
         let layout = Layout::of(&model);
         let flat = initialise(&layout, config, device);
-        let moments = Moments::zeros(&layout, device);
+        let optimiser = config.optim.begin(&layout, device);
         let model = layout.assign(model, &flat);
         let groups = layout.groups().into_iter();
         let groups = groups.map(|(group, range)| (range, config.optim.rates(group, &config.loss)));
@@ -110,7 +109,7 @@ impl State {
             layers: layout.layers(),
             layout,
             flat,
-            moments,
+            optimiser,
             sides: Side::both(config),
         }
     }
@@ -119,6 +118,12 @@ impl State {
     pub fn set(&mut self, flat: Tensor<1>) {
         self.flat = flat;
         self.model = self.layout.assign(self.model.clone(), &self.flat);
+    }
+
+    /// Unlock the towers whose time has come after `seen` examples.
+    pub fn unlock(&mut self, config: &TrainConfig, seen: u64) {
+        let sides = self.sides.iter_mut();
+        sides.for_each(|side| side.unlock(config, seen));
     }
 
     /// The caches that `config` asks for, one a side at most; `dir` is the run's. All ranks may use the same.
@@ -158,6 +163,7 @@ impl State {
     ) -> anyhow::Result<Update> {
         let global = config.train.batch_size as u64;
         let before = (step - 1) * global;
+        self.unlock(config, before);
         let share = global / mesh.size() as u64;
         let first = before + share * mesh.rank() as u64;
         let slice = Slice::new(source, first..first + share, config.train.micro_batch);
@@ -192,40 +198,31 @@ impl State {
             ..
         } = seen;
 
-        let lr = config.optim.lr
-            * config
-                .optim
-                .schedule
-                .factor(before, global, config.examples());
-        let looked_at = (look && mesh.rank() == 0).then(|| gradient.clone());
-        let mut flat = self.flat.clone();
-        let norms = adamw::update(
-            &config.optim,
-            &self.groups,
-            step,
-            lr,
-            &mut flat,
-            &mut self.moments,
-            gradient,
-        );
-        if loss.is_finite() {
-            self.set(clamp_log_t(&self.layout, &config.loss, flat));
+        let schedule = &config.optim.schedule;
+        let factor = schedule.factor(before, global, config.examples());
+        let mut stretches = optim::stretches(&config.optim, &self.groups, global, step, factor);
+        if !loss.is_finite() {
+            // The run ends here: its weights stay those that the loss is of.
+            stretches.clear();
         }
-        let details = looked_at.map(|gradient| Details {
-            param_norm: f64::from(self.flat.clone().square().sum().into_scalar::<f32>()).sqrt(),
-            staleness: staleness(
-                &config.optim,
-                &self.layers,
-                step,
-                gradient,
-                norms.gradient,
-                &self.moments.v,
-            ),
+        let (optimiser, flat) = (&mut *self.optimiser, &mut self.flat);
+        let norms = optim::update(&config.optim, optimiser, &stretches, flat, &gradient);
+        self.set(clamp_log_t(&self.layout, &config.loss, self.flat.clone()));
+        let look = look && mesh.rank() == 0;
+        let details = look.then(|| {
+            let moment = self.optimiser.second_moment();
+            let moment = moment.filter(|_| norms.gradient.is_finite());
+            let clip = config.optim.clip_factor(norms.gradient);
+            let of = |moment| staleness(&moment, &self.layers, &stretches, &gradient, clip);
+            Details {
+                param_norm: optim::norm(&self.flat),
+                staleness: moment.map_or_else(BTreeMap::new, of),
+            }
         });
         Ok(Update {
             loss,
             norms,
-            lr,
+            lr: config.optim.lr * factor,
             log_t,
             bias,
             positive,
@@ -367,7 +364,7 @@ impl State {
         config: &TrainConfig,
         slice: &Slice,
     ) -> Result<Part, DataError> {
-        let locked = config.optim.image.is_locked();
+        let locked = self.sides[0].locked;
         let (model, device) = if locked {
             (self.model.valid(), self.device.clone())
         } else {

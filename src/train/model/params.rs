@@ -68,8 +68,18 @@ impl Layout {
     pub fn of(model: &Model) -> Self {
         let mut names = Names::default();
         model.visit(&mut names);
-        let mut found: Vec<(Group, String, Vec<usize>)> = names
-            .found
+        Self::of_parameters(names.found)
+    }
+
+    /// The layout of a model that has parameters of these names and shapes.
+    #[cfg(test)]
+    pub fn of_shapes<const N: usize>(parameters: [(&str, Vec<usize>); N]) -> Self {
+        let named = |(name, shape): (&str, _)| (name.to_owned(), shape);
+        Self::of_parameters(parameters.map(named).into())
+    }
+
+    fn of_parameters(parameters: Vec<(String, Vec<usize>)>) -> Self {
+        let mut found: Vec<(Group, String, Vec<usize>)> = parameters
             .into_iter()
             .map(|(name, shape)| (group_of(&name, &shape), name, shape))
             .collect();

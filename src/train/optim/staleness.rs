@@ -1,77 +1,108 @@
 //! How far the second moment is behind the gradient, one number a layer (arXiv 2304.13013, RMS_t of its StableAdamW,
 //! where the second moment is called u_t):
 //!
-//! staleness = √ mean(g² / max(v̂, ε²)),  v̂ = v / (1 − β₂ˢ),
+//! staleness = √ mean(g² / max(v̂, ε²)),
 //!
-//! the mean over the layer's parameters, g the gradient that AdamW used at step s, clipped, and v the second moment
-//! after that update. It is near 1 while the moment keeps up, and at most 1 / √(1 − β₂). Far above 1, the moment
-//! underestimates the gradient and the step is too long: there, loss spikes came 1 to 8 updates after one of the patch
-//! embedding. It only measures: nothing is changed by it.
+//! the mean over the layer's parameters, g the gradient that the optimiser used, clipped, and v̂ its second moment after
+//! that update, corrected for its start. It is near 1 while the moment keeps up, and at most 1 / √(1 − β₂). Far above 1,
+//! the moment underestimates the gradient and the step is too long: there, loss spikes came 1 to 8 updates after one of
+//! the patch embedding. It only measures: nothing is changed by it.
+//!
+//! AdamW's v̂ is v / (1 − β₂ˢ). Adafactor's is what its factors make, so that the ratio is also large where a
+//! matrix's rows and columns do not tell the size of an entry; its root mean square is what Adafactor's paper clips by.
+//! Lion has no second moment, and no staleness.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
-use super::OptimConfig;
-use crate::train::device::host;
+use super::{SecondMoment, Stretch};
+use crate::train::device::read;
+use crate::train::simd::{self, Kernel};
 
-/// The staleness of each of `layers`, which are stretches of the flat vector, after update number `step`. `gradient`
-/// and its global `norm` are those from before clipping, `v` the second moment after the update. A layer that has
-/// never had a gradient is left out, and all are when the norm is not finite.
+/// The staleness of each of `layers`, which are parts of the flat vector, after an update of `stretches`. `clip` is what
+/// `gradient` was multiplied by. A layer that has never had a gradient is left out.
 pub fn staleness(
-    config: &OptimConfig,
+    moment: &SecondMoment,
     layers: &BTreeMap<String, Vec<Range<usize>>>,
-    step: u64,
-    gradient: Tensor<1>,
-    norm: f64,
-    v: &Tensor<1>,
+    stretches: &[Stretch],
+    gradient: &Tensor<1>,
+    clip: f64,
 ) -> BTreeMap<String, f64> {
-    if !norm.is_finite() {
-        return BTreeMap::new();
-    }
-    // The scalars of both corrections are taken out of the mean; the floor keeps 0 / 0 out of it, ε = 0 included.
-    let correction = 1.0 - config.beta2.powf(step as f64);
-    let floor = (config.eps.powi(2) * correction).max(f64::from(f32::MIN_POSITIVE));
-    let scale = config.clip_factor(norm).powi(2) * correction;
-    let ratio = host(gradient.square() / v.clone().clamp_min(floor));
-    let of_layer = |ranges: &Vec<Range<usize>>| {
-        let sum: f64 = ranges.iter().map(|range| sum(&ratio[range.clone()])).sum();
-        let untouched = sum == 0.0
-            && ranges.iter().all(|range| {
-                let v = v.clone().slice(range.clone());
-                v.max().into_scalar::<f32>() == 0.0
-            });
-        let count: usize = ranges.iter().map(Range::len).sum();
-        (!untouched).then(|| (scale * sum / count as f64).sqrt())
+    let correction = |range: &Range<usize>| {
+        let mut stretches = stretches.iter();
+        let moved = stretches.find(|stretch| stretch.range.contains(&range.start));
+        moved.map_or(1.0, |stretch| 1.0 - moment.beta2.powf(stretch.step as f64))
     };
-    layers
-        .iter()
-        .filter_map(|(layer, ranges)| Some((layer.clone(), of_layer(ranges)?)))
-        .collect()
+    let of_layer = |ranges: &[Range<usize>], g: &[f32], v: &[f32]| {
+        let sums = ranges.iter().map(|range| {
+            // The scalars are taken out of the sum; the floor keeps 0 / 0 out of it, ε = 0 included.
+            let correction = correction(range);
+            let floor = (moment.eps.powi(2) * correction).max(f64::from(f32::MIN_POSITIVE)) as f32;
+            let (g, v) = (&g[range.clone()], &v[range.clone()]);
+            clip.powi(2) * correction * sum_of_ratios(g, v, floor)
+        });
+        let sum: f64 = sums.sum();
+        let none = |range: &Range<usize>| v[range.clone()].iter().all(|&v| v == 0.0);
+        let untouched = sum == 0.0 && ranges.iter().all(none);
+        let count: usize = ranges.iter().map(Range::len).sum();
+        (!untouched).then(|| (sum / count as f64).sqrt())
+    };
+    read(gradient, |g| {
+        read(&moment.v, |v| {
+            let layers = layers.iter();
+            layers
+                .filter_map(|(layer, ranges)| Some((layer.clone(), of_layer(ranges, g, v)?)))
+                .collect()
+        })
+    })
 }
 
-/// Eight sums side by side, for each addition to one alone would wait for the last.
-fn sum(values: &[f32]) -> f64 {
-    let (eights, rest) = values.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for eight in eights {
-        for (sum, &x) in sums.iter_mut().zip(eight) {
-            *sum += f64::from(x);
-        }
+/// Numbers of a task: sums have one order, whatever the threads.
+const BLOCK: usize = 8192;
+
+/// `Σ g² / max(v, floor)`.
+fn sum_of_ratios(g: &[f32], v: &[f32], floor: f32) -> f64 {
+    let blocks = g.par_chunks(BLOCK).zip(v.par_chunks(BLOCK)).map(|(g, v)| {
+        let mut sum = 0.0;
+        simd::run(Ratios {
+            g,
+            v,
+            floor,
+            sum: &mut sum,
+        });
+        sum
+    });
+    blocks.collect::<Vec<f64>>().into_iter().sum()
+}
+
+struct Ratios<'a> {
+    g: &'a [f32],
+    v: &'a [f32],
+    floor: f32,
+    sum: &'a mut f64,
+}
+
+impl Kernel for Ratios<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let floor = self.floor;
+        *self.sum = f64::from(simd::sum3(self.g, self.v, self.v, |g, v, _| {
+            g * g / v.max(floor)
+        }));
     }
-    let rest = rest.iter().map(|&x| f64::from(x));
-    sums.into_iter().chain(rest).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::optim::Rates;
-    use crate::train::optim::adamw::{Moments, update};
+    use crate::train::model::params::Layout;
+    use crate::train::optim::{OptimConfig, OptimKind, update};
     use burn::tensor::{Device, TensorData};
 
-    /// Gradients `[5]` of consecutive updates, through AdamW, and the staleness after each.
+    /// Gradients `[5]` of consecutive updates, through an optimiser, and the staleness after each.
     fn measured(config: &OptimConfig, gradients: &[[f32; 5]]) -> Vec<BTreeMap<String, f64>> {
         let device = Device::flex();
         let mut layers = BTreeMap::<String, Vec<Range<usize>>>::new();
@@ -79,33 +110,24 @@ mod tests {
             let ranges = layers.entry(layer.to_owned()).or_default();
             ranges.push(place..place + 1);
         }
-        let rates = Rates {
-            lr_mult: 1.0,
-            weight_decay: 0.0,
-        };
-        let zeros = || Tensor::<1>::zeros([5], &device);
-        let (mut flat, mut moments) = (
-            zeros(),
-            Moments {
-                m: zeros(),
-                v: zeros(),
-            },
-        );
+        let mut optimiser = config.begin(&Layout::of_shapes([("text.x", vec![5])]), &device);
+        let mut flat = Tensor::<1>::zeros([5], &device);
         (1..)
             .zip(gradients)
             .map(|(step, g)| {
                 let g = Tensor::from_data(TensorData::new(g.to_vec(), [5]), &device);
-                let groups = [(0..5, rates)];
-                let norms = update(
-                    config,
-                    &groups,
+                let stretches = [Stretch {
+                    range: 0..5,
                     step,
-                    0.01,
-                    &mut flat,
-                    &mut moments,
-                    g.clone(),
-                );
-                staleness(config, &layers, step, g, norms.gradient, &moments.v)
+                    lr: 0.01,
+                    decay: 0.0,
+                }];
+                let norms = update(config, &mut *optimiser, &stretches, &mut flat, &g);
+                let clip = config.clip_factor(norms.gradient);
+                let Some(moment) = optimiser.second_moment() else {
+                    return BTreeMap::new();
+                };
+                staleness(&moment, &layers, &stretches, &g, clip)
             })
             .collect()
     }
@@ -150,13 +172,21 @@ mod tests {
         };
         let mut gradients = vec![[1.0, -2.0, 3.0, 0.5, 0.0]; 200];
         gradients.push([1e6; 5]);
-        let found = measured(&config, &gradients);
-        assert!((found[0]["whole"] - 1.0).abs() < 1e-5);
-        assert!((found[199]["split"] - 1.0).abs() < 1e-4);
         let most = (1.0_f64 / 0.05).sqrt();
-        assert!((found[200]["whole"] / most - 1.0).abs() < 1e-4);
-        assert!(!found[199].contains_key("frozen"));
-        assert!((found[200]["frozen"] / most - 1.0).abs() < 1e-4);
+        for kind in [OptimKind::AdamW, OptimKind::Adafactor] {
+            let config = OptimConfig {
+                kind,
+                ..config.clone()
+            };
+            let found = measured(&config, &gradients);
+            assert!((found[0]["whole"] - 1.0).abs() < 1e-5);
+            assert!((found[199]["split"] - 1.0).abs() < 1e-4);
+            assert!((found[200]["whole"] / most - 1.0).abs() < 1e-4);
+            // Adafactor's second moment holds 10⁻³⁰ from the first update on.
+            let of_none = found[199].get("frozen");
+            assert_eq!(of_none, (kind == OptimKind::Adafactor).then_some(&0.0));
+            assert!((found[200]["frozen"] / most - 1.0).abs() < 1e-4);
+        }
     }
 
     #[test]
@@ -167,8 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_that_is_not_finite_has_none() {
-        let found = measured(&OptimConfig::default(), &[[f32::NAN; 5]]);
-        assert!(found[0].is_empty());
+    fn without_a_second_moment_there_is_none() {
+        let config = OptimConfig {
+            kind: OptimKind::Lion,
+            ..OptimConfig::default()
+        };
+        assert!(measured(&config, &[[1.0; 5]])[0].is_empty());
     }
 }
