@@ -1,9 +1,12 @@
+//! `siglab bench`: how long the parts of training take on this machine.
+//!
 //! `siglab bench loss`: how long one pass of a loss takes on this machine, value and all gradients, on inputs like those
 //! of a first step, and how much memory. What comes out says too what was computed, so that two programs, or two
 //! settings of one, can be seen to do the same work.
 
 pub mod multiply;
 mod product;
+mod step;
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -30,6 +33,7 @@ pub enum Bench {
     /// Images and texts are rows of standard normals, normalised, with t = 10 and b = -10; after a run to warm up, the
     /// gradients of images, texts, t and b are computed again and again.
     Loss(Args),
+    Step(step::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -109,19 +113,19 @@ struct Digest {
 }
 
 struct Measured {
-    /// Of each timed run, least first.
-    seconds: Vec<f64>,
+    seconds: Seconds,
     digest: Digest,
 }
 
+/// Of each timed run, least first.
+struct Seconds(Vec<f64>);
+
 pub fn run(bench: Bench) -> anyhow::Result<u8> {
-    let Bench::Loss(args) = bench;
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("the thread pool was started already")?;
-    }
+    let args = match bench {
+        Bench::Loss(args) => args,
+        Bench::Step(args) => return step::run(args),
+    };
+    use_threads(args.threads)?;
     let side = args.tile.map_or(LoopConfig::default().tile, |t| t as usize);
     let arithmetic = args.multiply.arithmetic(side)?;
     let case = Case {
@@ -156,8 +160,10 @@ impl Case {
             seconds.push(time);
             digest = again;
         }
-        seconds.sort_by(f64::total_cmp);
-        Ok(Measured { seconds, digest })
+        Ok(Measured {
+            seconds: Seconds::of(seconds),
+            digest,
+        })
     }
 
     /// Seconds of one run, and what came out. The texts that travel are copied before the clock starts.
@@ -214,18 +220,30 @@ impl Digest {
     }
 }
 
-impl Measured {
+impl Seconds {
+    fn of(mut runs: Vec<f64>) -> Self {
+        runs.sort_by(f64::total_cmp);
+        Self(runs)
+    }
+
     fn median(&self) -> f64 {
-        let (n, s) = (self.seconds.len(), &self.seconds);
+        let (n, s) = (self.0.len(), &self.0);
         0.5 * (s[(n - 1) / 2] + s[n / 2])
     }
 
     fn least(&self) -> f64 {
-        self.seconds[0]
+        self.0[0]
     }
 
     fn most(&self) -> f64 {
-        self.seconds[self.seconds.len() - 1]
+        self.0[self.0.len() - 1]
+    }
+}
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [median, least, most] = [self.median(), self.least(), self.most()].map(time);
+        write!(f, "{median} median of {}, {least} to {most}", self.0.len())
     }
 }
 
@@ -239,6 +257,17 @@ fn unit_rows(seed: u64, count: usize, dim: usize) -> Vec<f32> {
         row.iter_mut().for_each(|x| *x /= norm);
     }
     rows
+}
+
+/// Let the whole process have so many threads, if a number is given.
+fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    let Some(threads) = threads else {
+        return Ok(());
+    };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("the thread pool was started already")
 }
 
 /// The most memory that this process held at any time, in MiB; none where the system does not say.
@@ -262,9 +291,9 @@ fn object(args: &Args, case: &Case, measured: &Measured, peak: Option<f64>) -> V
         "impl": case.arithmetic.name(),
         "batch": args.batch,
         "dim": args.dim,
-        "median_s": measured.median(),
-        "min_s": measured.least(),
-        "max_s": measured.most(),
+        "median_s": measured.seconds.median(),
+        "min_s": measured.seconds.least(),
+        "max_s": measured.seconds.most(),
         "peak_rss_mb": peak,
         "check": { "loss": loss, "d_image": d_image, "d_text": d_text, "d_t": d_t, "d_bias": d_bias },
         "kind": word(args.kind),
@@ -285,11 +314,9 @@ fn table(
 ) -> String {
     let (batch, dim) = (f64::from(args.batch), f64::from(args.dim));
     let operations = 6.0 * batch * batch * dim;
-    let (median, bound) = (measured.median(), operations / rate);
+    let (median, bound) = (measured.seconds.median(), operations / rate);
     let d = measured.digest;
-    let memory = peak.map_or("unknown".into(), |mib| {
-        format!("{mib:.0} MiB at most, the whole process")
-    });
+    let memory = memory(peak);
     let lines = [
         (
             "loss",
@@ -305,16 +332,7 @@ fn table(
                 rayon::current_num_threads()
             ),
         ),
-        (
-            "time",
-            format!(
-                "{} median of {}, {} to {}",
-                time(median),
-                measured.seconds.len(),
-                time(measured.least()),
-                time(measured.most())
-            ),
-        ),
+        ("time", measured.seconds.to_string()),
         (
             "products",
             format!(
@@ -335,6 +353,12 @@ fn table(
     ];
     let lines = lines.map(|(name, value)| format!("{name:<9} {value}\n"));
     lines.concat()
+}
+
+fn memory(peak: Option<f64>) -> String {
+    peak.map_or("unknown".into(), |mib| {
+        format!("{mib:.0} MiB at most, the whole process")
+    })
 }
 
 fn time(seconds: f64) -> String {
@@ -365,8 +389,9 @@ mod tests {
     fn what_is_timed_is_the_same_work_on_every_ring_and_tile() {
         for kind in [Kind::Sigmoid, Kind::Softmax] {
             let alone = case(kind, 1, 24).measure(3).unwrap();
-            assert_eq!(alone.seconds.len(), 3);
-            assert!(alone.least() <= alone.median() && alone.median() <= alone.most());
+            let seconds = &alone.seconds;
+            assert_eq!(seconds.0.len(), 3);
+            assert!(seconds.least() <= seconds.median() && seconds.median() <= seconds.most());
             for (ranks, tile) in [(1, 5), (3, 7), (5, 24)] {
                 let digest = case(kind, ranks, tile).measure(1).unwrap().digest;
                 let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs();

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::data::{DataError, Example, Source};
+use super::profile::span;
 
 /// Pixels `[examples, size, size, 3]`.
 pub fn images(
@@ -10,7 +11,8 @@ pub fn images(
     examples: &[Example],
     device: &Device,
 ) -> Result<Tensor<4>, DataError> {
-    Ok(pictures(source, source.pixels(examples)?, device))
+    let pixels = span("data", || source.pixels(examples))?;
+    Ok(pictures(source, pixels, device))
 }
 
 /// Pixels of second pictures of the same scenes, `[examples, size, size, 3]`.
@@ -19,7 +21,8 @@ pub fn second_images(
     examples: &[Example],
     device: &Device,
 ) -> Result<Tensor<4>, DataError> {
-    Ok(pictures(source, source.second_pixels(examples)?, device))
+    let pixels = span("data", || source.second_pixels(examples))?;
+    Ok(pictures(source, pixels, device))
 }
 
 fn pictures(source: &Source, pixels: Vec<f32>, device: &Device) -> Tensor<4> {
@@ -35,7 +38,8 @@ pub fn texts(
     device: &Device,
 ) -> Result<Tensor<2, Int>, DataError> {
     let shape = [examples.len(), source.context()];
-    let tokens = TensorData::new(source.tokens(examples)?, shape);
+    let tokens = span("data", || source.tokens(examples))?;
+    let tokens = TensorData::new(tokens, shape);
     Ok(Tensor::from_data(tokens, device))
 }
 

@@ -12,12 +12,13 @@ pub mod mesh;
 pub mod model;
 mod ops;
 pub mod optim;
+pub mod profile;
 mod recorder;
 mod side;
 mod simd;
 mod snapshot;
 mod splitmix;
-mod step;
+pub mod step;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

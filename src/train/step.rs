@@ -25,6 +25,7 @@ use super::model::params::{Layout, Scalars};
 use super::model::{Model, initialise};
 use super::optim::staleness::staleness;
 use super::optim::{self, Norms, Optimiser, Rates};
+use super::profile::span;
 use super::side::{SharedCache, Side};
 use crate::record::RunDir;
 use compare::compare;
@@ -94,8 +95,18 @@ impl Update {
 impl State {
     /// The start of the run that `config` describes.
     pub fn new(config: &TrainConfig, source: &Source, device: &Device) -> Self {
+        Self::with_sizes(config, source.vocabulary(), source.class_count(), device)
+    }
+
+    /// The same with as many token ids and classes as are given, which may be more than those of a source.
+    pub fn with_sizes(
+        config: &TrainConfig,
+        vocabulary: usize,
+        classes: usize,
+        device: &Device,
+    ) -> Self {
         let tape = device.clone().autodiff();
-        let model = Model::zeros(config, source.vocabulary(), source.class_count(), &tape);
+        let model = Model::zeros(config, vocabulary, classes, &tape);
         let layout = Layout::of(&model);
         let flat = initialise(&layout, config, device);
         let optimiser = config.optim.begin(&layout, device);
@@ -206,8 +217,12 @@ impl State {
             stretches.clear();
         }
         let (optimiser, flat) = (&mut *self.optimiser, &mut self.flat);
-        let norms = optim::update(&config.optim, optimiser, &stretches, flat, &gradient);
-        self.set(clamp_log_t(&self.layout, &config.loss, self.flat.clone()));
+        let norms = span("optimiser", || {
+            optim::update(&config.optim, optimiser, &stretches, flat, &gradient)
+        });
+        span("assign", || {
+            self.set(clamp_log_t(&self.layout, &config.loss, self.flat.clone()));
+        });
         let look = look && mesh.rank() == 0;
         let details = look.then(|| {
             let moment = self.optimiser.second_moment();
@@ -254,7 +269,10 @@ impl State {
         let mut embed = |side: usize| -> anyhow::Result<Tensor<2>> {
             let (side, taped) = (&sides[side], &mut taped[side]);
             if slice.is_whole() && !side.locked {
-                let z = side.embed(&self.model, slice.source, &slice.all()?, &tape)?;
+                let all = slice.all()?;
+                let z = span("forward", || {
+                    side.embed(&self.model, slice.source, &all, &tape)
+                })?;
                 return Ok(taped.insert(z).clone().inner());
             }
             let mut all = Tensor::zeros([slice.len(), dim], &self.device);
@@ -292,7 +310,10 @@ impl State {
             },
         };
         let on_slices = (Kernel::best(config.train.loss_precision), look);
-        let found = match compare(&config.loss, mesh, pairs, on_slices, (log_t, bias)) {
+        let found = span("loss", || {
+            compare(&config.loss, mesh, pairs, on_slices, (log_t, bias))
+        });
+        let found = match found {
             Err(problem) if problem.is_of_numbers() => return Ok(Err(problem)),
             found => found?,
         };
@@ -325,8 +346,10 @@ impl State {
                 });
             }
             if let Some(surrogate) = surrogate {
-                let mut gradients = surrogate.backward();
-                gradient = gradient + self.layout.gradients(&self.model, &mut gradients);
+                let mut gradients = span("backward", || surrogate.backward());
+                gradient = span("gather", || {
+                    gradient + self.layout.gradients(&self.model, &mut gradients)
+                });
             }
             first += part.len();
         }

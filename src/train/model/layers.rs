@@ -3,10 +3,9 @@
 //! zeros; `init` gives them values by name.
 
 use burn::module::{Module, Param};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
-use crate::train::ops::{self, Activation, Affine, Parameters, Settings};
+use crate::train::ops::{self, Activation, Affine, Checkpointing, Parameters, Settings};
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -24,7 +23,7 @@ impl Linear {
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        linear(x, self.weight.val(), Some(self.bias.val()))
+        ops::linear(x, self.weight.val(), Some(self.bias.val()))
     }
 
     fn parameters(&self) -> Affine<2> {
@@ -144,7 +143,7 @@ impl Block {
             activation: Activation::Erf,
             causal: false,
             epsilon: LayerNorm::EPSILON,
-            checkpointed: false,
+            checkpointing: Checkpointing::Off,
         };
         let parameters = Parameters {
             norm_1: self.norm_1.parameters(),

@@ -83,6 +83,8 @@ pub(super) struct Scratch {
 }
 
 impl Fused<3> for Attention {
+    const NAME: &str = "attention";
+
     type Saved = ();
 
     fn forward(&self, [q, k, v]: [&[f32]; 3], _: bool) -> (Vec<f32>, ()) {
@@ -101,7 +103,13 @@ impl Fused<3> for Attention {
         (out, ())
     }
 
-    fn backward(&self, [q, k, v]: [&[f32]; 3], (): &(), gradient: &[f32]) -> [Vec<f32>; 3] {
+    fn backward(
+        &self,
+        [q, k, v]: [&[f32]; 3],
+        (): &(),
+        gradient: &[f32],
+        _: [bool; 3],
+    ) -> [Vec<f32>; 3] {
         let (mut d_q, mut d_k, mut d_v) =
             (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
         let (q_rows, k_rows) = (self.queries * self.width, self.keys * self.width);

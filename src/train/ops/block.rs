@@ -7,13 +7,28 @@ mod piece;
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::attention::{Attention, attention};
 use super::gelu::{Activation, gelu};
 use super::layer_norm::layer_norm;
-use super::product::{Matrix, Panels};
+use super::linear::{Map, add, linear};
 use super::tape::{Fused, apply};
+use super::{GROUP, PIECE};
+use crate::train::profile::span;
 use piece::{Kept, Piece, Scratch};
+
+/// What the backward pass computes again instead of keeping it. Nothing that is trained depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Checkpointing {
+    /// Nothing.
+    #[default]
+    Off,
+    /// All that is inside of a transformer block; its input alone is kept (arXiv 1604.06174).
+    Blocks,
+}
 
 /// The parameters of a block. Weights are `[inputs, outputs]`, the rest `[outputs]`.
 #[derive(Clone, Debug)]
@@ -44,8 +59,7 @@ pub struct Settings {
     pub causal: bool,
     /// Added to the variance in layer norms.
     pub epsilon: f64,
-    /// Whether the backward pass computes again what is between the products, and does not find it in memory.
-    pub checkpointed: bool,
+    pub checkpointing: Checkpointing,
 }
 
 /// `x` is `[batch × positions, width]`; the result likewise.
@@ -61,7 +75,7 @@ pub fn block(x: Tensor<2>, parameters: Parameters, batch: usize, settings: Setti
         },
         activation: settings.activation,
         epsilon: settings.epsilon as f32,
-        checkpointed: settings.checkpointed,
+        checkpointing: settings.checkpointing,
     };
     apply(op, inputs(x.clone(), parameters.clone()))
         .unwrap_or_else(|| unfused(x, parameters, batch, settings))
@@ -83,7 +97,7 @@ pub(super) fn unfused(
     } = settings;
     let p = parameters;
     let norm = |x, p: Affine<1>| layer_norm(x, p.weight, p.bias, epsilon);
-    let map = |x, p: Affine<2>| burn::tensor::module::linear(x, p.weight, Some(p.bias));
+    let map = |x, p: Affine<2>| linear(x, p.weight, Some(p.bias));
     let y = norm(x.clone(), p.norm_1);
     let (q, k, v) = (
         map(y.clone(), p.query),
@@ -95,35 +109,8 @@ pub(super) fn unfused(
     x + map(gelu(hidden, activation), p.down)
 }
 
-/// Tensors that the operation takes: x, and weight and bias of every [`Part`].
-const INPUTS: usize = 1 + 2 * Part::COUNT;
-
-/// Places of parameters among the inputs, and of their gradients among the results.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    Norm1,
-    Query,
-    Key,
-    Value,
-    Out,
-    Norm2,
-    Up,
-    Down,
-}
-
-impl Part {
-    const COUNT: usize = 8;
-
-    /// Those that are products.
-    const MAPS: [Self; 6] = [
-        Self::Query,
-        Self::Key,
-        Self::Value,
-        Self::Out,
-        Self::Up,
-        Self::Down,
-    ];
-}
+/// Tensors that the operation takes: x, then weight and bias of every part in the order of [`Parameters`].
+const INPUTS: usize = 17;
 
 fn inputs(x: Tensor<2>, parameters: Parameters) -> [Tensor<2>; INPUTS] {
     let row = |p: Affine<1>| [p.weight.unsqueeze(), p.bias.unsqueeze()];
@@ -158,85 +145,109 @@ struct Block {
     attention: Attention,
     activation: Activation,
     epsilon: f32,
-    checkpointed: bool,
+    checkpointing: Checkpointing,
 }
 
-/// Rows of a piece, or those of one example if these are more: what is computed of them fits into the second cache.
-const ROWS: usize = 96;
+/// Gain and bias of a layer norm.
+type Norm<'a> = [&'a [f32]; 2];
 
-/// Pieces whose gradients of weights are summed in one place.
-const GROUP: usize = 16;
-
-/// Which way through the weights.
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    Forward,
-    Backward,
-}
-
-/// Weights and biases as slices, and the weights packed.
+/// The parameters as the pieces need them.
 struct Weights<'a> {
-    inputs: [&'a [f32]; INPUTS],
-    /// By [`Part`]; empty where that is no product, or nothing goes that way.
-    forward: Vec<Panels>,
-    backward: Vec<Panels>,
+    norm_1: Norm<'a>,
+    query: Map<'a>,
+    key: Map<'a>,
+    value: Map<'a>,
+    out: Map<'a>,
+    norm_2: Norm<'a>,
+    up: Map<'a>,
+    down: Map<'a>,
 }
 
 impl<'a> Weights<'a> {
-    fn pack(inputs: [&'a [f32]; INPUTS], ways: &[Way]) -> Self {
-        let mut weights = Self {
-            inputs,
-            forward: vec![Panels::default(); Part::COUNT],
-            backward: vec![Panels::default(); Part::COUNT],
-        };
-        let pairs = weights.forward.par_iter_mut().zip(&mut weights.backward);
-        pairs.enumerate().for_each(|(place, (forward, backward))| {
-            let is_map = Part::MAPS.iter().any(|&part| part as usize == place);
-            let (weight, bias) = (inputs[1 + 2 * place], inputs[2 + 2 * place]);
-            if is_map && ways.contains(&Way::Forward) {
-                forward.pack(Matrix::new(weight, bias.len()));
-            }
-            if is_map && ways.contains(&Way::Backward) {
-                backward.pack_transposed(Matrix::new(weight, bias.len()));
-            }
-        });
-        weights
+    fn of(inputs: [&'a [f32]; INPUTS]) -> Self {
+        let [
+            _,
+            g1,
+            b1,
+            wq,
+            bq,
+            wk,
+            bk,
+            wv,
+            bv,
+            wo,
+            bo,
+            g2,
+            b2,
+            wu,
+            bu,
+            wd,
+            bd,
+        ] = inputs;
+        Self {
+            norm_1: [g1, b1],
+            query: Map::new(wq, bq),
+            key: Map::new(wk, bk),
+            value: Map::new(wv, bv),
+            out: Map::new(wo, bo),
+            norm_2: [g2, b2],
+            up: Map::new(wu, bu),
+            down: Map::new(wd, bd),
+        }
     }
 
-    fn weight(&self, part: Part) -> &'a [f32] {
-        self.inputs[1 + 2 * part as usize]
+    /// Do `pack` to all maps, side by side.
+    fn pack(&mut self, pack: impl Fn(&mut Map<'a>) + Send + Sync) {
+        let maps = [
+            &mut self.query,
+            &mut self.key,
+            &mut self.value,
+            &mut self.out,
+            &mut self.up,
+            &mut self.down,
+        ];
+        maps.into_par_iter().for_each(pack);
     }
 
-    fn bias(&self, part: Part) -> &'a [f32] {
-        self.inputs[2 + 2 * part as usize]
+    fn no_gradients(&self) -> Gradients {
+        let norm = |norm: Norm| norm.map(|x| vec![0.0; x.len()]);
+        Gradients {
+            norm_1: norm(self.norm_1),
+            query: self.query.no_gradients(),
+            key: self.key.no_gradients(),
+            value: self.value.no_gradients(),
+            out: self.out.no_gradients(),
+            norm_2: norm(self.norm_2),
+            up: self.up.no_gradients(),
+            down: self.down.no_gradients(),
+        }
     }
 }
 
-/// Of weights and biases, in the order of the inputs.
-struct Gradients([Vec<f32>; INPUTS - 1]);
+/// Of weight and bias of every part.
+struct Gradients {
+    norm_1: [Vec<f32>; 2],
+    query: [Vec<f32>; 2],
+    key: [Vec<f32>; 2],
+    value: [Vec<f32>; 2],
+    out: [Vec<f32>; 2],
+    norm_2: [Vec<f32>; 2],
+    up: [Vec<f32>; 2],
+    down: [Vec<f32>; 2],
+}
 
 impl Gradients {
-    fn zeros(inputs: [&[f32]; INPUTS]) -> Self {
-        Self(std::array::from_fn(|i| vec![0.0; inputs[1 + i].len()]))
-    }
-
-    /// Weight and bias.
-    fn of(&mut self, part: Part) -> [&mut Vec<f32>; 2] {
-        let pair = &mut self.0[2 * part as usize..][..2];
-        let [weight, bias] = pair else {
-            unreachable!("a pair was asked for")
-        };
-        [weight, bias]
-    }
-
-    fn add(&mut self, others: &[Self]) {
-        self.0.par_iter_mut().enumerate().for_each(|(i, sums)| {
-            for other in others {
-                sums.iter_mut()
-                    .zip(&other.0[i])
-                    .for_each(|(sum, x)| *sum += x);
-            }
-        });
+    fn parts(self) -> [[Vec<f32>; 2]; 8] {
+        [
+            self.norm_1,
+            self.query,
+            self.key,
+            self.value,
+            self.out,
+            self.norm_2,
+            self.up,
+            self.down,
+        ]
     }
 }
 
@@ -244,36 +255,35 @@ impl Block {
     /// Values of a piece's rows, but for the last piece.
     fn piece(&self) -> usize {
         let positions = self.attention.queries;
-        (ROWS / positions).max(1) * positions * self.attention.width
+        (PIECE / positions).max(1) * positions * self.attention.width
     }
 }
 
 impl Fused<INPUTS> for Block {
+    const NAME: &str = "block";
+
     /// By piece; nothing when it will be computed again.
     type Saved = Vec<Kept>;
 
     fn forward(&self, inputs: [&[f32]; INPUTS], taped: bool) -> (Vec<f32>, Self::Saved) {
-        let weights = Weights::pack(inputs, &[Way::Forward]);
+        let mut weights = Weights::of(inputs);
+        weights.pack(Map::pack_forward);
         let piece = Piece {
             block: self,
             weights: &weights,
         };
-        let keep = taped && !self.checkpointed;
+        let keep = taped && self.checkpointing == Checkpointing::Off;
         let [x, ..] = inputs;
         let mut out = vec![0.0; x.len()];
-        let pieces = out
-            .par_chunks_mut(self.piece())
-            .zip(x.par_chunks(self.piece()));
-        let kept = pieces.map_init(
-            Default::default,
-            |(scratch, reused): &mut (Scratch, Kept), (out, x)| {
-                let mut fresh = Kept::default();
-                let kept = if keep { &mut fresh } else { reused };
-                piece.forward(x, kept, scratch);
-                piece.finish(kept, out, scratch);
-                fresh
-            },
-        );
+        let pieces = out.par_chunks_mut(self.piece());
+        let pieces = pieces.zip(x.par_chunks(self.piece()));
+        let kept = pieces.map_init(<(Scratch, Kept)>::default, |(scratch, reused), (out, x)| {
+            let mut fresh = Kept::default();
+            let kept = if keep { &mut fresh } else { reused };
+            piece.forward(x, kept, scratch);
+            piece.finish(kept, out, scratch);
+            fresh
+        });
         let kept = kept.collect();
         (out, if keep { kept } else { Vec::new() })
     }
@@ -283,9 +293,13 @@ impl Fused<INPUTS> for Block {
         inputs: [&[f32]; INPUTS],
         saved: &Self::Saved,
         gradient: &[f32],
+        _: [bool; INPUTS],
     ) -> [Vec<f32>; INPUTS] {
-        let ways = [Way::Backward, Way::Forward];
-        let weights = Weights::pack(inputs, if self.checkpointed { &ways } else { &ways[..1] });
+        let mut weights = Weights::of(inputs);
+        weights.pack(Map::pack_backward);
+        if self.checkpointing == Checkpointing::Blocks {
+            weights.pack(Map::pack_forward);
+        }
         let piece = Piece {
             block: self,
             weights: &weights,
@@ -294,31 +308,37 @@ impl Fused<INPUTS> for Block {
         let mut d_x = vec![0.0; x.len()];
         let step = self.piece();
         let groups = d_x.par_chunks_mut(GROUP * step).enumerate();
-        let mut sums: Vec<Gradients> = groups
+        let sums: Vec<[[Vec<f32>; 2]; 8]> = groups
             .map(|(group, d_x)| {
-                let mut gradients = Gradients::zeros(inputs);
-                let (mut scratch, mut again) = (Scratch::default(), Kept::default());
+                let mut gradients = weights.no_gradients();
+                let (mut scratch, mut again) = <(Scratch, Kept)>::default();
                 for (i, d_x) in d_x.chunks_mut(step).enumerate() {
                     let index = group * GROUP + i;
                     let here = index * step..index * step + d_x.len();
                     let (x, d_y) = (&x[here.clone()], &gradient[here]);
-                    let kept = if self.checkpointed {
-                        piece.forward(x, &mut again, &mut scratch);
-                        &again
-                    } else {
-                        &saved[index]
+                    let kept = match self.checkpointing {
+                        Checkpointing::Off => &saved[index],
+                        Checkpointing::Blocks => {
+                            piece.forward(x, &mut again, &mut scratch);
+                            &again
+                        }
                     };
                     piece.backward(x, kept, d_y, d_x, &mut gradients, &mut scratch);
                 }
-                gradients
+                gradients.parts()
             })
             .collect();
-        let (first, others) = sums.split_first_mut().expect("a batch has a piece");
-        first.add(others);
-        let mut gradients = std::mem::take(&mut first.0).into_iter();
-        std::array::from_fn(|i| match i {
-            0 => std::mem::take(&mut d_x),
-            _ => gradients.next().expect("one gradient an input"),
-        })
+        let mut groups = sums.into_iter();
+        let mut sums = groups.next().expect("a batch has a piece");
+        let others: Vec<_> = groups.collect();
+        span("sums of groups", || {
+            sums.par_iter_mut().enumerate().for_each(|(part, sums)| {
+                for other in &others {
+                    add(sums, &other[part]);
+                }
+            });
+        });
+        let mut all = std::iter::once(d_x).chain(sums.into_iter().flatten());
+        std::array::from_fn(|_| all.next().expect("one gradient an input"))
     }
 }

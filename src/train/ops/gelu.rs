@@ -43,7 +43,7 @@ pub(super) fn unfused(x: Tensor<2>, activation: Activation) -> Tensor<2> {
 }
 
 const INVERSE_ROOT_TAU: f32 = 0.398_942_3;
-const TWO_ROOT_2_BY_PI: f32 = 1.595_769_1;
+const TWO_ROOT_2_BY_PI: f32 = 1.595_769;
 const CUBIC: f32 = 0.044_715;
 const QUICK: f32 = 1.702;
 
@@ -51,6 +51,8 @@ const QUICK: f32 = 1.702;
 const BLOCK: usize = 1 << 14;
 
 impl Fused<1> for Activation {
+    const NAME: &str = "gelu";
+
     type Saved = ();
 
     fn forward(&self, [x]: [&[f32]; 1], _: bool) -> (Vec<f32>, ()) {
@@ -60,7 +62,7 @@ impl Fused<1> for Activation {
         (out, ())
     }
 
-    fn backward(&self, [x]: [&[f32]; 1], (): &(), gradient: &[f32]) -> [Vec<f32>; 1] {
+    fn backward(&self, [x]: [&[f32]; 1], (): &(), gradient: &[f32], _: [bool; 1]) -> [Vec<f32>; 1] {
         let mut out = gradient.to_vec();
         let blocks = out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK));
         blocks.for_each(|(out, x)| self.pull_back(x, out));
@@ -96,6 +98,49 @@ impl Activation {
                 gradient,
                 of: quick,
             }),
+        }
+    }
+
+    /// `out` = x Φ(x), and `gradient`, that of it, becomes that of `x`: one look at Φ for both.
+    pub(super) fn write_and_pull_back(self, x: &[f32], out: &mut [f32], gradient: &mut [f32]) {
+        match self {
+            Self::Erf => simd::run(Both {
+                x,
+                out,
+                gradient,
+                of: normal,
+            }),
+            Self::Tanh => simd::run(Both {
+                x,
+                out,
+                gradient,
+                of: tanh,
+            }),
+            Self::Quick => simd::run(Both {
+                x,
+                out,
+                gradient,
+                of: quick,
+            }),
+        }
+    }
+}
+
+struct Both<'a, F> {
+    x: &'a [f32],
+    out: &'a mut [f32],
+    gradient: &'a mut [f32],
+    of: F,
+}
+
+impl<F: Fn(f32) -> (f32, f32)> Kernel for Both<'_, F> {
+    #[inline(always)]
+    fn run(self) {
+        let places = self.out.iter_mut().zip(self.gradient);
+        for ((out, g), &x) in places.zip(self.x) {
+            let (cumulative, density) = (self.of)(x);
+            *out = x * cumulative;
+            *g *= cumulative + x * density;
         }
     }
 }

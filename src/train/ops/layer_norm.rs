@@ -36,6 +36,8 @@ struct LayerNorm {
 pub(super) type Statistics = Vec<(f32, f32)>;
 
 impl Fused<3> for LayerNorm {
+    const NAME: &str = "layer norm";
+
     type Saved = Statistics;
 
     fn forward(&self, [x, gain, bias]: [&[f32]; 3], _: bool) -> (Vec<f32>, Statistics) {
@@ -66,6 +68,7 @@ impl Fused<3> for LayerNorm {
         [x, gain, _]: [&[f32]; 3],
         statistics: &Statistics,
         gradient: &[f32],
+        _: [bool; 3],
     ) -> [Vec<f32>; 3] {
         let width = self.width;
         let mut d_x = vec![0.0; x.len()];

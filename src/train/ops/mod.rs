@@ -6,16 +6,26 @@ mod attention;
 mod block;
 mod gelu;
 mod layer_norm;
+mod linear;
 mod product;
 mod tape;
 
 pub use attention::attention;
-pub use block::{Affine, Parameters, Settings, block};
+pub use block::{Affine, Checkpointing, Parameters, Settings, block};
 pub use gelu::{Activation, gelu};
 pub use layer_norm::layer_norm;
+pub use linear::linear;
 
-/// Rows that one task takes. It does not depend on the number of threads, so sums over rows do not either.
+/// Rows that one task takes where rows are all that there is. It does not depend on the number of threads, so sums over
+/// rows do not either.
 const ROWS: usize = 32;
+
+/// Rows that pass through products at a time, or those of one example if these are more and belong together: what is
+/// computed of them fits into the second cache.
+const PIECE: usize = 96;
+
+/// Pieces whose gradients of weights are summed in one place, and one after the other.
+const GROUP: usize = 16;
 
 #[cfg(test)]
 mod tests;

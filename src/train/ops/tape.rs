@@ -9,17 +9,32 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::FlexTensor;
 
+use crate::train::profile::span;
+
 /// A function of N matrices with a backward pass of its own. Matrices are `[rows, columns]`, row-major.
 pub trait Fused<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
+    /// In a profile.
+    const NAME: &str;
+
     /// What the backward pass needs besides the inputs.
     type Saved: Clone + Send + std::fmt::Debug + 'static;
 
-    /// The result, shaped as the first input, and what to save if there will be a backward pass.
+    /// Of the result, which has the rows of the first input, from those of the inputs.
+    fn columns(&self, inputs: [usize; N]) -> usize {
+        inputs[0]
+    }
+
+    /// The result, and what to save if there will be a backward pass.
     fn forward(&self, inputs: [&[f32]; N], taped: bool) -> (Vec<f32>, Self::Saved);
 
-    /// The gradient of every input from that of the result.
-    fn backward(&self, inputs: [&[f32]; N], saved: &Self::Saved, gradient: &[f32])
-    -> [Vec<f32>; N];
+    /// The gradient of every input from that of the result; one that is not wanted may be left out.
+    fn backward(
+        &self,
+        inputs: [&[f32]; N],
+        saved: &Self::Saved,
+        gradient: &[f32],
+        wanted: [bool; N],
+    ) -> [Vec<f32>; N];
 }
 
 /// Apply `op`, taped when an input is. None when the tensors are of another backend than flex.
@@ -29,11 +44,9 @@ pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Opti
         for input in inputs {
             plain.push(contiguous(input.try_into_primitive::<Flex>().ok()?));
         }
-        let (output, _) = op.forward(slices(&plain), false);
-        return Some(Tensor::from_primitive::<Flex>(flex(
-            output,
-            &shape(&plain[0]),
-        )));
+        let (output, _) = span(O::NAME, || op.forward(slices(&plain), false));
+        let shape = shape_of_result(&op, &plain);
+        return Some(Tensor::from_primitive::<Flex>(flex(output, &shape)));
     }
     let (mut plain, mut guards) = (Vec::with_capacity(N), Vec::with_capacity(N));
     for input in inputs {
@@ -48,8 +61,8 @@ pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Opti
     let guards = guards
         .try_into()
         .unwrap_or_else(|_| unreachable!("one guard an input"));
-    let (output, saved) = op.forward(slices(&plain), true);
-    let output = flex(output, &shape(&plain[0]));
+    let (output, saved) = span(O::NAME, || op.forward(slices(&plain), true));
+    let output = flex(output, &shape_of_result(&op, &plain));
     let node = Node::<O, N>(op);
     let taped = match node
         .prepare::<NoCheckpointing>(guards)
@@ -71,7 +84,11 @@ impl<O: Fused<N>, const N: usize> Backward<Flex, N> for Node<O, N> {
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (inputs, saved) = &ops.state;
-        let results = self.0.backward(slices(inputs), saved, slice(&gradient));
+        let wanted = std::array::from_fn(|i| ops.parents[i].is_some());
+        let results = span(O::NAME, || {
+            let inputs = slices(inputs);
+            self.0.backward(inputs, saved, slice(&gradient), wanted)
+        });
         for ((parent, result), input) in ops.parents.iter().zip(results).zip(inputs) {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, flex(result, &shape(input)));
@@ -94,6 +111,11 @@ fn slice(tensor: &FlexTensor) -> &[f32] {
 
 fn slices<const N: usize>(tensors: &[FlexTensor]) -> [&[f32]; N] {
     std::array::from_fn(|i| slice(&tensors[i]))
+}
+
+fn shape_of_result<O: Fused<N>, const N: usize>(op: &O, inputs: &[FlexTensor]) -> [usize; 2] {
+    let columns = std::array::from_fn(|i| shape(&inputs[i])[1]);
+    [shape(&inputs[0])[0], op.columns(columns)]
 }
 
 fn shape(tensor: &FlexTensor) -> Vec<usize> {

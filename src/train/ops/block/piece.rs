@@ -2,9 +2,10 @@
 
 use super::super::attention;
 use super::super::layer_norm;
-use super::super::product::{Left, Matrix, Panels, Sums, multiply};
-use super::{Block, Gradients, Part, Weights};
-use crate::train::simd::{self, AddRows};
+use super::super::product::Panels;
+use super::{Block, Gradients, Norm, Weights};
+use crate::train::profile::span;
+use crate::train::simd;
 
 pub struct Piece<'a> {
     pub block: &'a Block,
@@ -43,43 +44,39 @@ pub struct Scratch {
 impl Piece<'_> {
     /// All but the last map, which [`Self::finish`] adds.
     pub fn forward(&self, x: &[f32], kept: &mut Kept, scratch: &mut Scratch) {
-        let width = self.width();
-        self.normalise(Part::Norm1, x, scratch);
-        let Scratch { normal, head, .. } = scratch;
-        for (part, out) in [
-            (Part::Query, &mut kept.query),
-            (Part::Key, &mut kept.key),
-            (Part::Value, &mut kept.value),
+        let (attention, weights) = (&self.block.attention, self.weights);
+        self.normalise(weights.norm_1, x, scratch);
+        for (map, out) in [
+            (&weights.query, &mut kept.query),
+            (&weights.key, &mut kept.key),
+            (&weights.value, &mut kept.value),
         ] {
-            self.map(part, normal, sized(out, x.len()), false);
+            map.forward(&scratch.normal, sized(out, x.len()), false);
         }
-        let attention = &self.block.attention;
-        let example = attention.queries * width;
         let mixed = sized(&mut kept.mixed, x.len());
-        let inputs = kept.query.chunks(example).zip(kept.key.chunks(example));
-        let inputs = inputs.zip(kept.value.chunks(example));
-        for (out, ((q, k), v)) in mixed.chunks_mut(example).zip(inputs) {
-            attention.mix([q, k, v], out, head);
-        }
+        span("attention", || {
+            let example = attention.queries * attention.width;
+            let inputs = kept.query.chunks(example).zip(kept.key.chunks(example));
+            let inputs = inputs.zip(kept.value.chunks(example));
+            for (out, ((q, k), v)) in mixed.chunks_mut(example).zip(inputs) {
+                attention.mix([q, k, v], out, &mut scratch.head);
+            }
+        });
         let middle = sized(&mut kept.middle, x.len());
         middle.copy_from_slice(x);
-        self.map(Part::Out, &kept.mixed, middle, true);
-        self.normalise(Part::Norm2, &kept.middle, scratch);
-        let hidden = x.len() / width * self.weights.bias(Part::Up).len();
-        self.map(
-            Part::Up,
-            &scratch.normal,
-            sized(&mut kept.hidden, hidden),
-            false,
-        );
+        weights.out.forward(mixed, middle, true);
+        self.normalise(weights.norm_2, middle, scratch);
+        let hidden = x.len() / weights.up.inputs() * weights.up.outputs();
+        let hidden = sized(&mut kept.hidden, hidden);
+        weights.up.forward(&scratch.normal, hidden, false);
     }
 
     /// The rest of the forward pass.
     pub fn finish(&self, kept: &Kept, out: &mut [f32], scratch: &mut Scratch) {
         let active = sized(&mut scratch.active, kept.hidden.len());
-        self.block.activation.write(&kept.hidden, active);
+        span("gelu", || self.block.activation.write(&kept.hidden, active));
         out.copy_from_slice(&kept.middle);
-        self.map(Part::Down, active, out, true);
+        self.weights.down.forward(active, out, true);
     }
 
     /// `d_x`, and what the rows add to the `gradients` of parameters, from the gradient `d_y` of the result.
@@ -92,161 +89,138 @@ impl Piece<'_> {
         gradients: &mut Gradients,
         scratch: &mut Scratch,
     ) {
-        let (width, activation) = (self.width(), self.block.activation);
+        self.mlp_backward(kept, d_y, gradients, scratch);
+        self.attention_backward(x, kept, gradients, scratch);
+        d_x.copy_from_slice(&scratch.d_middle);
+        let norm = self.weights.norm_1;
+        self.normalise_back(norm, x, scratch, d_x, &mut gradients.norm_1);
+    }
 
-        self.normalise(Part::Norm2, &kept.middle, scratch);
-        let active = sized(&mut scratch.active, kept.hidden.len());
-        activation.write(&kept.hidden, active);
-        self.add_gradients(Part::Down, active, d_y, gradients, &mut scratch.panels);
-        let d_hidden = sized(&mut scratch.d_hidden, kept.hidden.len());
-        self.back(Part::Down, d_y, d_hidden, false);
-        activation.pull_back(&kept.hidden, d_hidden);
+    /// `scratch.d_middle`, the gradient of the residual stream before the MLP.
+    fn mlp_backward(
+        &self,
+        kept: &Kept,
+        d_y: &[f32],
+        gradients: &mut Gradients,
+        scratch: &mut Scratch,
+    ) {
+        let (weights, activation) = (self.weights, self.block.activation);
+        self.normalise(weights.norm_2, &kept.middle, scratch);
         let Scratch {
-            panels,
             normal,
+            active,
+            d_hidden,
             d_normal,
-            d_middle,
+            panels,
             ..
         } = scratch;
-        self.add_gradients(Part::Up, normal, d_hidden, gradients, panels);
-        self.back(Part::Up, d_hidden, sized(d_normal, x.len()), false);
-        sized(d_middle, x.len()).copy_from_slice(d_y);
-        self.normalise_back(
-            Part::Norm2,
-            &kept.middle,
-            (&scratch.statistics, &*d_normal),
-            d_middle,
-            gradients,
-        );
+        let active = sized(active, kept.hidden.len());
+        let d_hidden = sized(d_hidden, kept.hidden.len());
+        weights.down.backward(d_y, d_hidden, false);
+        span("gelu", || {
+            activation.write_and_pull_back(&kept.hidden, active, d_hidden);
+        });
+        let Gradients { up, down, .. } = gradients;
+        weights.down.add_gradients(active, d_y, down, panels);
+        weights.up.add_gradients(normal, d_hidden, up, panels);
+        weights
+            .up
+            .backward(d_hidden, sized(d_normal, d_y.len()), false);
+        let mut d_middle = std::mem::take(&mut scratch.d_middle);
+        sized(&mut d_middle, d_y.len()).copy_from_slice(d_y);
+        let (norm, d_norm) = (weights.norm_2, &mut gradients.norm_2);
+        self.normalise_back(norm, &kept.middle, scratch, &mut d_middle, d_norm);
+        scratch.d_middle = d_middle;
+    }
 
+    /// `scratch.d_normal`, the gradient of what attention reads, from `scratch.d_middle`.
+    fn attention_backward(
+        &self,
+        x: &[f32],
+        kept: &Kept,
+        gradients: &mut Gradients,
+        scratch: &mut Scratch,
+    ) {
+        let (attention, weights) = (&self.block.attention, self.weights);
+        self.normalise(weights.norm_1, x, scratch);
         let Scratch {
-            panels,
+            normal,
+            d_normal,
             d_middle,
             d_mixed,
             d_heads,
+            panels,
             head,
             ..
         } = scratch;
-        self.add_gradients(Part::Out, &kept.mixed, d_middle, gradients, panels);
-        self.back(Part::Out, d_middle, sized(d_mixed, x.len()), false);
-        let attention = &self.block.attention;
-        let example = attention.queries * width;
-        let [d_q, d_k, d_v] = d_heads;
-        for d in [&mut *d_q, d_k, d_v] {
+        weights
+            .out
+            .add_gradients(&kept.mixed, d_middle, &mut gradients.out, panels);
+        weights
+            .out
+            .backward(d_middle, sized(d_mixed, x.len()), false);
+        for d in &mut *d_heads {
             sized(d, x.len());
         }
-        for first in (0..x.len()).step_by(example) {
-            let here = first..first + example;
-            attention.pull_back(
-                [&kept.query, &kept.key, &kept.value].map(|x| &x[here.clone()]),
-                &d_mixed[here.clone()],
-                [&mut *d_q, d_k, d_v].map(|d| &mut d[here.clone()]),
-                head,
-            );
+        let [d_q, d_k, d_v] = d_heads;
+        span("attention", || {
+            let example = attention.queries * attention.width;
+            for first in (0..x.len()).step_by(example) {
+                let here = first..first + example;
+                attention.pull_back(
+                    [&kept.query, &kept.key, &kept.value].map(|x| &x[here.clone()]),
+                    &d_mixed[here.clone()],
+                    [&mut *d_q, d_k, d_v].map(|d| &mut d[here.clone()]),
+                    head,
+                );
+            }
+        });
+        let Gradients {
+            query, key, value, ..
+        } = gradients;
+        for (first, map, d, gradients) in [
+            (true, &weights.query, d_q, query),
+            (false, &weights.key, d_k, key),
+            (false, &weights.value, d_v, value),
+        ] {
+            map.add_gradients(normal, d, gradients, panels);
+            map.backward(d, d_normal, !first);
         }
-
-        self.normalise(Part::Norm1, x, scratch);
-        let Scratch {
-            panels,
-            normal,
-            d_normal,
-            d_heads: [d_q, d_k, d_v],
-            ..
-        } = scratch;
-        for (part, d) in [(Part::Query, d_q), (Part::Key, d_k), (Part::Value, d_v)] {
-            self.add_gradients(part, normal, d, gradients, panels);
-            self.back(part, d, d_normal, !matches!(part, Part::Query));
-        }
-        d_x.copy_from_slice(&scratch.d_middle);
-        let statistics = (&scratch.statistics[..], &scratch.d_normal[..]);
-        self.normalise_back(Part::Norm1, x, statistics, d_x, gradients);
-    }
-
-    fn width(&self) -> usize {
-        self.block.attention.width
     }
 
     /// `scratch.normal` and its statistics.
-    fn normalise(&self, part: Part, x: &[f32], scratch: &mut Scratch) {
-        let rows = x.len() / self.width();
-        scratch.statistics.resize(rows, (0.0, 0.0));
-        simd::run(layer_norm::Forward {
+    fn normalise(&self, [gain, bias]: Norm, x: &[f32], scratch: &mut Scratch) {
+        scratch.statistics.resize(x.len() / gain.len(), (0.0, 0.0));
+        let forward = layer_norm::Forward {
             x,
-            gain: self.weights.weight(part),
-            bias: self.weights.bias(part),
+            gain,
+            bias,
             epsilon: self.block.epsilon,
             out: sized(&mut scratch.normal, x.len()),
             statistics: &mut scratch.statistics,
-        });
+        };
+        span("layer norm", || simd::run(forward));
     }
 
+    /// Add to `d_x` what `scratch.d_normal` is of it; `scratch` has the statistics.
     fn normalise_back(
         &self,
-        part: Part,
+        [gain, _]: Norm,
         x: &[f32],
-        (statistics, d_y): (&[(f32, f32)], &[f32]),
+        scratch: &Scratch,
         d_x: &mut [f32],
-        gradients: &mut Gradients,
+        [d_gain, d_bias]: &mut [Vec<f32>; 2],
     ) {
-        let [d_gain, d_bias] = gradients.of(part);
-        simd::run(layer_norm::Backward {
+        let backward = layer_norm::Backward {
             x,
-            gain: self.weights.weight(part),
-            statistics,
-            d_y,
+            gain,
+            statistics: &scratch.statistics,
+            d_y: &scratch.d_normal,
             d_x,
             d_gain,
             d_bias,
-        });
-    }
-
-    /// `out = [out +] x · weight + bias`.
-    fn map(&self, part: Part, x: &[f32], out: &mut [f32], add: bool) {
-        let bias = self.weights.bias(part);
-        let depth = self.weights.weight(part).len() / bias.len();
-        let panels = &self.weights.forward[part as usize];
-        let sums = Sums {
-            values: out,
-            stride: bias.len(),
-            add,
         };
-        multiply(Left::Plain(Matrix::new(x, depth)), panels, Some(bias), sums);
-    }
-
-    /// `d_x = [d_x +] d_y · weightᵀ`.
-    fn back(&self, part: Part, d_y: &[f32], d_x: &mut [f32], add: bool) {
-        let outputs = self.weights.bias(part).len();
-        let sums = Sums {
-            values: d_x,
-            stride: self.weights.weight(part).len() / outputs,
-            add,
-        };
-        let panels = &self.weights.backward[part as usize];
-        multiply(Left::Plain(Matrix::new(d_y, outputs)), panels, None, sums);
-    }
-
-    /// `d_weight += xᵀ · d_y`, and `d_bias` the sum of `d_y` over rows.
-    fn add_gradients(
-        &self,
-        part: Part,
-        x: &[f32],
-        d_y: &[f32],
-        gradients: &mut Gradients,
-        panels: &mut Panels,
-    ) {
-        let [d_weight, d_bias] = gradients.of(part);
-        let outputs = d_bias.len();
-        let depth = d_weight.len() / outputs;
-        multiply(
-            Left::Transposed(Matrix::new(x, depth)),
-            panels.pack(Matrix::new(d_y, outputs)),
-            None,
-            Sums::add(d_weight, outputs),
-        );
-        simd::run(AddRows {
-            rows: d_y,
-            sums: d_bias,
-        });
+        span("layer norm", || simd::run(backward));
     }
 }
 
