@@ -4,6 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::util::printable;
+
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A setting and the files that it names do not go together.
@@ -28,6 +30,12 @@ impl DataError {
     pub fn content(path: &Path, problem: impl Into<String>) -> Self {
         let (path, problem) = (path.to_owned(), problem.into());
         Self::Content { path, problem }
+    }
+
+    /// What a library says of the file at `path`, which may repeat much of the file.
+    pub fn said(path: &Path, error: &impl std::fmt::Display) -> Self {
+        let said: String = error.to_string().chars().take(200).collect();
+        Self::content(path, printable(&said))
     }
 
     /// For `map_err` of what was done with the file at `path`.

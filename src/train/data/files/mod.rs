@@ -401,3 +401,6 @@ fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
         false => Ok(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

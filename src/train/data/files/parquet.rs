@@ -72,7 +72,7 @@ impl Columnar {
                 .with_page_index_policy(PageIndexPolicy::Optional)
                 .parse_and_finish(&file)
         });
-        let footer = read.map_err(|problem| DataError::content(path, problem))?;
+        let footer = read.map_err(|problem| DataError::said(path, &problem))?;
         Ok(Self {
             path: path.to_owned(),
             footer: Arc::new(footer),
@@ -312,7 +312,7 @@ fn footer_length(file: &File, length: u64) -> std::io::Result<Option<u64>> {
 fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(crate::util::printable(&error.to_string())),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("it is damaged".into()),
     }
 }

@@ -220,7 +220,8 @@ fn index(path: &Path, members: &Members) -> io::Result<Index> {
             close(group.take());
         }
         // What writers note about a shard, such as `__info__`.
-        if key.starts_with("__") && key.ends_with("__") {
+        let noted = |name: &str| name.starts_with("__") && name.ends_with("__");
+        if noted(&member.name) || noted(key) {
             return;
         }
         group

@@ -166,8 +166,8 @@ impl Vectors {
             return Err(content("it was cut, or its header is none"));
         }
         file.rewind().map_err(DataError::file(path))?;
-        let header = npyz::NpyHeader::from_reader(&mut file)
-            .map_err(|error| content(&crate::util::printable(&error.to_string())))?;
+        let header = npyz::NpyHeader::from_reader(&mut file);
+        let header = header.map_err(|error| DataError::said(path, &error))?;
         let at = file.stream_position().map_err(DataError::file(path))?;
         let number = match header.dtype().descr().as_str() {
             "'<f2'" => Number::F16,
@@ -202,12 +202,8 @@ impl Vectors {
         }
         let mut bytes = vec![0; header as usize];
         file.read_exact_at(&mut bytes, 8).map_err(cut)?;
-        let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|error| {
-            content(format!(
-                "its header is damaged: {}",
-                crate::util::printable(&error.to_string())
-            ))
-        })?;
+        let metadata: Metadata =
+            serde_json::from_slice(&bytes).map_err(|error| DataError::said(path, &error))?;
         let mut names = metadata.offset_keys();
         names.sort();
         let name = match (name, names.as_slice()) {

@@ -116,3 +116,6 @@ impl Preparation {
         values.flat_map(move |rgb| [0, 1, 2].map(|channel| table[channel][rgb[channel] as usize]))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,24 +73,27 @@ pub fn resize(
     }
     let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3)
         .expect("a picture holds all its pixels");
-    let mut target = Image::new(width, height, PixelType::U8x3);
     let filter = match filter {
         Filter::Bicubic => FilterType::CatmullRom,
         Filter::Bilinear => FilterType::Bilinear,
     };
-    let Region {
-        left,
-        top,
-        width,
-        height,
-    } = region;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
-        .crop(left.into(), top.into(), width.into(), height.into());
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("the region lies inside and both are RGB");
-    target.into_vec()
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let part = options.crop(
+        region.left.into(),
+        region.top.into(),
+        region.width.into(),
+        region.height.into(),
+    );
+    // One pass at a time: left to itself the library goes down first, and what a cubic overshoots by is cut off between
+    // the passes, so that the order shows.
+    let mut across = Image::new(width, region.height, PixelType::U8x3);
+    let mut down = Image::new(width, height, PixelType::U8x3);
+    let mut resizer = Resizer::new();
+    let first = resizer.resize(&source, &mut across, &part);
+    first.expect("the region lies inside and both are RGB");
+    let second = resizer.resize(&across, &mut down, &options);
+    second.expect("both are RGB");
+    down.into_vec()
 }
 
 /// The shorter side to `size`, then `size` of the middle of the longer one, RGB; rounding as torchvision's `Resize` and
