@@ -46,7 +46,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("burn", &["src/train/"]),
     ("memmap2", &["src/train/cache"]),
     ("fast_image_resize", &["src/train/data/picture/"]),
-    ("tar", &["src/train/data/files/"]),
+    ("tar", &["src/train/data/files/", "src/train/tests/"]),
     ("parquet", &["src/train/data/files/"]),
     ("ratatui", &["src/tui/"]),
     ("crossterm", &["src/tui/"]),

@@ -348,12 +348,11 @@ mod tests {
             log_t.default_label(),
             "2.30259 (sigmoid), 2.65926 (softmax)"
         );
-        let noise = known("data.noise");
-        assert_eq!(
-            (noise.only_with, noise.defaults.len()),
-            (None, 1),
-            "every kind has it"
-        );
+        let noise = known("data.noise").only_with;
+        assert_eq!(noise.as_deref(), Some("data.kind = \"shapes\""));
+        let size = known("data.image_size");
+        assert_eq!(size.only_with, None, "every kind has it");
+        assert!(size.default_label().contains("32 (shapes)"), "{size:?}");
     }
 
     #[test]

@@ -173,8 +173,8 @@ fn run_rank(
         if let Some(recorder) = &mut recorder
             && (logged || diverged)
         {
+            recorder.skips(step, source, step == steps)?;
             recorder.row(config, step, examples, &update)?;
-            recorder.skips(step, source, false)?;
         }
         if diverged {
             let reason = match &update.problem {

@@ -164,6 +164,9 @@ impl Recorder {
             let layers = details.staleness.iter();
             values.extend(layers.map(|(layer, value)| (format!("staleness/{layer}"), *value)));
         }
+        if self.skipped > 0 {
+            values.insert("skipped".into(), self.skipped as f64);
+        }
         values.retain(|_, value| value.is_finite());
         let seconds = self.started.elapsed().as_secs_f64();
         Ok(self.metrics.append(&Row {

@@ -1,6 +1,8 @@
 //! The loop as a whole, on a model small enough for a test: it learns, ranks do not matter, and a run that was
 //! stopped and resumed ends with the same bits as one that was not.
 
+mod files;
+
 use std::sync::atomic::AtomicBool;
 
 use super::cache::CacheConfig;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{ConfigError, check};
 pub use error::DataError;
 pub use files::{Caption, FilesConfig, Format, SourceConfig};
+pub use picture::{Augment, Filter, Resize};
 pub use shapes::Views;
 pub use skips::Skips;
 pub use source::{Class, Example, Source, Split};
