@@ -325,12 +325,15 @@ mod tests {
             sort("loss.kind"),
             "one of \"sigmoid\", \"softmax\", \"classify\""
         );
-        assert_eq!(sort("model.image.init"), "one of \"random\", { from = .. }");
+        assert_eq!(
+            sort("model.image.init"),
+            "one of \"random\", { from = .. }, { file = .. }"
+        );
         assert_eq!(
             sort("loss.bias.mode"),
             "one of \"learned\", \"frozen\", \"none\""
         );
-        assert_eq!(sort("loss.bias.init"), "number or \"prior\"");
+        assert_eq!(sort("loss.bias.init"), "number or \"prior\" or \"file\"");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::source::Place;
 use crate::record::RunId;
 use crate::train::TrainConfig;
-use crate::train::model::{ModelConfig, TowerInit};
+use crate::train::model::{ModelConfig, Size, TowerInit};
 
 /// Settings whose value may name another run.
 const TOWERS: [&str; 2] = ["model.image.init", "model.text.init"];
@@ -209,6 +209,14 @@ fn mismatch(
             problem: format!("the run `{name}` has no text tower"),
             expected: "a run with a loss over images and texts".into(),
         });
+    }
+    // What a file says is known when the run starts, and the weights are held against it then.
+    let by_file = |config: &TrainConfig| match tower {
+        "model.text" => config.model.text.size == Size::File,
+        _ => config.model.image.size == Size::File,
+    };
+    if by_file(config) || by_file(source) {
+        return None;
     }
     let shape = |config: &TrainConfig| {
         let mut shape = path::Flat::new();

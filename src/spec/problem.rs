@@ -243,7 +243,7 @@ mod tests {
         }
         for wrong in [json!("prio"), json!(true), json!({"prior": 1})] {
             let problem = problem("loss.bias.init", wrong);
-            assert_eq!(problem.expected, "a number or \"prior\"");
+            assert_eq!(problem.expected, "a number, \"prior\" or \"file\"");
         }
         schema
             .check("model.image.init", &json!({"from": "0123456789"}))

@@ -84,7 +84,7 @@ fn a_number_and_a_word_share_an_axis() {
     assert_eq!(grid.runs()[0].id, default, "-10 is what it always was");
     assert_eq!(
         refusal("[axes]\n\"loss.bias.init\" = [\"prio\"]"),
-        "x.toml:2:21: axes.\"loss.bias.init\": found string \"prio\"; expected a number or \"prior\""
+        "x.toml:2:21: axes.\"loss.bias.init\": found string \"prio\"; expected a number, \"prior\" or \"file\""
     );
 }
 

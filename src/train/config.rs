@@ -155,9 +155,9 @@ impl TrainConfig {
             pairs == 0 || pairs >= batch_size as u64,
             || format!("a batch of {batch_size} would hold some of {pairs} pairs twice"),
         )?;
-        self.model.validate(&self.data)?;
         let two_pictures = self.data.views() == Views::ImageImage;
         let supervised = matches!(self.loss, LossConfig::Classify(_));
+        self.model.validate(&self.data, supervised)?;
         check("data.views", !(two_pictures && supervised), || {
             "the supervised loss looks at one picture, not at two: use one that compares pairs"
                 .into()

@@ -18,12 +18,12 @@ mod side;
 mod simd;
 mod snapshot;
 mod splitmix;
+mod start;
 pub mod step;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -35,7 +35,6 @@ use crate::record::{Outcome, RunId};
 use data::Source;
 use loss::LossError;
 use mesh::{Mesh, RankLost};
-use model::TowerInit;
 use step::State;
 
 /// How an attempt ended without an error.
@@ -62,8 +61,12 @@ pub fn train(
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
     let resume = recorder.resume()?;
+    let config = &start::resolved(config, starts, resume.as_ref())?;
     let source = Source::open(&config.data, config.model.text.context, config.seed)?;
     source.suits(config)?;
+    if config.has_text_tower() {
+        config.model.text.rows(source.vocabulary())?;
+    }
     let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| {
         run_rank(
             config,
@@ -118,15 +121,10 @@ fn run_rank(
         snapshot::restore(&mut state, checkpoint)?;
         done = checkpoint.manifest.step;
     } else {
-        for (tower, init) in [
-            ("image", &config.model.image.init),
-            ("text", &config.model.text.init),
-        ] {
-            if let TowerInit::From(id) = init {
-                let start = starts.get(id).with_context(|| {
-                    format!("model.{tower}.init: run {id} has no checkpoint to start from")
-                })?;
-                snapshot::import_tower(&mut state, tower, start)?;
+        let fitted = start::fill(config, starts, &mut state)?;
+        if let Some(recorder) = &mut recorder {
+            for message in fitted {
+                recorder.warn(0, message)?;
             }
         }
     }

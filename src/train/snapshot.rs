@@ -2,14 +2,18 @@
 //! safetensors, f32. It does
 //! not know where checkpoints lie or when they are taken.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use anyhow::{Context, bail, ensure};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 
 use super::device::{host, vector};
+use super::loss::LossConfig;
 use super::model::params::Layout;
+use super::model::{Inputs, ModelConfig};
 use super::optim::StateVector;
 use super::step::State;
 use crate::record::checkpoint::Checkpoint;
@@ -17,33 +21,74 @@ use crate::record::checkpoint::Checkpoint;
 pub const MODEL: &str = "model.safetensors";
 pub const OPTIMISER: &str = "optimiser.safetensors";
 
+/// Where [`Settings`] are noted in the file of parameters.
+const SETTINGS: &str = "siglab";
+
+/// What a checkpoint says of the model whose parameters it holds: enough to make it without the run's files. Nothing in
+/// it is for another file to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub model: ModelConfig,
+    pub loss: LossConfig,
+    pub inputs: Inputs,
+}
+
+/// What `checkpoint` says of its model.
+pub fn settings(checkpoint: &Checkpoint) -> anyhow::Result<Settings> {
+    let bytes = checkpoint.read(MODEL)?;
+    let place = || checkpoint.path.join(MODEL).display().to_string();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).with_context(place)?;
+    let notes = metadata.metadata().as_ref();
+    let text = notes.and_then(|notes| notes.get(SETTINGS));
+    let text = text.with_context(|| {
+        format!("{}: an older siglab wrote it, without the settings of its model: let the run that it is of train again", place())
+    })?;
+    serde_json::from_str(text).with_context(place)
+}
+
 /// The files of a checkpoint of `state`.
 pub fn files(state: &State) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
-    let model = serialise(vec![(&state.flat, parameters(&state.layout))])?;
+    let notes = [(SETTINGS.to_owned(), serde_json::to_string(&state.settings)?)];
+    let parameters = vec![(&state.flat, parameters(&state.layout))];
+    let model = serialise(parameters, Some(notes.into()))?;
     let optimiser = state.optimiser.state().into_iter();
-    let optimiser = serialise(optimiser.map(|v| (&v.values, remembered(v))).collect())?;
+    let optimiser = optimiser.map(|v| (&v.values, remembered(v)));
+    let optimiser = serialise(optimiser.collect(), None)?;
     Ok(vec![(MODEL, model), (OPTIMISER, optimiser)])
 }
 
 /// Put `state` where the run was when `checkpoint` was taken.
 pub fn restore(state: &mut State, checkpoint: &Checkpoint) -> anyhow::Result<()> {
-    let (model, optimiser) = (checkpoint.read(MODEL)?, checkpoint.read(OPTIMISER)?);
-    let device = &state.device;
-    let read_vector = |bytes: &[u8], file: &str, parts: &[Part]| -> anyhow::Result<Tensor<1>> {
-        let place = || checkpoint.path.join(file).display().to_string();
-        let tensors = SafeTensors::deserialize(bytes).with_context(place)?;
-        let mut values = Vec::new();
-        for Part { name, shape, .. } in parts {
-            values.extend(read(&tensors, name, shape).with_context(place)?);
-        }
-        Ok(vector(values, device))
-    };
-    let flat = read_vector(&model, MODEL, &parameters(&state.layout))?;
-    for vector in state.optimiser.state_mut() {
-        vector.values = read_vector(&optimiser, OPTIMISER, &remembered(vector))?;
+    let optimiser = checkpoint.read(OPTIMISER)?;
+    let flat = vector(values_of(&state.layout, checkpoint)?, &state.device);
+    for kept in state.optimiser.state_mut() {
+        let values = read_parts(checkpoint, OPTIMISER, &optimiser, &remembered(kept))?;
+        kept.values = vector(values, &state.device);
     }
     state.set(flat);
     Ok(())
+}
+
+/// All parameters in `checkpoint`, in the order of `layout`.
+pub fn values_of(layout: &Layout, checkpoint: &Checkpoint) -> anyhow::Result<Vec<f32>> {
+    let bytes = checkpoint.read(MODEL)?;
+    read_parts(checkpoint, MODEL, &bytes, &parameters(layout))
+}
+
+/// `parts` of the file `file` of `checkpoint`, whose content is `bytes`, one after another.
+fn read_parts(
+    checkpoint: &Checkpoint,
+    file: &str,
+    bytes: &[u8],
+    parts: &[Part],
+) -> anyhow::Result<Vec<f32>> {
+    let place = || checkpoint.path.join(file).display().to_string();
+    let tensors = SafeTensors::deserialize(bytes).with_context(place)?;
+    let mut values = Vec::new();
+    for Part { name, shape, .. } in parts {
+        values.extend(read(&tensors, name, shape).with_context(place)?);
+    }
+    Ok(values)
 }
 
 /// A named part of a flat vector.
@@ -108,14 +153,14 @@ pub fn import_tower(state: &mut State, tower: &str, checkpoint: &Checkpoint) -> 
         "{}: the {tower} tower there has {offered} parameters, here {taken}: give both runs the same tower",
         place()
     );
-    state.set(Tensor::from_data(
-        TensorData::new(values, [state.layout.length()]),
-        &state.device,
-    ));
+    state.set(vector(values, &state.device));
     Ok(())
 }
 
-fn serialise(vectors: Vec<(&Tensor<1>, Vec<Part>)>) -> anyhow::Result<Vec<u8>> {
+fn serialise(
+    vectors: Vec<(&Tensor<1>, Vec<Part>)>,
+    notes: Option<HashMap<String, String>>,
+) -> anyhow::Result<Vec<u8>> {
     let bytes_of = |vector: &Tensor<1>| -> Vec<u8> {
         let values = host(vector.clone());
         values.iter().flat_map(|x| x.to_le_bytes()).collect()
@@ -131,7 +176,7 @@ fn serialise(vectors: Vec<(&Tensor<1>, Vec<Part>)>) -> anyhow::Result<Vec<u8>> {
             views.push((name, TensorView::new(Dtype::F32, shape.to_vec(), slice)?));
         }
     }
-    Ok(safetensors::serialize(views, None)?)
+    Ok(safetensors::serialize(views, notes)?)
 }
 
 fn read(tensors: &SafeTensors, name: &str, shape: &[usize]) -> anyhow::Result<Vec<f32>> {

@@ -22,11 +22,12 @@ use super::loss::{
 };
 use super::mesh::Mesh;
 use super::model::params::{Layout, Scalars};
-use super::model::{Model, initialise};
+use super::model::{Inputs, Model, initialise};
 use super::optim::staleness::staleness;
 use super::optim::{self, Norms, Optimiser, Rates};
 use super::profile::span;
 use super::side::{SharedCache, Side};
+use super::snapshot::Settings;
 use crate::record::RunDir;
 use compare::compare;
 use slice::Slice;
@@ -45,6 +46,8 @@ pub struct State {
     pub optimiser: Box<dyn Optimiser>,
     /// What a contrastive loss compares.
     sides: [Side; 2],
+    /// What a checkpoint says of the model.
+    pub settings: Settings,
 }
 
 /// What one update saw, over all ranks.
@@ -106,7 +109,8 @@ impl State {
         device: &Device,
     ) -> Self {
         let tape = device.clone().autodiff();
-        let model = Model::zeros(config, vocabulary, classes, &tape);
+        let inputs = inputs_of(config, vocabulary, classes);
+        let model = Model::zeros(&config.model, &config.loss, inputs, &tape);
         let layout = Layout::of(&model);
         let flat = initialise(&layout, config, device);
         let optimiser = config.optim.begin(&layout, device);
@@ -122,7 +126,27 @@ impl State {
             flat,
             optimiser,
             sides: Side::both(config),
+            settings: Settings {
+                model: config.model.clone(),
+                loss: config.loss.clone(),
+                inputs,
+            },
         }
+    }
+
+    /// Let `fill` change the parameters, which it gets in the order of the layout.
+    pub fn fill<T>(
+        &mut self,
+        fill: impl FnOnce(&Layout, &mut [f32]) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut values = host(self.flat.clone());
+        let done = fill(&self.layout, &mut values)?;
+        let length = self.layout.length();
+        self.set(Tensor::from_data(
+            TensorData::new(values, [length]),
+            &self.device,
+        ));
+        Ok(done)
     }
 
     /// Replace all parameters.
@@ -422,6 +446,17 @@ impl State {
         Some(f64::from(
             self.flat.clone().slice(range).into_scalar::<f32>(),
         ))
+    }
+}
+
+/// What the towers read.
+fn inputs_of(config: &TrainConfig, vocabulary: usize, classes: usize) -> Inputs {
+    let supervised = matches!(config.loss, LossConfig::Classify(_));
+    let ids = vocabulary.max(config.model.text.vocabulary);
+    Inputs {
+        image: config.data.image_size(),
+        text: config.has_text_tower().then_some(ids),
+        classes: supervised.then_some(classes),
     }
 }
 

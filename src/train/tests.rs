@@ -9,7 +9,7 @@ use super::cache::CacheConfig;
 use super::*;
 use crate::record::checkpoint;
 use crate::record::{Event, EventLog, Row, RunDir, read_events};
-use loss::{Keep, LogT, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
+use loss::{Keep, LogT, LogTInit, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
 
 fn tiny() -> TrainConfig {
     let mut config = TrainConfig::default();
@@ -626,7 +626,7 @@ fn a_clamped_logit_scale_stays_in_its_range() {
     let within = |t: &f64| (1.0..10.001).contains(t);
     for learned in [true, false] {
         let held = LogT {
-            init: 10.0_f64.ln(),
+            init: LogTInit::Number(10.0_f64.ln()),
             learned,
             clamp: 10.0,
         };
@@ -644,12 +644,12 @@ fn a_clamped_logit_scale_stays_in_its_range() {
         assert_eq!(scales(sigmoid(&free)).iter().all(within), !learned);
     }
     let mut softmax = SoftmaxConfig::default();
-    (softmax.log_t.clamp, softmax.log_t.init) = (10.0, 10.0_f64.ln());
+    (softmax.log_t.clamp, softmax.log_t.init) = (10.0, LogTInit::Number(10.0_f64.ln()));
     assert!(scales(LossConfig::Softmax(softmax)).iter().all(within));
 
     let problem = |clamp, init| {
         let mut loss = SigmoidConfig::default();
-        (loss.log_t.clamp, loss.log_t.init) = (clamp, init);
+        (loss.log_t.clamp, loss.log_t.init) = (clamp, LogTInit::Number(init));
         let mut config = tiny();
         config.loss = LossConfig::Sigmoid(loss);
         config.validate().map_err(|e| e.key)

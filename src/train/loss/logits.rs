@@ -7,13 +7,35 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// Where b starts: a number, or the word `"prior"`.
+/// Where t' starts: a number, or the word `"file"`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogTInit {
+    /// As in the checkpoint that a tower starts from.
+    File,
+    #[serde(untagged)]
+    Number(f64),
+}
+
+impl LogTInit {
+    /// Where t' starts; none while it is for a file to say.
+    pub fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(log_t) => Some(log_t),
+            Self::File => None,
+        }
+    }
+}
+
+/// Where b starts: a number, or the word `"prior"` or `"file"`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasInit {
     /// Where the loss is least while all similarities are near 0: every logit starts at the log odds of a positive, -ln k
     /// for k negatives that count for each positive, which are B - 1 of a global batch of B pairs, or `negatives.ratio`.
     Prior,
+    /// As in the checkpoint that a tower starts from.
+    File,
     #[serde(untagged)]
     Number(f64),
 }
@@ -58,39 +80,60 @@ impl Line {
     }
 }
 
-/// By hand, for an error that names both forms.
+impl<'de> Deserialize<'de> for LogTInit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let forms = NumberOrWord {
+            number: Self::Number,
+            words: &[("file", Self::File)],
+            expected: "a number or \"file\"",
+        };
+        deserializer.deserialize_any(forms)
+    }
+}
+
 impl<'de> Deserialize<'de> for BiasInit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
+        let forms = NumberOrWord {
+            number: Self::Number,
+            words: &[("prior", Self::Prior), ("file", Self::File)],
+            expected: "a number, \"prior\" or \"file\"",
+        };
+        deserializer.deserialize_any(forms)
+    }
+}
 
-        impl Visitor<'_> for Either {
-            type Value = BiasInit;
+/// By hand, for an error that names all forms.
+struct NumberOrWord<T: 'static> {
+    number: fn(f64) -> T,
+    words: &'static [(&'static str, T)],
+    expected: &'static str,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a number or \"prior\"")
-            }
+impl<T: Copy> Visitor<'_> for NumberOrWord<T> {
+    type Value = T;
 
-            fn visit_f64<E>(self, x: f64) -> Result<BiasInit, E> {
-                Ok(BiasInit::Number(x))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.expected)
+    }
 
-            fn visit_i64<E>(self, x: i64) -> Result<BiasInit, E> {
-                Ok(BiasInit::Number(x as f64))
-            }
+    fn visit_f64<E>(self, x: f64) -> Result<T, E> {
+        Ok((self.number)(x))
+    }
 
-            fn visit_u64<E>(self, x: u64) -> Result<BiasInit, E> {
-                Ok(BiasInit::Number(x as f64))
-            }
+    fn visit_i64<E>(self, x: i64) -> Result<T, E> {
+        Ok((self.number)(x as f64))
+    }
 
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<BiasInit, E> {
-                match word {
-                    "prior" => Ok(BiasInit::Prior),
-                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
-                }
-            }
+    fn visit_u64<E>(self, x: u64) -> Result<T, E> {
+        Ok((self.number)(x as f64))
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<T, E> {
+        let known = self.words.iter().find(|(name, _)| *name == word);
+        match known {
+            Some((_, value)) => Ok(*value),
+            None => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
         }
-
-        deserializer.deserialize_any(Either)
     }
 }
 
@@ -207,6 +250,7 @@ mod tests {
         for (json, init) in [
             ("-10.0", BiasInit::Number(-10.0)),
             ("\"prior\"", BiasInit::Prior),
+            ("\"file\"", BiasInit::File),
         ] {
             assert_eq!(serde_json::to_string(&init).unwrap(), json);
             assert_eq!(serde_json::from_str::<BiasInit>(json).unwrap(), init);
@@ -216,7 +260,11 @@ mod tests {
             BiasInit::Number(3.0)
         );
         let error = serde_json::from_str::<BiasInit>("\"prio\"").unwrap_err();
-        assert!(error.to_string().contains("a number or \"prior\""));
+        assert!(
+            error
+                .to_string()
+                .contains("a number, \"prior\" or \"file\"")
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ use super::mesh::{Mesh, RankLost};
 pub use classify::{Activation, ClassifyConfig, classify};
 pub use extent::Extent;
 pub use hardest::Hardest;
-pub use logits::{BiasInit, Line};
+pub use logits::{BiasInit, Line, LogTInit};
 pub use negatives::{Draw, Keep, NegativesConfig};
 use places::Places;
 pub use ring::Plan;
@@ -66,7 +66,7 @@ pub struct Scalar {
 
 impl LossConfig {
     /// Start, whether it is learned, and clamp of t', for the losses that compare images with texts.
-    fn log_t_settings(&self) -> Option<(f64, bool, f64)> {
+    fn log_t_settings(&self) -> Option<(LogTInit, bool, f64)> {
         match self {
             Self::Sigmoid(c) => Some((c.log_t.init, c.log_t.learned, c.log_t.clamp)),
             Self::Softmax(c) => Some((c.log_t.init, c.log_t.learned, c.log_t.clamp)),
@@ -92,10 +92,32 @@ impl LossConfig {
         }
     }
 
-    /// Where t' starts, for the losses that have it.
+    /// Where t' starts, for the losses that have it; none while it is for a file to say.
     pub fn log_t_init(&self) -> Option<f64> {
         let (init, ..) = self.log_t_settings()?;
-        Some(init)
+        init.number()
+    }
+
+    /// Which of t' and b start where a file says.
+    pub fn scalars_from_file(&self) -> [bool; 2] {
+        let log_t = self.log_t_settings();
+        let log_t = log_t.is_some_and(|(init, ..)| init == LogTInit::File);
+        let bias = matches!(self, Self::Sigmoid(c) if c.bias.mode != BiasMode::None && c.bias.init == BiasInit::File);
+        [log_t, bias]
+    }
+
+    /// Start t' and b at these numbers where there are any; b is what is added to logits, whatever the form of the bias.
+    pub fn set_scalars(&mut self, [log_t, bias]: [Option<f64>; 2]) {
+        match (&mut *self, log_t) {
+            (Self::Sigmoid(c), Some(log_t)) => c.log_t.init = LogTInit::Number(log_t),
+            (Self::Softmax(c), Some(log_t)) => c.log_t.init = LogTInit::Number(log_t),
+            _ => {}
+        }
+        if let (Self::Sigmoid(c), Some(shift)) = (self, bias)
+            && let Some(log_t) = c.log_t.init.number()
+        {
+            c.bias.init = BiasInit::Number(Line::bias_of(log_t, shift, c.bias.relative));
+        }
     }
 
     /// The greatest t' that an update may leave, if there is one; the least is then 0.
@@ -104,16 +126,20 @@ impl LossConfig {
         (clamp != 0.0).then(|| clamp.ln())
     }
 
-    /// Where b starts in batches of `batch` pairs over all ranks, for the losses that have it.
+    /// Where b starts in batches of `batch` pairs over all ranks, for the losses that have it; none while it is for a file
+    /// to say.
     pub fn bias_init(&self, batch: usize) -> Option<f64> {
         match self {
-            Self::Sigmoid(c) if c.bias.mode != BiasMode::None => Some(match c.bias.init {
-                BiasInit::Number(b) => b,
+            Self::Sigmoid(c) if c.bias.mode != BiasMode::None => match c.bias.init {
+                BiasInit::Number(b) => Some(b),
                 BiasInit::Prior => {
                     let log_odds = -c.negatives.per_positive(batch).ln();
-                    Line::bias_of(c.log_t.init, log_odds, c.bias.relative)
+                    let log_t = c.log_t.init.number();
+                    let log_t = log_t.or((!c.bias.relative).then_some(0.0))?;
+                    Some(Line::bias_of(log_t, log_odds, c.bias.relative))
                 }
-            }),
+                BiasInit::File => None,
+            },
             _ => None,
         }
     }

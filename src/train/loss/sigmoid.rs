@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::hardest::{Hardest, is_looked_at};
-use super::logits::{BiasInit, Line};
+use super::logits::{BiasInit, Line, LogTInit};
 use super::negatives::{NegativesConfig, select};
 use super::places::Places;
 use super::ring::{Seek, Square, trip};
@@ -86,7 +86,7 @@ impl Normalisation {
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
     /// Where it starts.
-    pub init: f64,
+    pub init: LogTInit,
     /// False keeps t' at `init`.
     pub learned: bool,
     /// Keeps the logit scale t between 1 and this after each update, as CLIP does with 100; 0 is off.
@@ -96,7 +96,7 @@ pub struct LogT {
 impl Default for LogT {
     fn default() -> Self {
         Self {
-            init: std::f64::consts::LN_10,
+            init: LogTInit::Number(std::f64::consts::LN_10),
             learned: true,
             clamp: 0.0,
         }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extent::Extent;
 use super::hardest::is_looked_at;
+use super::logits::LogTInit;
 use super::places::Places;
 use super::ring::{Seek, Square, trip};
 use super::tally::{Similarities, Sum, Tally};
@@ -36,7 +37,7 @@ pub struct SoftmaxConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct LogT {
     /// Where it starts.
-    pub init: f64,
+    pub init: LogTInit,
     /// False keeps t' at `init`.
     pub learned: bool,
     /// Keeps the logit scale t between 1 and this after each update, as CLIP does with 100; 0 is off.
@@ -46,7 +47,7 @@ pub struct LogT {
 impl Default for LogT {
     fn default() -> Self {
         Self {
-            init: (1.0_f64 / 0.07).ln(),
+            init: LogTInit::Number((1.0_f64 / 0.07).ln()),
             learned: true,
             clamp: 0.0,
         }

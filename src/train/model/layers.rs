@@ -5,7 +5,29 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
+use super::size::Shape;
 use crate::train::ops::{self, Activation, Affine, Checkpointing, Parameters, Settings};
+
+/// What the blocks of a tower have in common.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trunk {
+    pub shape: Shape,
+    pub activation: Activation,
+    pub norm_eps: f64,
+    /// No position sees what comes after it.
+    pub causal: bool,
+}
+
+impl Trunk {
+    pub fn norm(&self, device: &Device) -> LayerNorm {
+        LayerNorm::new(self.shape.width, self.norm_eps, device)
+    }
+
+    pub fn blocks(&self, device: &Device) -> Vec<Block> {
+        let blocks = (0..self.shape.depth).map(|_| Block::new(self, device));
+        blocks.collect()
+    }
+}
 
 #[derive(Module, Debug)]
 pub struct Linear {
@@ -34,24 +56,46 @@ impl Linear {
     }
 }
 
+/// A linear map that may do without a bias: where a tower begins, and where it ends.
 #[derive(Module, Debug)]
-pub struct LayerNorm {
-    pub gain: Param<Tensor<1>>,
-    pub bias: Param<Tensor<1>>,
+pub struct Map {
+    /// `[inputs, outputs]`.
+    pub weight: Param<Tensor<2>>,
+    pub bias: Option<Param<Tensor<1>>>,
 }
 
-impl LayerNorm {
-    const EPSILON: f64 = 1e-6;
-
-    pub fn new(width: usize, device: &Device) -> Self {
+impl Map {
+    pub fn new(inputs: usize, outputs: usize, has_bias: bool, device: &Device) -> Self {
         Self {
-            gain: zeros([width], device),
-            bias: zeros([width], device),
+            weight: zeros([inputs, outputs], device),
+            bias: has_bias.then(|| zeros([outputs], device)),
         }
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        ops::layer_norm(x, self.gain.val(), self.bias.val(), Self::EPSILON)
+        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    pub gain: Param<Tensor<1>>,
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    pub fn new(width: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            gain: zeros([width], device),
+            bias: zeros([width], device),
+            epsilon,
+        }
+    }
+
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        ops::layer_norm(x, self.gain.val(), self.bias.val(), self.epsilon)
     }
 
     fn parameters(&self) -> Affine<1> {
@@ -66,23 +110,29 @@ impl LayerNorm {
 pub struct Mlp {
     pub up: Linear,
     pub down: Linear,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Mlp {
-    pub fn new(width: usize, ratio: usize, device: &Device) -> Self {
+    pub fn new(trunk: &Trunk, device: &Device) -> Self {
+        let Shape {
+            width, mlp_width, ..
+        } = trunk.shape;
         Self {
-            up: Linear::new(width, width * ratio, device),
-            down: Linear::new(width * ratio, width, device),
+            up: Linear::new(width, mlp_width, device),
+            down: Linear::new(mlp_width, width, device),
+            activation: trunk.activation,
         }
     }
 
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.down
-            .forward(ops::gelu(self.up.forward(x), Activation::Erf))
+            .forward(ops::gelu(self.up.forward(x), self.activation))
     }
 }
 
-/// Multi-head attention without mask.
+/// Multi-head attention.
 #[derive(Module, Debug)]
 pub struct Attention {
     pub query: Linear,
@@ -91,10 +141,13 @@ pub struct Attention {
     pub out: Linear,
     #[module(skip)]
     heads: usize,
+    #[module(skip)]
+    causal: bool,
 }
 
 impl Attention {
-    pub fn new(width: usize, heads: usize, device: &Device) -> Self {
+    /// With `causal` no query sees a key after its own place.
+    pub fn new(width: usize, heads: usize, causal: bool, device: &Device) -> Self {
         let map = || Linear::new(width, width, device);
         Self {
             query: map(),
@@ -102,6 +155,7 @@ impl Attention {
             value: map(),
             out: map(),
             heads,
+            causal,
         }
     }
 
@@ -112,8 +166,8 @@ impl Attention {
             self.key.forward(context.clone()),
             self.value.forward(context),
         );
-        self.out
-            .forward(ops::attention(q, k, v, batch, self.heads, false))
+        let attended = ops::attention(q, k, v, batch, self.heads, self.causal);
+        self.out.forward(attended)
     }
 }
 
@@ -127,12 +181,13 @@ pub struct Block {
 }
 
 impl Block {
-    pub fn new(width: usize, heads: usize, ratio: usize, device: &Device) -> Self {
+    pub fn new(trunk: &Trunk, device: &Device) -> Self {
+        let Shape { width, heads, .. } = trunk.shape;
         Self {
-            norm_1: LayerNorm::new(width, device),
-            attention: Attention::new(width, heads, device),
-            norm_2: LayerNorm::new(width, device),
-            mlp: Mlp::new(width, ratio, device),
+            norm_1: trunk.norm(device),
+            attention: Attention::new(width, heads, trunk.causal, device),
+            norm_2: trunk.norm(device),
+            mlp: Mlp::new(trunk, device),
         }
     }
 
@@ -140,9 +195,9 @@ impl Block {
     pub fn forward(&self, x: Tensor<2>, batch: usize) -> Tensor<2> {
         let settings = Settings {
             heads: self.attention.heads,
-            activation: Activation::Erf,
-            causal: false,
-            epsilon: LayerNorm::EPSILON,
+            activation: self.mlp.activation,
+            causal: self.attention.causal,
+            epsilon: self.norm_1.epsilon,
             checkpointing: Checkpointing::Off,
         };
         let parameters = Parameters {
@@ -171,12 +226,13 @@ pub struct MapPool {
 }
 
 impl MapPool {
-    pub fn new(width: usize, heads: usize, ratio: usize, device: &Device) -> Self {
+    pub fn new(trunk: &Trunk, device: &Device) -> Self {
+        let Shape { width, heads, .. } = trunk.shape;
         Self {
             probe: zeros([1, width], device),
-            attention: Attention::new(width, heads, device),
-            norm: LayerNorm::new(width, device),
-            mlp: Mlp::new(width, ratio, device),
+            attention: Attention::new(width, heads, false, device),
+            norm: trunk.norm(device),
+            mlp: Mlp::new(trunk, device),
         }
     }
 
@@ -193,8 +249,29 @@ pub fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor
     Param::from_tensor(Tensor::zeros(shape, device))
 }
 
-/// Add one row a position to every example: `x` is `[batch × positions, width]`, `position` `[positions, width]`.
+/// Add one row a position to every example: `x` is `[batch × positions, width]`, `position` has a row for each, or more.
 pub fn add_position(x: Tensor<2>, position: Tensor<2>, batch: usize) -> Tensor<2> {
     let [rows, width] = x.dims();
+    let position = if position.dims()[0] == rows / batch {
+        position
+    } else {
+        position.narrow(0, 0, rows / batch)
+    };
     (x.reshape([batch, rows / batch, width]) + position.unsqueeze::<3>()).reshape([rows, width])
+}
+
+/// The row at `place` of every example, `[batch, width]`, of `x`, `[batch × positions, width]`.
+pub fn row_at(x: Tensor<2>, place: usize, batch: usize) -> Tensor<2> {
+    let [rows, width] = x.dims();
+    x.reshape([batch, rows / batch, width])
+        .narrow(1, place, 1)
+        .reshape([batch, width])
+}
+
+/// The mean of every example's rows, `[batch, width]`, of `x`, `[batch × positions, width]`.
+pub fn mean_row(x: Tensor<2>, batch: usize) -> Tensor<2> {
+    let [rows, width] = x.dims();
+    x.reshape([batch, rows / batch, width])
+        .mean_dim(1)
+        .reshape([batch, width])
 }

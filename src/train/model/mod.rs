@@ -1,24 +1,34 @@
 //! The model of a run: an image tower, a text tower if the run reads texts, and the scalars of the loss. It
 //! maps pixels and tokens to embeddings; comparing them is the loss's affair.
 
+mod features;
 pub mod image;
+pub mod import;
 mod init;
 mod layers;
+pub mod open;
 pub mod params;
+mod projection;
+mod size;
+mod start;
 pub mod text;
+mod validate;
+pub mod weights;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{ConfigError, TrainConfig, check};
-use super::data::DataConfig;
 use super::loss::LossConfig;
 use crate::record::RunId;
-pub use image::{ImageConfig, ImageTower};
+pub use features::TowerKind;
+pub use image::{ImageConfig, ImageInput, ImagePool, ImageTower};
 pub use init::initialise;
-pub use text::{TextConfig, TextTower};
+pub use projection::Projection;
+pub use size::{Shape, Size};
+pub use start::{FileInit, TowerInit};
+pub use text::{TextConfig, TextInput, TextPool, TextTower};
 
 /// The two towers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,87 +52,21 @@ impl Default for ModelConfig {
     }
 }
 
-/// Where a tower's weights come from: `"random"`, or `{ from = "NAME" }`, a run that is done first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TowerInit {
-    #[default]
-    Random,
-    /// The final weights of the same tower of another run of this workspace, all but the projection.
-    From(RunId),
-}
-
 impl ModelConfig {
     /// The runs that must be done before this one can start.
     pub fn prerequisites(&self) -> impl Iterator<Item = &RunId> {
         [&self.image.init, &self.text.init]
             .into_iter()
-            .filter_map(|init| match init {
-                TowerInit::From(id) => Some(id),
-                TowerInit::Random => None,
-            })
+            .filter_map(TowerInit::run)
     }
 
-    pub(super) fn validate(&self, data: &DataConfig) -> Result<(), ConfigError> {
-        let Self {
-            embed_dim,
-            image,
-            text,
-        } = self;
-        let within = |key, value: usize, most: usize| {
-            check(key, (1..=most).contains(&value), || {
-                format!("{value} is not between 1 and {most}")
-            })
-        };
-        let divides = |key, width: usize, heads: usize| {
-            let fits = heads > 0 && width.is_multiple_of(heads);
-            check(key, fits, || {
-                format!("width {width} does not divide among {heads} heads")
-            })
-        };
-        within("model.embed_dim", *embed_dim, MOST_WIDTH)?;
-        within("model.image.width", image.width, MOST_WIDTH)?;
-        within("model.text.width", text.width, MOST_WIDTH)?;
-        divides("model.image.heads", image.width, image.heads)?;
-        divides("model.text.heads", text.width, text.heads)?;
-        within("model.image.mlp_ratio", image.mlp_ratio, 64)?;
-        within("model.text.mlp_ratio", text.mlp_ratio, 64)?;
-        for (key, width, depth, ratio) in [
-            (
-                "model.image.depth",
-                image.width,
-                image.depth,
-                image.mlp_ratio,
-            ),
-            ("model.text.depth", text.width, text.depth, text.mlp_ratio),
-        ] {
-            // Four matrices of attention and two of the MLP: nearly all that a block is.
-            let parameters = (width * width * (4 + 2 * ratio)).saturating_mul(depth);
-            check(key, parameters <= MOST_PARAMETERS, || {
-                format!(
-                    "{depth} blocks of width {width} are {parameters} parameters, more than {MOST_PARAMETERS}"
-                )
-            })?;
-        }
-        let side = data.image_size();
-        let tiles = image.patch > 0 && side.is_multiple_of(image.patch);
-        check("model.image.patch", tiles, || {
-            format!(
-                "patches of {} do not tile images of {side} pixels",
-                image.patch
-            )
-        })?;
-        check(
-            "model.text.context",
-            (2..=4096).contains(&text.context),
-            || format!("{} is not between 2 and 4096 tokens", text.context),
-        )
+    /// Whether a file or another run has a say in what the towers are.
+    pub fn asks_another(&self) -> bool {
+        [&self.image.init, &self.text.init]
+            .into_iter()
+            .any(|init| *init != TowerInit::Random)
     }
 }
-
-/// Limits that no tower of the field comes near, so that a slip of the keyboard is refused and not tried.
-const MOST_WIDTH: usize = 1 << 16;
-const MOST_PARAMETERS: usize = 20_000_000_000;
 
 /// All that a run learns.
 #[derive(Module, Debug)]
@@ -136,41 +80,52 @@ pub struct Model {
     pub bias: Option<Param<Tensor<1>>>,
 }
 
+/// What a model must fit that its settings do not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Side of the images in pixels, or width of the vectors in their place.
+    pub image: usize,
+    /// Number of token ids, or width of the vectors in their place; none without a text tower.
+    pub text: Option<usize>,
+    /// Classes that the image tower tells apart in place of embedding; none when there is a contrastive loss.
+    pub classes: Option<usize>,
+}
+
 impl Model {
-    /// The model that `config` describes, on `device`, with all parameters at zero.
-    pub fn zeros(config: &TrainConfig, vocabulary: usize, classes: usize, device: &Device) -> Self {
+    /// The model that `config` describes, on `device`, with all parameters at zero. Whatever is for a file to say has been
+    /// said.
+    pub fn zeros(config: &ModelConfig, loss: &LossConfig, inputs: Inputs, device: &Device) -> Self {
         let scalar = || layers::zeros([1], device);
         let ModelConfig {
             embed_dim,
             image,
             text,
-        } = &config.model;
-        let supervised = matches!(config.loss, LossConfig::Classify(_));
-        let has_text = config.has_text_tower();
-        let outputs = if supervised { classes } else { *embed_dim };
+        } = config;
+        let outputs = inputs.classes.unwrap_or(*embed_dim);
+        let text_tower = |ids| TextTower::new(text, ids, *embed_dim, device);
         Self {
-            image: ImageTower::new(image, config.data.image_size(), outputs, device),
-            text: has_text.then(|| TextTower::new(text, vocabulary, *embed_dim, device)),
-            log_t: config.loss.log_t().map(|_| scalar()),
-            bias: config.loss.bias().map(|_| scalar()),
+            image: ImageTower::new(image, inputs.image, outputs, device),
+            text: inputs.text.map(text_tower),
+            log_t: loss.log_t().map(|_| scalar()),
+            bias: loss.bias().map(|_| scalar()),
         }
     }
 
-    /// Unit embeddings `[batch, embed_dim]` of pixels `[batch, size, size, 3]`.
-    pub fn embed_images(&self, pixels: Tensor<4>) -> Tensor<2> {
-        normalise(self.image.forward(pixels))
+    /// Unit embeddings `[batch, embed_dim]` of pictures, or of vectors made of them elsewhere.
+    pub fn embed_images(&self, images: impl Into<ImageInput>) -> Tensor<2> {
+        normalise(self.image.forward(images))
     }
 
-    /// Unit embeddings `[batch, embed_dim]` of tokens `[batch, context]`.
+    /// Unit embeddings `[batch, embed_dim]` of texts, or of vectors made of them elsewhere.
     ///
     /// # Panics
     /// On a model that has no text tower.
-    pub fn embed_texts(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+    pub fn embed_texts(&self, texts: impl Into<TextInput>) -> Tensor<2> {
         normalise(
             self.text
                 .as_ref()
                 .expect("the model has a text tower")
-                .forward(tokens),
+                .forward(texts),
         )
     }
 }

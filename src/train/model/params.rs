@@ -194,12 +194,21 @@ fn group_of(name: &str, shape: &[usize]) -> Group {
 struct Path(Vec<String>);
 
 impl Path {
-    fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
+    /// Which of several kinds a tower is of is no part of its parameters' names.
+    fn counts(container: &str) -> bool {
+        !container.starts_with("Enum:")
     }
 
-    fn exit(&mut self) {
-        self.0.pop();
+    fn enter(&mut self, name: &str, container: &str) {
+        if Self::counts(container) {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    fn exit(&mut self, container: &str) {
+        if Self::counts(container) {
+            self.0.pop();
+        }
     }
 
     fn name(&self) -> String {
@@ -214,12 +223,12 @@ struct Names {
 }
 
 impl ModuleVisitor for Names {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -235,12 +244,12 @@ struct Collect<'a> {
 }
 
 impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -261,12 +270,12 @@ struct Assign<'a> {
 }
 
 impl ModuleMapper for Assign<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
     }
 
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -295,10 +304,18 @@ mod tests {
     use super::*;
     use crate::train::TrainConfig;
     use crate::train::loss::{ClassifyConfig, LossConfig};
+    use crate::train::model::Inputs;
     use crate::train::model::image::ImagePool;
 
     fn layout(config: &TrainConfig) -> Layout {
-        Layout::of(&Model::zeros(config, 100, 10, &Device::flex()))
+        let supervised = matches!(config.loss, LossConfig::Classify(_));
+        let inputs = Inputs {
+            image: config.data.image_size(),
+            text: (!supervised).then_some(100),
+            classes: supervised.then_some(10),
+        };
+        let (model, loss) = (&config.model, &config.loss);
+        Layout::of(&Model::zeros(model, loss, inputs, &Device::flex()))
     }
 
     #[test]
