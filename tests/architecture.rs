@@ -64,7 +64,9 @@ const HOMES: [(&str, &[&str]); 14] = [
 ];
 
 /// Verbs of the command line that are about the engine itself, and may name it.
-const ENGINE_VERBS: [&str; 5] = ["bench", "check", "doctor", "eval", "worker"];
+const ENGINE_VERBS: [&str; 7] = [
+    "bench", "check", "convert", "doctor", "embed", "eval", "worker",
+];
 
 /// What `spec` may name of the engine: the settings, which are its subject, and nothing that computes.
 const SETTINGS: [&str; 4] = ["TrainConfig", "config", "loss", "model"];

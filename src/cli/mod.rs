@@ -4,8 +4,10 @@
 mod bench;
 mod check;
 mod completions;
+mod convert;
 mod doctor;
 mod edit;
+mod embed;
 mod keys;
 mod logs;
 mod ls;
@@ -95,6 +97,10 @@ pub enum Verb {
     Bench(bench::Bench),
     /// Show what this build and this machine can do.
     Doctor(doctor::Args),
+    /// Embed pictures and texts with a model: a run's, or a checkpoint of another program.
+    Embed(embed::Args),
+    /// Write a model in Hugging Face's layout, for transformers to load.
+    Convert(convert::Args),
     /// Train one run in this process; the workbench starts it.
     Worker(worker::Args),
 }
@@ -130,6 +136,8 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Check(check) => check::run(check),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Doctor(args) => doctor::run(workspace, args),
+        Verb::Embed(args) => embed::run(args),
+        Verb::Convert(args) => convert::run(args),
         Verb::Worker(args) => worker::run(args),
     }
 }

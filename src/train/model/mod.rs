@@ -1,6 +1,7 @@
 //! The model of a run: an image tower, a text tower if the run reads texts, and the scalars of the loss. It
 //! maps pixels and tokens to embeddings; comparing them is the loss's affair.
 
+pub mod export;
 mod features;
 pub mod image;
 pub mod import;
