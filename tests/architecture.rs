@@ -42,8 +42,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
 ];
 
 /// Crates that live in one place, so that they can be replaced there.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 15] = [
     ("burn", &["src/train/"]),
+    ("tokenizers", &["src/train/data/text/"]),
     ("memmap2", &["src/train/cache"]),
     ("fast_image_resize", &["src/train/data/picture/"]),
     ("tar", &["src/train/data/files/", "src/train/tests/"]),

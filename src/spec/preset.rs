@@ -29,7 +29,7 @@ const fn preset(name: &'static str, title: &'static str, text: &'static str) -> 
     Preset { name, title, text }
 }
 
-pub const ALL: [Preset; 6] = [
+pub const ALL: [Preset; 7] = [
     preset(
         "table1",
         "Table 1: a pretrained tower, locked or not",
@@ -59,6 +59,11 @@ pub const ALL: [Preset; 6] = [
         "fig6",
         "Figure 6: which negatives count",
         include_str!("../../experiments/presets/fig6.toml"),
+    ),
+    preset(
+        "fig7",
+        "Figure 7: noise in pictures, texts and alignment",
+        include_str!("../../experiments/presets/fig7.toml"),
     ),
 ];
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cache::CacheConfig;
-use super::data::{DataConfig, Views};
+use super::data::{CorruptConfig, DataConfig, Views};
 use super::eval::EvalConfig;
 use super::loss::tile::Precision;
 use super::loss::{LossConfig, Way};
@@ -57,6 +57,9 @@ pub struct LoopConfig {
     /// Where a locked tower's embeddings of a finite training set are kept, by example, so that it embeds each once and
     /// not once an epoch: the pairs of the set times `model.embed_dim` + 1 numbers of 4 bytes.
     pub cache: CacheConfig,
+    /// Parts of batches, of `train.micro_batch` pairs each or whole, that are drawn ahead while the towers compute; 0 draws each
+    /// when it is asked for. No number depends on it; each takes the memory of its pixels.
+    pub ahead: usize,
     /// Write a row of metrics every so many steps.
     pub log_every: u64,
     /// Seconds between checkpoints; 0 saves after every step.
@@ -74,6 +77,7 @@ impl Default for LoopConfig {
             ring: Way::OneWay,
             micro_batch: 0,
             cache: CacheConfig::Off,
+            ahead: 1,
             log_every: 1,
             save_seconds: 20.0,
         }
@@ -124,6 +128,7 @@ impl TrainConfig {
             loss_precision: _,
             ring: _,
             cache,
+            ahead,
         } = self.train;
         check(
             "train.examples",
@@ -142,6 +147,9 @@ impl TrainConfig {
             format!("{batch_size} pairs do not divide among {ranks} ranks")
         })?;
         check("train.tile", tile > 0, || "must be at least 1".into())?;
+        check("train.ahead", ahead <= 1_000, || {
+            format!("{ahead} is more than 1000")
+        })?;
         check("train.log_every", log_every > 0, || {
             "must be at least 1".into()
         })?;
@@ -162,6 +170,18 @@ impl TrainConfig {
             "the supervised loss looks at one picture, not at two: use one that compares pairs"
                 .into()
         })?;
+        if !self.has_text_tower() {
+            let CorruptConfig {
+                text, alignment, ..
+            } = *self.data.corrupt();
+            let why = "no text is read: set it to 0";
+            check("data.corrupt.text", text == 0.0, || why.into())?;
+            check(
+                "data.corrupt.alignment",
+                alignment == 0.0 || !supervised,
+                || why.into(),
+            )?;
+        }
         if cache != CacheConfig::Off {
             let none = "there is no locked tower to embed the pairs: set optim.image.lr_mult or optim.text.lr_mult to 0, or unlock_after";
             let no_pairs = "the supervised loss has no embeddings to keep: set it to \"off\"";
@@ -272,6 +292,18 @@ mod tests {
         assert!(!config.has_text_tower());
         config.loss = LossConfig::Classify(Default::default());
         assert_eq!(config.validate().unwrap_err().key, "data.views");
+    }
+
+    #[test]
+    fn texts_that_nobody_reads_cannot_be_spoilt() {
+        let mut config = TrainConfig::default();
+        let DataConfig::Shapes(shapes) = &mut config.data else {
+            unreachable!("the default")
+        };
+        shapes.corrupt.text = 0.1;
+        config.validate().unwrap();
+        config.loss = LossConfig::Classify(Default::default());
+        assert_eq!(config.validate().unwrap_err().key, "data.corrupt.text");
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod eval;
+pub mod feed;
 mod inputs;
 pub mod loss;
 pub mod mesh;
@@ -14,7 +15,7 @@ mod ops;
 pub mod optim;
 pub mod profile;
 mod recorder;
-mod side;
+pub mod side;
 mod simd;
 mod snapshot;
 mod splitmix;
@@ -23,6 +24,8 @@ pub mod step;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -33,6 +36,7 @@ pub use recorder::Recorder;
 use crate::record::checkpoint::Checkpoint;
 use crate::record::{Outcome, RunId};
 use data::Source;
+use feed::{Feed, Parts};
 use loss::LossError;
 use mesh::{Mesh, RankLost};
 use step::State;
@@ -67,22 +71,32 @@ pub fn train(
     if config.has_text_tower() {
         config.model.text.rows(source.vocabulary())?;
     }
-    let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| {
-        run_rank(
-            config,
-            mesh,
-            &devices[mesh.rank()],
-            &source,
-            (starts, resume.as_ref()),
-            recorder,
-            stop,
+    let pool = feed::pool()?;
+    let endings = thread::scope(|scope| {
+        let rank = |mesh: &Mesh, mut recorder: Option<&mut Recorder>| {
+            let device = &devices[mesh.rank()];
+            let from = (starts, resume.as_ref());
+            let (state, done) =
+                begin(config, mesh, device, &source, from, recorder.as_deref_mut())?;
+            let parts = Parts::new(config, mesh, &source, state.sides().clone());
+            let steps = done + 1..=config.steps();
+            let mut feed = Feed::ahead(config.train.ahead, parts, steps, &pool, scope)?;
+            run_rank(
+                config,
+                mesh,
+                &mut feed,
+                &source,
+                (state, done),
+                recorder,
+                stop,
+            )
+        };
+        Mesh::run(
+            config.train.ranks,
+            |mesh| rank(&mesh, Some(recorder)),
+            |mesh| rank(&mesh, None),
         )
-    };
-    let endings = Mesh::run(
-        config.train.ranks,
-        |mesh| rank(&mesh, Some(recorder)),
-        |mesh| rank(&mesh, None),
-    );
+    });
     // When a rank fails, the others only know that it is gone: its own error is the one to tell.
     let (lost, told): (Vec<_>, Vec<_>) = endings
         .into_iter()
@@ -105,16 +119,15 @@ struct Orders {
     save: bool,
 }
 
-/// One rank's part of [`train`]; rank 0 has the recorder.
-fn run_rank(
+/// Where a rank begins or goes on, and the updates that were made before; rank 0 has the recorder.
+fn begin(
     config: &TrainConfig,
     mesh: &Mesh,
     device: &Device,
     source: &Source,
     (starts, resume): (&BTreeMap<RunId, Checkpoint>, Option<&Checkpoint>),
     mut recorder: Option<&mut Recorder>,
-    stop: &AtomicBool,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<(State, u64)> {
     let mut state = State::new(config, source, device);
     let mut done = 0;
     if let Some(checkpoint) = resume {
@@ -135,7 +148,19 @@ fn run_rank(
         None => Default::default(),
     };
     state.set_caches(mesh.broadcast(caches)?);
+    Ok((state, done))
+}
 
+/// One rank's part of [`train`] from its beginning on; rank 0 has the recorder.
+fn run_rank(
+    config: &TrainConfig,
+    mesh: &Mesh,
+    feed: &mut Feed,
+    source: &Source,
+    (mut state, mut done): (State, u64),
+    mut recorder: Option<&mut Recorder>,
+    stop: &AtomicBool,
+) -> anyhow::Result<Ending> {
     if let Some(recorder) = &mut recorder {
         recorder.skips(done, source, true)?;
     }
@@ -166,7 +191,7 @@ fn run_rank(
         let step = done + 1;
         let (before, examples) = (done * batch, step * batch);
         let logged = step.is_multiple_of(config.train.log_every) || step == steps;
-        let update = state.update(config, mesh, source, step, logged)?;
+        let update = state.update(config, mesh, feed, step, logged)?;
         let diverged = !update.is_finite();
         if let Some(recorder) = &mut recorder
             && (logged || diverged)
@@ -193,8 +218,10 @@ fn run_rank(
         if let Some(recorder) = &mut recorder
             && (config.eval.is_due(before, examples) || done == steps)
         {
-            let metrics = eval::evaluate(&config.eval, &state.model.valid(), source, device)?;
-            recorder.evaluated(done, examples, metrics)?;
+            let asked = Instant::now();
+            let model = state.model.valid();
+            let metrics = eval::evaluate(&config.eval, &model, source, &state.device)?;
+            recorder.evaluated(done, examples, metrics, asked.elapsed())?;
         }
     }
     if let Some(recorder) = &mut recorder {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::record::checkpoint::{self, Checkpoint};
 use crate::record::{Event, EventLog, MetricLog, Outcome, Row, RunDir};
@@ -25,6 +25,8 @@ pub struct Recorder {
     saved: Instant,
     /// Time and examples of the last row, for the rate.
     last_row: (Instant, u64),
+    /// How long evaluations took.
+    evaluating: Duration,
     /// Samples of which was said that they were skipped.
     skipped: u64,
 }
@@ -45,6 +47,7 @@ impl Recorder {
             started: now,
             saved: now,
             last_row: (now, 0),
+            evaluating: Duration::ZERO,
             skipped: 0,
         })
     }
@@ -169,6 +172,10 @@ impl Recorder {
         }
         values.retain(|_, value| value.is_finite());
         let seconds = self.started.elapsed().as_secs_f64();
+        // Of the whole attempt so far, so that the last row has the answer.
+        let share = |waited: Duration| waited.as_secs_f64() / seconds.max(1e-9);
+        values.insert("wait/data".into(), share(update.waited));
+        values.insert("wait/eval".into(), share(self.evaluating));
         Ok(self.metrics.append(&Row {
             attempt: self.events.attempt(),
             step,
@@ -178,12 +185,15 @@ impl Recorder {
         })?)
     }
 
+    /// An evaluation that kept training from going on for `took`.
     pub fn evaluated(
         &mut self,
         step: u64,
         examples: u64,
         metrics: BTreeMap<String, f64>,
+        took: Duration,
     ) -> anyhow::Result<()> {
+        self.evaluating += took;
         self.tell(Event::Evaluated {
             step,
             examples,

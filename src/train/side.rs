@@ -2,16 +2,17 @@
 //! that reads it learns, and what it made of examples that it has seen. What the loss makes of the embeddings is not
 //! known here.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::cache::{Cache, CacheConfig, Identity};
 use super::config::TrainConfig;
 use super::data::{DataError, Example, Source, Views};
 use super::device::host;
-use super::inputs;
+use super::inputs::{Content, Reads};
 use super::model::Model;
 use super::model::params::Layout;
 use super::optim::GroupConfig;
@@ -19,14 +20,6 @@ use crate::record::RunDir;
 
 /// A cache that the ranks of a run share.
 pub type SharedCache = Arc<Mutex<Cache>>;
-
-/// What is read of an example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reads {
-    Image,
-    SecondImage,
-    Text,
-}
 
 impl Reads {
     fn name(self) -> &'static str {
@@ -62,6 +55,28 @@ pub struct Side {
     pub cache: Option<SharedCache>,
 }
 
+/// What a side reads of some examples.
+#[derive(Debug)]
+pub enum Reading {
+    Drawn(Content),
+    /// Embeddings from the cache.
+    Kept(Rows),
+    /// The same with some that are missing: their places and their numbers in the training set, and what is to be embedded
+    /// for them, in their order, with maybe a few others after them.
+    Partly {
+        rows: Rows,
+        places: Vec<(usize, u64)>,
+        content: Content,
+    },
+}
+
+/// Embeddings `[examples, dim]` on the host.
+#[derive(Debug)]
+pub struct Rows {
+    values: Vec<f32>,
+    dim: usize,
+}
+
 impl Side {
     /// The sides of a run, in the order in which the loss takes them.
     pub fn both(config: &TrainConfig) -> [Self; 2] {
@@ -76,64 +91,91 @@ impl Side {
         })
     }
 
+    /// Whether the tower is still locked after `seen` examples.
+    pub fn is_locked_at(&self, config: &TrainConfig, seen: u64) -> bool {
+        self.locked && self.reads.group(config).is_locked_at(seen)
+    }
+
     /// Unlock the tower if its time has come after `seen` examples. What was cached of it is then of no more use.
     pub fn unlock(&mut self, config: &TrainConfig, seen: u64) {
-        if self.locked && !self.reads.group(config).is_locked_at(seen) {
+        if !self.is_locked_at(config, seen) {
             (self.locked, self.cache) = (false, None);
         }
     }
 
-    /// Unit embeddings `[examples, embed_dim]`, on the tape when `model` and `device` are.
-    pub fn embed(
+    /// What the side reads of `examples`: what is in the cache is not drawn. None when `stop` is set before it is done.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn read(
         &self,
-        model: &Model,
         source: &Source,
         examples: &[Example],
-        device: &Device,
-    ) -> Result<Tensor<2>, DataError> {
-        Ok(match self.reads {
-            Reads::Image => model.embed_images(inputs::images(source, examples, device)?),
-            Reads::SecondImage => {
-                model.embed_images(inputs::second_images(source, examples, device)?)
-            }
-            Reads::Text => model.embed_texts(inputs::texts(source, examples, device)?),
-        })
-    }
-
-    /// The same with a model and device that do not tape: what is in the cache is not embedded.
-    pub fn embed_plain(
-        &self,
-        model: &Model,
-        source: &Source,
-        examples: &[Example],
-        device: &Device,
-    ) -> Result<Tensor<2>, DataError> {
+        stop: &AtomicBool,
+    ) -> Result<Option<Reading>, DataError> {
+        let draw = |examples: &[Example]| Content::draw(self.reads, source, examples, stop);
         let Some(cache) = &self.cache else {
-            return self.embed(model, source, examples, device);
+            let content = draw(examples)?;
+            return Ok(content.map(Reading::Drawn));
         };
         let known = lock(cache);
         let dim = known.dim();
-        let mut rows = vec![0.0; examples.len() * dim];
-        let places = rows.chunks_exact_mut(dim).zip(examples).enumerate();
+        let mut values = vec![0.0; examples.len() * dim];
+        let places = values.chunks_exact_mut(dim).zip(examples).enumerate();
         let missing =
             places.filter_map(|(i, (row, at))| (!known.get(at.index(), row)).then_some(i));
         let missing: Vec<usize> = missing.collect();
         drop(known);
-        let shape = [examples.len(), dim];
-        let whole = |rows| Tensor::from_data(TensorData::new(rows, shape), device);
+        let rows = Rows { values, dim };
         if missing.is_empty() {
-            return Ok(whole(rows));
+            return Ok(Some(Reading::Kept(rows)));
         }
         let drawn = filled_up(&missing, examples.len());
-        let examples: Vec<Example> = drawn.iter().map(|&i| examples[i].clone()).collect();
-        let made = host(self.embed(model, source, &examples, device)?);
-        let mut cache = lock(cache);
-        let made = made.chunks_exact(dim).zip(examples).zip(drawn);
-        for ((row, at), i) in made.take(missing.len()) {
-            cache.put(at.index(), row);
-            rows[i * dim..][..dim].copy_from_slice(row);
+        let drawn: Vec<Example> = drawn.iter().map(|&i| examples[i].clone()).collect();
+        let places = missing.iter().map(|&i| (i, examples[i].index())).collect();
+        let content = draw(&drawn)?;
+        Ok(content.map(|content| Reading::Partly {
+            rows,
+            places,
+            content,
+        }))
+    }
+
+    /// Unit embeddings `[examples, embed_dim]`, on the tape when `model` and `device` are.
+    ///
+    /// # Panics
+    /// When some are in a cache, which a side that learns has not.
+    pub fn embed(&self, model: &Model, reading: Reading, device: &Device) -> Tensor<2> {
+        match reading {
+            Reading::Drawn(content) => embed(self.reads, model, content, device),
+            _ => panic!("a side that learns has no cache"),
         }
-        Ok(whole(rows))
+    }
+
+    /// The same with a model and device that do not tape: what is in the cache is not embedded, and what was not, is there
+    /// now.
+    pub fn embed_plain(&self, model: &Model, reading: Reading, device: &Device) -> Tensor<2> {
+        let rows = match reading {
+            Reading::Drawn(content) => return embed(self.reads, model, content, device),
+            Reading::Kept(rows) => rows,
+            Reading::Partly {
+                mut rows,
+                places,
+                content,
+            } => {
+                let made = host(embed(self.reads, model, content, device));
+                let mut cache = self.cache.as_ref().map(lock);
+                for (row, (i, index)) in made.chunks_exact(rows.dim).zip(places) {
+                    if let Some(cache) = &mut cache {
+                        cache.put(index, row);
+                    }
+                    rows.values[i * rows.dim..][..rows.dim].copy_from_slice(row);
+                }
+                rows
+            }
+        };
+        let shape = [rows.values.len() / rows.dim, rows.dim];
+        Tensor::from_data(TensorData::new(rows.values, shape), device)
     }
 
     /// The cache that `config` asks for, if it does for this side. `flat` are all parameters, `[layout.length()]`.
@@ -161,7 +203,7 @@ impl Side {
             CacheConfig::Memory => Cache::in_memory(pairs, dim)
                 .with_context(|| format!("train.cache: no memory for {pairs} embeddings"))?,
             CacheConfig::Disk => {
-                let identity = self.identity(config, pairs, (layout, flat))?;
+                let identity = self.identity(config, source, (layout, flat))?;
                 let path = dir.embeddings(self.reads.name());
                 Cache::on_disk(&path, pairs, dim, &identity)
                     .with_context(|| format!("train.cache: {}", path.display()))?
@@ -183,18 +225,19 @@ impl Side {
     fn identity(
         &self,
         config: &TrainConfig,
-        pairs: u64,
+        source: &Source,
         (layout, flat): (&Layout, &Tensor<1>),
     ) -> anyhow::Result<Identity> {
         let mut hash = blake3::Hasher::new();
         let settings = (
             env!("CARGO_PKG_VERSION"),
             self.reads.name(),
-            (config.seed, pairs),
+            (config.seed, source.indices()),
             &config.data,
             &config.model,
         );
         hash.update(&serde_json::to_vec(&settings)?);
+        hash.update(source.tokenizer().identity().as_bytes());
         let tower = format!("{}.", self.reads.tower());
         let flat = host(flat.clone());
         for entry in layout.entries() {
@@ -204,6 +247,21 @@ impl Side {
             }
         }
         Ok(*hash.finalize().as_bytes())
+    }
+}
+
+/// What the tower of a side makes of what the side reads.
+fn embed(reads: Reads, model: &Model, content: Content, device: &Device) -> Tensor<2> {
+    match content {
+        Content::Pixels(pixels) => model.embed_images(Tensor::<4>::from_data(pixels, device)),
+        Content::Tokens(tokens) => model.embed_texts(Tensor::<2, Int>::from_data(tokens, device)),
+        Content::Vectors(vectors) => {
+            let vectors = Tensor::<2>::from_data(vectors, device);
+            match reads {
+                Reads::Image | Reads::SecondImage => model.embed_images(vectors),
+                Reads::Text => model.embed_texts(vectors),
+            }
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
 mod compare;
-mod slice;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -14,7 +14,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::TrainConfig;
 use super::data::{DataError, Source};
 use super::device::host;
-use super::inputs;
+use super::feed::{Ask, Feed, Pass};
+use super::inputs::{self, Content};
 use super::loss::on_device::TensorPairs;
 use super::loss::tile::Kernel;
 use super::loss::{
@@ -26,11 +27,10 @@ use super::model::{Inputs, Model, initialise};
 use super::optim::staleness::staleness;
 use super::optim::{self, Norms, Optimiser, Rates};
 use super::profile::span;
-use super::side::{SharedCache, Side};
+use super::side::{Reading, SharedCache, Side};
 use super::snapshot::Settings;
 use crate::record::RunDir;
 use compare::compare;
-use slice::Slice;
 
 /// Everything that an update changes, on one rank. All ranks hold bit-equal copies.
 pub struct State {
@@ -67,6 +67,8 @@ pub struct Update {
     pub grad_share_hardest: Option<f64>,
     /// What all ranks sent to others.
     pub bytes_sent: Option<u64>,
+    /// How long this update and those before it waited for what the towers read, on the rank that waited longest.
+    pub waited: Duration,
     /// Why there was no loss, when what went into it was not finite.
     pub problem: Option<LossError>,
     /// What only the steps that are logged pay for.
@@ -174,6 +176,11 @@ impl State {
         Ok([open(image)?, open(text)?])
     }
 
+    /// What a contrastive loss compares.
+    pub fn sides(&self) -> &[Side; 2] {
+        &self.sides
+    }
+
     pub fn set_caches(&mut self, caches: [Option<SharedCache>; 2]) {
         for (side, cache) in self.sides.iter_mut().zip(caches) {
             side.cache = cache;
@@ -186,29 +193,26 @@ impl State {
         sides.try_for_each(|side| side.discard_cache(dir))
     }
 
-    /// Make update number `step`, counted from 1; `look`, alike on all ranks, asks for its [`Details`], which rank 0 has,
+    /// Make update number `step`, counted from 1, of what `feed` has; `look`, alike on all ranks, asks for its [`Details`], which rank 0 has,
     /// and for what the hardest negatives do.
     pub fn update(
         &mut self,
         config: &TrainConfig,
         mesh: &Mesh,
-        source: &Source,
+        feed: &mut Feed,
         step: u64,
         look: bool,
     ) -> anyhow::Result<Update> {
         let global = config.train.batch_size as u64;
         let before = (step - 1) * global;
         self.unlock(config, before);
-        let share = global / mesh.size() as u64;
-        let first = before + share * mesh.rank() as u64;
-        let slice = Slice::new(source, first..first + share, config.train.micro_batch);
 
         let (log_t, bias) = (self.scalar("log_t"), self.scalar("bias"));
         let sent = mesh.bytes_sent();
         let part = match &config.loss {
-            LossConfig::Classify(c) => Ok(self.supervised(c, config, &slice)?),
+            LossConfig::Classify(c) => Ok(self.supervised(c, config, feed, step)?),
             LossConfig::Sigmoid(_) | LossConfig::Softmax(_) => {
-                self.contrastive(config, mesh, &slice, (step, look))?
+                self.contrastive(config, mesh, feed, (step, look))?
             }
         };
         let (part, problem) = match part {
@@ -223,7 +227,13 @@ impl State {
         }
         let mut seen = Seen::default();
         let bytes = mesh.bytes_sent() - sent;
-        for part in mesh.gather(Seen { bytes, ..part.seen })? {
+        let waited = feed.waited();
+        let own = Seen {
+            bytes,
+            waited,
+            ..part.seen
+        };
+        for part in mesh.gather(own)? {
             seen.merge(&part);
         }
         let Seen {
@@ -270,6 +280,7 @@ impl State {
             grad_share_positive: seen.share_of_positives(&config.loss),
             grad_share_hardest: seen.hardest.share(HARDEST),
             bytes_sent: (mesh.size() > 1).then_some(seen.bytes),
+            waited: seen.waited,
             problem,
             details,
         })
@@ -282,38 +293,37 @@ impl State {
         &self,
         config: &TrainConfig,
         mesh: &Mesh,
-        slice: &Slice,
+        feed: &mut Feed,
         (step, look): (u64, bool),
     ) -> anyhow::Result<Result<Part, LossError>> {
         let [log_t, bias] = ["log_t", "bias"].map(|name| self.scalar(name).unwrap_or(0.0));
         let dim = config.model.embed_dim;
         let (tape, plain) = (self.device.clone().autodiff(), self.model.valid());
         let sides = &self.sides;
-        let mut taped = [None, None];
-        let mut embed = |side: usize| -> anyhow::Result<Tensor<2>> {
-            let (side, taped) = (&sides[side], &mut taped[side]);
-            if slice.is_whole() && !side.locked {
-                let all = slice.all()?;
-                let z = span("forward", || {
-                    side.embed(&self.model, slice.source, &all, &tape)
-                })?;
-                return Ok(taped.insert(z).clone().inner());
+        let is_whole = feed.count() == 1;
+        let (mut taped, mut embedded) = ([None, None], [None, None]);
+        let mut classes = [Vec::new(), Vec::new()];
+        for part in 0..feed.count() {
+            let pass = Pass::First;
+            let part = feed.take(Ask { step, pass, part })?;
+            let into = taped.iter_mut().zip(&mut embedded);
+            for ((side, reading), (taped, all)) in sides.iter().zip(part.sides).zip(into) {
+                let reading = reading.expect("the loss is of both sides");
+                if is_whole && !side.locked {
+                    let z = span("forward", || side.embed(&self.model, reading, &tape));
+                    *all = Some(taped.insert(z).clone().inner());
+                } else {
+                    let z = side.embed_plain(&plain, reading, &self.device);
+                    let zeros = || Tensor::zeros([feed.share(), dim], &self.device);
+                    let before = all.take().unwrap_or_else(zeros);
+                    *all = Some(before.slice_assign([part.range.clone(), 0..dim], z));
+                }
             }
-            let mut all = Tensor::zeros([slice.len(), dim], &self.device);
-            let mut first = 0;
-            for part in slice.parts() {
-                let part = part?;
-                let z = side.embed_plain(&plain, slice.source, &part, &self.device)?;
-                all = all.slice_assign([first..first + part.len(), 0..dim], z);
-                first += part.len();
+            for (all, part) in classes.iter_mut().zip(part.classes.unwrap_or_default()) {
+                all.extend(part.into_iter().map(i32::cast_unsigned));
             }
-            Ok(all)
-        };
-        let (image, text) = (embed(0)?, embed(1)?);
-        let classes = match config.loss.positives_by_class() {
-            true => Some(slice.classes()?),
-            false => None,
-        };
+        }
+        let [image, text] = embedded.map(|z| z.expect("a slice has a part"));
         let pairs = TensorPairs {
             image,
             text,
@@ -321,12 +331,12 @@ impl State {
             side: config.train.tile,
             way: config.train.ring,
             learns: [0, 1].map(|side| !sides[side].locked),
-            labels: match &classes {
-                Some(classes) => Labels::Classes {
-                    image: classes,
-                    text: classes,
+            labels: match config.loss.positives_by_class() {
+                true => Labels::Classes {
+                    image: &classes[0],
+                    text: &classes[1],
                 },
-                None => Labels::Partners,
+                false => Labels::Partners,
             },
             draw: Draw {
                 seed: config.seed,
@@ -352,17 +362,27 @@ impl State {
         };
         // The scalars saw the whole batch at once: they count once, however many parts there are.
         let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
-        let mut first = 0;
-        for part in slice.parts() {
-            let part = part?;
+        let learns = sides.iter().any(|side| !side.locked);
+        let again = if learns { feed.count() } else { 0 };
+        for part in 0..again {
+            let (range, readings) = match is_whole {
+                true => (0..feed.share(), [None, None]),
+                false => {
+                    let pass = Pass::Again;
+                    let part = feed.take(Ask { step, pass, part })?;
+                    (part.range, part.sides)
+                }
+            };
             let mut surrogate: Option<Tensor<1>> = None;
-            for ((side, taped), d) in sides.iter().zip(&mut taped).zip(&found.gradients) {
+            let sides = sides.iter().zip(readings).zip(&mut taped);
+            for (((side, reading), taped), d) in sides.zip(&found.gradients) {
                 let Some(d) = d else { continue };
-                let d = d.clone().narrow(0, first, part.len()).autodiff();
-                let z = match taped.take() {
-                    Some(z) => z,
-                    None => side.embed(&self.model, slice.source, &part, &tape)?,
+                let d = d.clone().slice([range.clone()]).autodiff();
+                let again = || {
+                    let reading = reading.expect("a side that learns is read again");
+                    side.embed(&self.model, reading, &tape)
                 };
+                let z = taped.take().unwrap_or_else(again);
                 let pull = (z * d).sum();
                 surrogate = Some(match surrogate {
                     Some(sum) => sum + pull,
@@ -375,7 +395,6 @@ impl State {
                     gradient + self.layout.gradients(&self.model, &mut gradients)
                 });
             }
-            first += part.len();
         }
         Ok(Ok(Part {
             gradient,
@@ -387,6 +406,7 @@ impl State {
                 negative_pull: out.negative_pull,
                 hardest: out.hardest,
                 bytes: 0,
+                waited: Duration::ZERO,
             },
         }))
     }
@@ -409,7 +429,8 @@ impl State {
         &self,
         loss: &ClassifyConfig,
         config: &TrainConfig,
-        slice: &Slice,
+        feed: &mut Feed,
+        step: u64,
     ) -> Result<Part, DataError> {
         let locked = self.sides[0].locked;
         let (model, device) = if locked {
@@ -420,10 +441,16 @@ impl State {
         let scalars = Scalars::default();
         let mut gradient = self.layout.scalar_gradients(scalars, &self.device);
         let mut total = 0.0;
-        for part in slice.parts() {
-            let part = part?;
-            let labels = inputs::labels(slice.source, &part, &device)?;
-            let pixels = inputs::images(slice.source, &part, &device)?;
+        for part in 0..feed.count() {
+            let pass = Pass::First;
+            let part = feed.take(Ask { step, pass, part })?;
+            let ([Some(Reading::Drawn(Content::Pixels(pixels))), _], Some([classes, _])) =
+                (part.sides, part.classes)
+            else {
+                panic!("a supervised loss is of pictures and their classes")
+            };
+            let labels = inputs::labels(classes, &device);
+            let pixels = Tensor::<4>::from_data(pixels, &device);
             let logits = model.image.forward(pixels);
             let loss = classify(loss, logits, labels, config.train.batch_size);
             if !locked {
@@ -489,6 +516,8 @@ struct Seen {
     hardest: Hardest,
     /// Sent to other ranks.
     bytes: u64,
+    /// For what the towers read.
+    waited: Duration,
 }
 
 impl Seen {
@@ -500,6 +529,7 @@ impl Seen {
         self.negative_pull += other.negative_pull;
         self.hardest.merge(&other.hardest);
         self.bytes += other.bytes;
+        self.waited = self.waited.max(other.waited);
     }
 
     /// None where it says nothing: a softmax pulls as much as it pushes, always.

@@ -135,7 +135,9 @@ fn micro_batches_change_nothing_but_memory() {
 fn first_update(config: &TrainConfig) -> (State, step::Update) {
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let mut state = State::new(config, &source, &Device::flex());
-    let update = state.update(config, &Mesh::alone(), &source, 1, false);
+    let mesh = Mesh::alone();
+    let parts = Parts::new(config, &mesh, &source, state.sides().clone());
+    let update = state.update(config, &mesh, &mut Feed::when_asked(parts), 1, false);
     (state, update.unwrap())
 }
 
@@ -386,6 +388,125 @@ fn a_cache_changes_no_bit() {
     }
 }
 
+#[test]
+fn drawing_ahead_changes_no_bit() {
+    let late = [0, 2].map(|ahead| {
+        let mut config = unlocked_late(CacheConfig::Memory);
+        (config.train.micro_batch, config.train.ahead) = (5, ahead);
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        run(&config, &dir, &AtomicBool::new(false));
+        last_files(&dir)
+    });
+    assert_eq!(late[0], late[1], "with a tower that is unlocked on the way");
+    for (ranks, micro_batch, locked) in [
+        (1, 0, [false; 2]),
+        (1, 5, [false; 2]),
+        (2, 4, [true, false]),
+        (3, 0, [false, true]),
+        (1, 12, [true; 2]),
+    ] {
+        for loss in every_loss() {
+            let end = |ahead| {
+                let supervised = matches!(loss, LossConfig::Classify(_));
+                let mut config = match supervised || locked == [false; 2] {
+                    true => tiny(),
+                    false => over_few_pairs(CacheConfig::Memory, locked),
+                };
+                config.loss = loss.clone();
+                (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+                config.train.ahead = ahead;
+                let tmp = tempfile::tempdir().unwrap();
+                let dir = RunDir::new(tmp.path());
+                run(&config, &dir, &AtomicBool::new(false));
+                last_files(&dir)
+            };
+            let asked = end(0);
+            for ahead in [1, 3] {
+                assert_eq!(
+                    asked,
+                    end(ahead),
+                    "{ranks} {micro_batch} {locked:?} {loss:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn corruption_is_the_same_on_any_ranks_and_in_any_parts_and_none_is_as_before() {
+    let shapes = |config: &mut TrainConfig| match &mut config.data {
+        data::DataConfig::Shapes(shapes) => shapes.clone(),
+        _ => unreachable!("the default"),
+    };
+    let losses = |corrupt: data::CorruptConfig, ranks, micro_batch| {
+        let mut config = tiny();
+        let shapes = shapes(&mut config);
+        config.data = data::DataConfig::Shapes(data::shapes::ShapesConfig { corrupt, ..shapes });
+        (config.train.ranks, config.train.micro_batch) = (ranks, micro_batch);
+        losses(&config)
+    };
+    let none = data::CorruptConfig::default();
+    let all = data::CorruptConfig {
+        image: 0.3,
+        text: 0.3,
+        alignment: 0.5,
+    };
+    let clean = losses(none, 1, 0);
+    let spoilt = losses(all, 1, 0);
+    assert_ne!(clean[0], spoilt[0]);
+    for (ranks, micro_batch) in [(1, 5), (2, 0), (3, 3)] {
+        for (a, b) in spoilt.iter().zip(losses(all, ranks, micro_batch)) {
+            assert!((a / b - 1.0).abs() < 1e-3, "{ranks} {micro_batch}: {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn zero_shot_is_measured_in_every_language() {
+    let mut config = tiny();
+    let data::DataConfig::Shapes(shapes) = &mut config.data else {
+        unreachable!("the default")
+    };
+    shapes.languages = ["en", "de", "iw"]
+        .map(|tag| data::Language::new(tag).unwrap())
+        .to_vec();
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(tmp.path());
+    run(&config, &dir, &AtomicBool::new(false));
+    let events = read_events(&dir).unwrap().into_iter();
+    let mut metrics = events.filter_map(|line| match line.event {
+        Event::Evaluated { metrics, .. } => Some(metrics),
+        _ => None,
+    });
+    let metrics = metrics.next_back().unwrap();
+    for name in ["zeroshot/top1", "zeroshot/top5", "zeroshot/top1_held_out"] {
+        let each = ["en", "de", "he"].map(|language| metrics[&format!("{name}/{language}")]);
+        let mean = each.iter().sum::<f64>() / 3.0;
+        assert!((metrics[name] - mean).abs() < 1e-12, "{name}");
+    }
+}
+
+#[test]
+fn rows_tell_how_long_the_step_waited() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = RunDir::new(tmp.path());
+    run(&tiny(), &dir, &AtomicBool::new(false));
+    let rows = rows(&dir);
+    for row in &rows {
+        let [data, eval] = ["wait/data", "wait/eval"].map(|key| row.values[key]);
+        assert!(
+            data > 0.0 && eval >= 0.0 && data + eval <= 1.0,
+            "{data} {eval}"
+        );
+    }
+    assert_eq!(rows[0].values["wait/eval"], 0.0);
+    assert!(
+        rows[7].values["wait/eval"] > 0.0,
+        "an evaluation came before"
+    );
+}
+
 /// A voice that asks to stop once these words were said.
 struct StopOnceSaid(String, std::sync::Arc<AtomicBool>);
 
@@ -463,9 +584,12 @@ fn a_tower_is_as_it_starts_until_it_is_unlocked() {
     let config = unlocked_late(CacheConfig::Off);
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
     let mut state = State::new(&config, &source, &Device::flex());
+    let mesh = Mesh::alone();
+    let parts = Parts::new(&config, &mesh, &source, state.sides().clone());
+    let mut feed = Feed::when_asked(parts);
     let mut image = vec![part_of(&state, &state.flat, "image.")];
     for step in 1..=5 {
-        let update = state.update(&config, &Mesh::alone(), &source, step, true);
+        let update = state.update(&config, &mesh, &mut feed, step, true);
         let learning = update.unwrap().details.unwrap().staleness.into_keys();
         assert_eq!(
             learning.filter(|layer| layer.starts_with("image.")).count() > 0,

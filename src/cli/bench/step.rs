@@ -10,6 +10,7 @@ use crate::train::TrainConfig;
 use crate::train::data::shapes::ShapesConfig;
 use crate::train::data::{DataConfig, Source};
 use crate::train::device;
+use crate::train::feed::{Feed, Parts};
 use crate::train::mesh::Mesh;
 use crate::train::model::image::ImagePool;
 use crate::train::model::text::TextPool;
@@ -98,9 +99,10 @@ fn measure(args: &Args, config: &TrainConfig) -> anyhow::Result<Measured> {
     let source = Source::open(&config.data, config.model.text.context, config.seed)?;
     let mut state = State::with_sizes(config, VOCABULARY, source.class_count(), &device);
     let mesh = Mesh::alone();
+    let mut feed = Feed::when_asked(Parts::new(config, &mesh, &source, state.sides().clone()));
     let mut update = |step: u64| {
         let start = Instant::now();
-        let update = state.update(config, &mesh, &source, step, false);
+        let update = state.update(config, &mesh, &mut feed, step, false);
         anyhow::Ok((start.elapsed().as_secs_f64(), update?.loss))
     };
     update(1)?;

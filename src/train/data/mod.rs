@@ -2,28 +2,33 @@
 //! of the example, so a resumed run needs no reader state and every rank can make its own slice.
 
 mod chance;
+mod corrupt;
 mod epochs;
 mod error;
 mod fault;
 mod files;
+mod language;
 mod order;
 mod picture;
 mod samples;
 pub mod shapes;
 mod skips;
 mod source;
-pub mod words;
+pub mod text;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{ConfigError, check};
+use super::config::ConfigError;
+pub use corrupt::{Alignment, CorruptConfig};
 pub use error::DataError;
 pub use files::{Caption, FilesConfig, Format, SourceConfig};
+pub use language::Language;
 pub use picture::{Augment, Filter, Resize};
 pub use shapes::Views;
 pub use skips::Skips;
 pub use source::{Class, Example, Source, Split};
+use text::TokensConfig;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -95,28 +100,29 @@ impl DataConfig {
         }
     }
 
+    /// How captions become token ids.
+    pub fn text(&self) -> &TokensConfig {
+        match self.kept() {
+            Kept::Nowhere(shapes) => &shapes.text,
+            Kept::Files(_, files) => &files.text,
+        }
+    }
+
+    /// Shares of the training pairs that are spoilt.
+    pub fn corrupt(&self) -> &CorruptConfig {
+        match self.kept() {
+            Kept::Nowhere(shapes) => &shapes.corrupt,
+            Kept::Files(_, files) => &files.corrupt,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let config = match self.kept() {
-            Kept::Nowhere(shapes) => shapes,
-            Kept::Files(format, files) => return files.validate(format),
-        };
-        check(
-            "data.image_size",
-            (8..=512).contains(&config.image_size),
-            || format!("{} is not between 8 and 512 pixels", config.image_size),
-        )?;
-        check("data.pairs", config.pairs <= MOST_PAIRS, || {
-            format!("{} is not between 0 and {MOST_PAIRS}", config.pairs)
-        })?;
-        check("data.distractors", config.distractors <= 4, || {
-            format!("{} is more than 4, one a corner", config.distractors)
-        })?;
-        check("data.spread", (0.0..=0.25).contains(&config.spread), || {
-            format!("{} is not between 0 and 0.25", config.spread)
-        })?;
-        check("data.noise", (0.0..=1.0).contains(&config.noise), || {
-            format!("{} is not between 0 and 1", config.noise)
-        })
+        match self.kept() {
+            Kept::Nowhere(shapes) => shapes.validate()?,
+            Kept::Files(format, files) => files.validate(format)?,
+        }
+        self.text().validate()?;
+        self.corrupt().validate()
     }
 }
 
@@ -127,9 +133,6 @@ pub enum Kept<'a> {
     Nowhere(&'a shapes::ShapesConfig),
     Files(Format, &'a FilesConfig),
 }
-
-/// So many that a slip of the keyboard is refused.
-const MOST_PAIRS: u64 = 1 << 32;
 
 #[cfg(test)]
 mod tests {

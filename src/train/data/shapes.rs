@@ -16,8 +16,13 @@ mod scene;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::corrupt::CorruptConfig;
+use super::language::Language;
 use super::source::Class;
-use super::words::Vocabulary;
+use super::text::TokensConfig;
+use super::text::words::Vocabulary;
+use crate::train::config::{ConfigError, check};
+use captions::Tongue;
 use dice::{Dice, Stream};
 use scene::{ClassId, Scene};
 
@@ -40,6 +45,15 @@ pub struct ShapesConfig {
     pub noise: f32,
     /// Which endless stream of scenes; the evaluation pictures follow from it alone.
     pub seed: u64,
+    /// The languages of captions, each of an example in one of them: en, de, fr, he, zh. Zero-shot is measured in each, and
+    /// `zeroshot/top1` is the mean.
+    pub languages: Vec<Language>,
+    /// How often each of them is drawn, in their order and in proportion; empty is equally often.
+    pub language_weights: Vec<f64>,
+    /// How captions become token ids.
+    pub text: TokensConfig,
+    /// Shares of the training pairs that are spoilt.
+    pub corrupt: CorruptConfig,
 }
 
 impl Default for ShapesConfig {
@@ -52,9 +66,72 @@ impl Default for ShapesConfig {
             distractors: 1,
             noise: 0.1,
             seed: 0,
+            languages: vec![Language::new(Tongue::English.tag()).expect("the tag is one")],
+            language_weights: Vec::new(),
+            text: TokensConfig::default(),
+            corrupt: CorruptConfig::default(),
         }
     }
 }
+
+impl ShapesConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        check(
+            "data.image_size",
+            (8..=512).contains(&self.image_size),
+            || format!("{} is not between 8 and 512 pixels", self.image_size),
+        )?;
+        check("data.pairs", self.pairs <= MOST_PAIRS, || {
+            format!("{} is not between 0 and {MOST_PAIRS}", self.pairs)
+        })?;
+        check("data.distractors", self.distractors <= 4, || {
+            format!("{} is more than 4, one a corner", self.distractors)
+        })?;
+        check("data.spread", (0.0..=0.25).contains(&self.spread), || {
+            format!("{} is not between 0 and 0.25", self.spread)
+        })?;
+        check("data.noise", (0.0..=1.0).contains(&self.noise), || {
+            format!("{} is not between 0 and 1", self.noise)
+        })?;
+        self.validate_languages()
+    }
+
+    fn validate_languages(&self) -> Result<(), ConfigError> {
+        let Self {
+            languages,
+            language_weights: weights,
+            ..
+        } = self;
+        check("data.languages", !languages.is_empty(), || {
+            "names none".into()
+        })?;
+        for (i, language) in languages.iter().enumerate() {
+            check("data.languages", Tongue::of(language).is_some(), || {
+                let known = Tongue::ALL.map(Tongue::tag).join(", ");
+                format!("shapes are told in {known}, and not in {language}")
+            })?;
+            check("data.languages", !languages[..i].contains(language), || {
+                format!("{language} is there twice")
+            })?;
+        }
+        let fits = weights.is_empty() || weights.len() == languages.len();
+        check("data.language_weights", fits, || {
+            let (weights, languages) = (weights.len(), languages.len());
+            format!("{weights} weights are not one for each of {languages} languages")
+        })?;
+        for weight in weights {
+            check(
+                "data.language_weights",
+                *weight > 0.0 && *weight <= 1e6,
+                || format!("{weight} is not between 0 and a million"),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// So many that a slip of the keyboard is refused.
+const MOST_PAIRS: u64 = 1 << 32;
 
 /// What the two sides of a pair are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,11 +158,23 @@ pub enum Address {
 pub struct Shapes {
     config: ShapesConfig,
     seen: Vec<ClassId>,
+    /// By language, with the sum of the weights up to it, as a share of all.
+    tongues: Vec<(Tongue, f64)>,
 }
 
 impl Shapes {
+    /// `config` is valid.
     pub fn new(config: &ShapesConfig) -> Self {
+        let weight = |i| config.language_weights.get(i).copied().unwrap_or(1.0);
+        let total: f64 = (0..config.languages.len()).map(weight).sum();
+        let mut sum = 0.0;
+        let tongues = config.languages.iter().enumerate().map(|(i, language)| {
+            sum += weight(i);
+            let tongue = Tongue::of(language).expect("the languages are known");
+            (tongue, sum / total)
+        });
         Self {
+            tongues: tongues.collect(),
             config: config.clone(),
             seen: ClassId::all().filter(|class| !class.held_out()).collect(),
         }
@@ -96,10 +185,39 @@ impl Shapes {
         self.open(at).0.0
     }
 
-    /// What is said of the picture.
+    /// What is said of the picture, in the language that the example has drawn.
     pub fn caption(&self, at: Address) -> String {
         let (class, mut dice) = self.open(at);
-        captions::caption(&self.scene(class, &mut dice), &mut dice)
+        let scene = self.scene(class, &mut dice);
+        match self.tongue(at) {
+            (Tongue::English, _) => Tongue::English.caption(&scene, &mut dice),
+            (other, mut dice) => other.caption(&scene, &mut dice),
+        }
+    }
+
+    /// Which of `data.languages` the example is told in.
+    pub fn language(&self, at: Address) -> &Language {
+        let (tongue, _) = self.tongue(at);
+        let languages = self.config.languages.iter();
+        let mut languages = languages.filter(|language| language.as_str() == tongue.tag());
+        languages
+            .next()
+            .expect("tongues are those of the languages")
+    }
+
+    /// The language of an example, and the draws of what it says in others than English. They are their own, so that
+    /// pictures do not depend on languages.
+    fn tongue(&self, at: Address) -> (Tongue, Dice) {
+        let mut dice = self.dice(at, [Stream::TrainWords, Stream::EvalWords]);
+        let drawn = f64::from(dice.unit());
+        let tongue = self.tongues.iter().find(|(_, upto)| drawn < *upto);
+        (
+            tongue
+                .or(self.tongues.last())
+                .expect("there is a language")
+                .0,
+            dice,
+        )
     }
 
     /// RGB in [-1, 1], height x width x 3, row-major.
@@ -107,7 +225,7 @@ impl Shapes {
         let (class, mut dice) = self.open(at);
         let scene = self.scene(class, &mut dice);
         // The grain's draws follow those of the caption.
-        captions::caption(&scene, &mut dice);
+        Tongue::English.caption(&scene, &mut dice);
         render::render(&scene, self.config.image_size, self.config.noise, &mut dice)
     }
 
@@ -151,23 +269,29 @@ impl Shapes {
     /// By class number.
     pub fn classes(&self) -> Vec<Class> {
         let class = |id: ClassId| Class {
-            name: captions::name(id.shape(), id.colour()),
+            name: Tongue::English.name(id),
             held_out: id.held_out(),
         };
         ClassId::all().map(class).collect()
     }
 
-    /// `name` said in each of the templates.
-    pub fn prompts(&self, name: &str) -> impl Iterator<Item = String> {
-        let thing = captions::with_article(name);
-        captions::PROMPTS
-            .iter()
-            .map(move |form| form.replace("{}", &thing))
+    /// Class number `class` said in each of the templates of the `language`-th of `data.languages`.
+    pub fn prompts(&self, class: usize, language: usize) -> Vec<String> {
+        self.tongues[language].0.prompts(ClassId(class as u16))
+    }
+
+    pub fn languages(&self) -> &[Language] {
+        &self.config.languages
     }
 
     /// All words of captions and prompts.
     pub fn vocabulary(&self) -> Vocabulary {
-        Vocabulary::new(captions::words())
+        let words: Vec<String> = self
+            .tongues
+            .iter()
+            .flat_map(|(tongue, _)| tongue.words())
+            .collect();
+        Vocabulary::new(words.iter().map(String::as_str))
     }
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::corrupt::{Corruption, Noise};
 use super::error::DataError;
+use super::language::Language;
 use super::order::Order;
 use super::samples::Samples;
 use super::shapes::{self, Shapes};
 use super::skips::Skips;
-use super::words::Vocabulary;
+use super::text::Tokenizer;
 use super::{DataConfig, Kept};
 use crate::train::config::TrainConfig;
 use crate::train::loss::LossConfig;
@@ -21,9 +23,9 @@ use crate::train::loss::LossConfig;
 #[derive(Clone, Debug)]
 pub struct Source {
     set: Set,
-    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
     classes: Vec<Class>,
-    context: usize,
+    corruption: Corruption,
     image_size: usize,
     pairs: u64,
     seeds: Seeds,
@@ -111,10 +113,10 @@ impl Source {
             Kept::Nowhere(shapes) => {
                 let set = Shapes::new(shapes);
                 return Ok(Self {
-                    vocabulary: set.vocabulary(),
+                    tokenizer: Tokenizer::open(&shapes.text, Some(set.vocabulary()), context)?,
                     classes: set.classes(),
+                    corruption: Corruption::new(shapes.corrupt, run_seed),
                     set: Set::Shapes(set),
-                    context,
                     image_size: shapes.image_size,
                     pairs: shapes.pairs,
                     seeds: Seeds {
@@ -130,9 +132,9 @@ impl Source {
             held_out: false,
         };
         Ok(Self {
-            vocabulary: Vocabulary::new([]),
+            tokenizer: Tokenizer::open(&files.text, None, context)?,
             classes: samples.files().classes().iter().map(class).collect(),
-            context,
+            corruption: Corruption::new(files.corrupt, run_seed),
             image_size: files.image_size,
             pairs: samples.places(),
             seeds: Seeds {
@@ -189,7 +191,7 @@ impl Source {
     /// # Errors
     /// Files that cannot be read any more.
     pub fn pixels(&self, examples: &[Example]) -> Result<Vec<f32>, DataError> {
-        self.draw(examples, |example, pixels| match &self.set {
+        self.draw(examples, 0, |example, pixels| match &self.set {
             Set::Shapes(set) => {
                 pixels.copy_from_slice(&set.picture(self.place(example)));
                 Ok(())
@@ -203,7 +205,7 @@ impl Source {
     /// # Errors
     /// As [`pixels`](Self::pixels).
     pub fn second_pixels(&self, examples: &[Example]) -> Result<Vec<f32>, DataError> {
-        self.draw(examples, |example, pixels| match &self.set {
+        self.draw(examples, 1, |example, pixels| match &self.set {
             Set::Shapes(set) => {
                 pixels.copy_from_slice(&set.second_picture(self.place(example)));
                 Ok(())
@@ -215,29 +217,51 @@ impl Source {
         })
     }
 
+    /// Pictures, or the noise that corruption has put in their place; `view` tells first ones from second ones.
     fn draw(
         &self,
         examples: &[Example],
+        view: u64,
         picture: impl Fn(&Example, &mut [f32]) -> Result<(), DataError> + Sync,
     ) -> Result<Vec<f32>, DataError> {
         let length = self.image_size.pow(2) * 3;
         let mut pixels = vec![0.0; examples.len() * length];
         let places = pixels.par_chunks_exact_mut(length).zip(examples);
-        places.try_for_each(|(place, example)| picture(example, place))?;
+        places.try_for_each(|(place, example)| match self.noise(example, view) {
+            Some(noise) => {
+                noise.fill(place);
+                Ok(())
+            }
+            None => picture(example, place),
+        })?;
         Ok(pixels)
+    }
+
+    fn noise(&self, example: &Example, view: u64) -> Option<Noise> {
+        match example.split {
+            Split::Train => self.corruption.picture(example.index, view),
+            Split::Eval => None,
+        }
     }
 
     /// Token ids, `[examples, context]`, padded at the end.
     ///
     /// # Errors
-    /// Files that cannot be read any more.
+    /// Files that cannot be read any more, texts that the tokenizer gives up on.
     pub fn tokens(&self, examples: &[Example]) -> Result<Vec<i32>, DataError> {
         let tokens = |example: &Example| {
+            let random = match example.split {
+                Split::Train => self.corruption.tokens(example.index, &self.tokenizer),
+                Split::Eval => None,
+            };
+            if let Some(tokens) = random {
+                return Ok(tokens);
+            }
             let caption = match &self.set {
                 Set::Shapes(set) => set.caption(self.place(example)),
                 Set::Files(samples) => samples.caption(example)?.text,
             };
-            Ok(self.vocabulary.tokenize(&caption, self.context))
+            self.tokenizer.tokens(&caption)
         };
         let tokens: Result<Vec<Vec<i32>>, DataError> = examples.par_iter().map(tokens).collect();
         Ok(tokens?.concat())
@@ -266,9 +290,18 @@ impl Source {
                 "only \"features\" has vectors",
             ));
         };
-        let vectors = examples
-            .par_iter()
-            .map(|example| samples.vector(example, of_image));
+        let vectors = examples.par_iter().map(|example| {
+            let mut vector = samples.vector(example, of_image)?;
+            let noise = match (example.split, of_image) {
+                (Split::Eval, _) => None,
+                (Split::Train, true) => self.corruption.picture(example.index, 0),
+                (Split::Train, false) => self.corruption.vector(example.index),
+            };
+            if let Some(noise) = noise {
+                noise.fill(&mut vector);
+            }
+            Ok(vector)
+        });
         let vectors: Result<Vec<Vec<f32>>, DataError> = vectors.collect();
         Ok(vectors?.concat())
     }
@@ -331,7 +364,7 @@ impl Source {
 
     /// Tokens of a text.
     pub fn context(&self) -> usize {
-        self.context
+        self.tokenizer.context()
     }
 
     /// Side of the square images in pixels.
@@ -368,7 +401,33 @@ impl Source {
 
     /// Number of token ids.
     pub fn vocabulary(&self) -> usize {
-        self.vocabulary.size()
+        self.tokenizer.ids()
+    }
+
+    /// What makes token ids of texts.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// What becomes of the training pairs.
+    pub fn corruption(&self) -> &Corruption {
+        &self.corruption
+    }
+
+    /// The same set without any corruption, for evaluations that look at training examples.
+    pub fn unspoilt(&self) -> Self {
+        Self {
+            corruption: Corruption::none(),
+            ..self.clone()
+        }
+    }
+
+    /// Those that drawn captions are in; of files they are not known beforehand.
+    pub fn languages(&self) -> &[Language] {
+        match &self.set {
+            Set::Shapes(set) => set.languages(),
+            Set::Files(_) => &[],
+        }
     }
 
     pub fn classes(&self) -> &[Class] {
@@ -379,22 +438,27 @@ impl Source {
         self.classes.len()
     }
 
-    /// The tokens of every prompt for a class.
-    pub fn prompts(&self, class: usize) -> Vec<Vec<i32>> {
-        let name = &self.classes[class].name;
+    /// The tokens of every prompt for a class, in the `language`-th of [`languages`](Self::languages) where there are any.
+    ///
+    /// # Errors
+    /// Texts that the tokenizer gives up on.
+    pub fn prompts(&self, class: usize, language: usize) -> Result<Vec<Vec<i32>>, DataError> {
         let prompts: Vec<String> = match &self.set {
-            Set::Shapes(set) => set.prompts(name).collect(),
-            Set::Files(samples) => samples.files().prompts(name),
+            Set::Shapes(set) => set.prompts(class, language),
+            Set::Files(samples) => samples.files().prompts(&self.classes[class].name),
         };
-        let tokens = |prompt: &String| self.vocabulary.tokenize(prompt, self.context);
-        prompts.iter().map(tokens).collect()
+        prompts
+            .iter()
+            .map(|prompt| self.tokenizer.tokens(prompt))
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::data::words;
+    use crate::train::data::corrupt::CorruptConfig;
+    use crate::train::data::text::words;
 
     fn open(config: &DataConfig, context: usize, run_seed: u64) -> Source {
         Source::open(config, context, run_seed).unwrap()
@@ -455,10 +519,98 @@ mod tests {
         let source = open(&DataConfig::default(), 16, 0);
         let mut prompts = std::collections::BTreeSet::new();
         for class in 0..source.class_count() {
-            for prompt in source.prompts(class) {
+            for prompt in source.prompts(class, 0).unwrap() {
                 assert!(!prompt.contains(&words::UNKNOWN));
                 assert!(prompt.iter().all(|&id| (id as usize) < source.vocabulary()));
                 assert!(prompts.insert(prompt), "class {class}");
+            }
+        }
+    }
+
+    #[test]
+    fn corruption_spoils_what_it_says_of_training_alone() {
+        let with = |image, text| {
+            let config = shapes::ShapesConfig {
+                corrupt: CorruptConfig {
+                    image,
+                    text,
+                    alignment: 0.0,
+                },
+                ..shapes::ShapesConfig::default()
+            };
+            open(&DataConfig::Shapes(config), 12, 7)
+        };
+        let clean = open(&DataConfig::default(), 12, 7);
+        let n = 400;
+        let train = clean.train(0..n).unwrap();
+        let apart = |a: &[f32], b: &[f32], length: usize| {
+            let pairs = a.chunks_exact(length).zip(b.chunks_exact(length));
+            pairs.filter(|(a, b)| a != b).count()
+        };
+        let pixels = clean.pixels(&train).unwrap();
+        let tokens = clean.tokens(&train).unwrap();
+        for (image, text) in [(0.0, 0.0), (0.3, 0.0), (0.0, 0.3), (0.3, 0.3)] {
+            let spoilt = with(image, text);
+            let found = spoilt.pixels(&train).unwrap();
+            let pictures = apart(&pixels, &found, 32 * 32 * 3);
+            let texts = spoilt.tokens(&train).unwrap();
+            let pairs = tokens.chunks_exact(12).zip(texts.chunks_exact(12));
+            let texts = pairs.filter(|(a, b)| a != b).count();
+            // Within five deviations of 120, or none.
+            let bounds = |share: f64| if share > 0.0 { 74..=166 } else { 0..=0 };
+            assert!(bounds(image).contains(&pictures), "{image}: {pictures}");
+            assert!(bounds(text).contains(&texts), "{text}: {texts}");
+            let eval = clean.eval(0..n).unwrap();
+            assert_eq!(clean.pixels(&eval).unwrap(), spoilt.pixels(&eval).unwrap());
+            assert_eq!(clean.tokens(&eval).unwrap(), spoilt.tokens(&eval).unwrap());
+            assert_eq!(pixels, spoilt.unspoilt().pixels(&train).unwrap());
+        }
+    }
+
+    #[test]
+    fn captions_come_in_the_languages_that_are_asked_for_over_the_same_pictures() {
+        let with = |languages: &[&str], weights: &[f64]| {
+            let tags = languages.iter().map(|tag| Language::new(tag).unwrap());
+            let config = DataConfig::Shapes(shapes::ShapesConfig {
+                languages: tags.collect(),
+                language_weights: weights.to_vec(),
+                ..shapes::ShapesConfig::default()
+            });
+            config.validate().unwrap();
+            open(&config, 40, 7)
+        };
+        let english = open(&DataConfig::default(), 40, 7);
+        let n = 1_000;
+        let train = english.train(0..n).unwrap();
+        let tokens = english.tokens(&train).unwrap();
+        for (languages, weights, share) in [
+            (&["en"][..], &[][..], 1.0),
+            (&["en", "de"], &[], 0.5),
+            (&["en", "iw", "fr"], &[8.0, 1.0, 1.0], 0.8),
+            (&["zh", "he"], &[], 0.0),
+        ] {
+            let source = with(languages, weights);
+            assert_eq!(
+                source.pixels(&train[..32]).unwrap(),
+                english.pixels(&train[..32]).unwrap()
+            );
+            let found = source.tokens(&train).unwrap();
+            assert!(!found.contains(&words::UNKNOWN), "{languages:?}");
+            // English comes first in the vocabulary, so that its ids stay what they are.
+            let same = tokens
+                .chunks_exact(40)
+                .zip(found.chunks_exact(40))
+                .filter(|(a, b)| a == b)
+                .count();
+            let expected = share * n as f64;
+            let deviation = (expected * (1.0 - share)).sqrt();
+            assert!(
+                (same as f64 - expected).abs() <= 5.0 * deviation,
+                "{languages:?}: {same}"
+            );
+            for language in 0..languages.len() {
+                let prompts = source.prompts(17, language).unwrap().concat();
+                assert!(!prompts.contains(&words::UNKNOWN), "{languages:?}");
             }
         }
     }

@@ -15,6 +15,8 @@ pub fn run(
     source: &Source,
     device: &Device,
 ) -> Result<BTreeMap<String, f64>, DataError> {
-    let hits = score(config, source, device, |pixels| model.image.forward(pixels))?;
-    Ok(hits.metrics("classify"))
+    let hits = score(config, source, device, 1, |pixels| {
+        model.image.forward(pixels)
+    })?;
+    Ok(hits[0].metrics("classify"))
 }

@@ -23,6 +23,7 @@ pub fn run(
     source: &Source,
     device: &Device,
 ) -> Result<BTreeMap<String, f64>, DataError> {
+    let source = &source.unspoilt();
     let embed = |examples: &[Example]| -> Result<Tensor<2>, DataError> {
         Ok(model.embed_images(inputs::images(source, examples, device)?))
     };

@@ -77,34 +77,40 @@ pub fn evaluate(
 /// Images embedded at a time.
 const CHUNK: usize = 256;
 
-/// Call `each` with the scores `[images, classes]` and the batch of every chunk of the evaluation's pictures.
+/// Hits among the evaluation's pictures by `scores` of a chunk of them, `[images, sets * classes]`: by each of so many sets
+/// of scores.
 fn score(
     config: &EvalConfig,
     source: &Source,
     device: &Device,
+    sets: usize,
     scores: impl Fn(Tensor<4>) -> Tensor<2>,
-) -> Result<Hits, DataError> {
-    let mut hits = Hits::default();
+) -> Result<Vec<Hits>, DataError> {
+    let mut hits = vec![Hits::default(); sets];
     let held_out: Vec<bool> = source.classes().iter().map(|c| c.held_out).collect();
     for start in (0..config.images).step_by(CHUNK) {
         let examples = source.eval(start as u64..(start + CHUNK).min(config.images) as u64)?;
         let rows: Vec<f32> = host(scores(inputs::images(source, &examples, device)?));
         let labels = source.labels(&examples)?;
-        for (row, label) in rows.chunks_exact(held_out.len()).zip(labels) {
+        // A row for each set of each picture in turn.
+        let labels = labels
+            .into_iter()
+            .flat_map(|label| (0..sets).map(move |set| (set, label)));
+        for (row, (set, label)) in rows.chunks_exact(held_out.len()).zip(labels) {
             let label = label as usize;
             // The rank of the right class. Ties count against it, and so does a score that is no number: a model
             // that says the same of everything, or nothing, hits nothing.
             let beaten = |score: f32| score < row[label];
             let others = row.iter().enumerate().filter(|(class, _)| *class != label);
             let better = others.filter(|(_, score)| !beaten(**score)).count();
-            hits.add(better, held_out[label]);
+            hits[set].add(better, held_out[label]);
         }
     }
     Ok(hits)
 }
 
 /// How often the right class came first, or among the first five.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Hits {
     seen: Count,
     held_out: Count,
@@ -117,6 +123,14 @@ struct Count {
     top5: u64,
 }
 
+impl Count {
+    fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.top1 += other.top1;
+        self.top5 += other.top5;
+    }
+}
+
 impl Hits {
     fn add(&mut self, better: usize, held_out: bool) {
         let count = if held_out {
@@ -127,6 +141,11 @@ impl Hits {
         count.total += 1;
         count.top1 += u64::from(better < 1);
         count.top5 += u64::from(better < 5);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.seen.merge(other.seen);
+        self.held_out.merge(other.held_out);
     }
 
     /// `PREFIX/top1`, `PREFIX/top5` over all classes; `PREFIX/top1_seen` and `PREFIX/top1_held_out` over those
@@ -182,14 +201,14 @@ mod tests {
         let source = Source::open(&crate::train::data::DataConfig::default(), 16, 0).unwrap();
         for score_of_all in [f32::NAN, 1.0] {
             let device = Device::flex();
-            let hits = score(&config, &source, &device, |pixels| {
+            let hits = score(&config, &source, &device, 1, |pixels| {
                 Tensor::full(
                     [pixels.dims()[0], source.class_count()],
                     score_of_all,
                     &device,
                 )
             });
-            assert_eq!(hits.unwrap().metrics("zeroshot")["zeroshot/top1"], 0.0);
+            assert_eq!(hits.unwrap()[0].metrics("zeroshot")["zeroshot/top1"], 0.0);
         }
     }
 

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::train::config::{ConfigError, check};
+use crate::train::data::corrupt::CorruptConfig;
 use crate::train::data::picture::{Augment, Filter, Preparation, Resize};
+use crate::train::data::text::TokensConfig;
 
 /// What the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,10 @@ pub struct FilesConfig {
     pub mean: [f64; 3],
     /// What they are then divided by.
     pub std: [f64; 3],
+    /// How captions become token ids.
+    pub text: TokensConfig,
+    /// Shares of the training pairs that are spoilt.
+    pub corrupt: CorruptConfig,
 }
 
 impl Default for FilesConfig {
@@ -93,6 +99,8 @@ impl Default for FilesConfig {
             augment: Augment::None,
             mean: [0.5; 3],
             std: [0.5; 3],
+            text: TokensConfig::default(),
+            corrupt: CorruptConfig::default(),
         }
     }
 }

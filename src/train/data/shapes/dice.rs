@@ -13,6 +13,10 @@ pub enum Stream {
     TrainAgain,
     /// Second views of the examples of `Eval`.
     EvalAgain,
+    /// The language of the examples of `Train`, and what is said in it.
+    TrainWords,
+    /// The same of `Eval`.
+    EvalWords,
 }
 
 /// The draws of one example.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::train::data::words::UNKNOWN;
+use crate::train::data::text::words::UNKNOWN;
 use scene::{COLOURS, CORNERS, Object, SHAPES, SIZES, TEXTURES};
 
 /// All there is to an example.
@@ -241,14 +241,14 @@ fn no_caption_has_a_word_outside_the_vocabulary() {
     let vocabulary = set.vocabulary();
     let mut used = BTreeSet::new();
     for index in 0..100_000 {
-        let tokens = vocabulary.tokenize(&set.caption(Address::Train { run_seed: 3, index }), 32);
-        assert!(!tokens.contains(&UNKNOWN));
-        used.extend(tokens);
+        let caption = set.caption(Address::Train { run_seed: 3, index });
+        let ids: Vec<i32> = vocabulary.ids(&caption).collect();
+        assert!(!ids.contains(&UNKNOWN));
+        used.extend(ids);
     }
-    assert_eq!(
-        used.len(),
-        vocabulary.size() - 1,
-        "every id but the unknown one is in use"
+    assert!(
+        used.into_iter().eq(vocabulary.plain()),
+        "every word is in use"
     );
 }
 
@@ -309,6 +309,46 @@ fn attributes_are_uniform() {
         assert!(
             chi_square < freedom + 4.0 * (2.0 * freedom).sqrt() + 4.0,
             "{chi_square} of {freedom}"
+        );
+    }
+}
+
+#[test]
+fn languages_that_shapes_are_not_told_in_are_refused() {
+    let refused = |languages: &[&str], weights: &[f64]| {
+        let tags = languages.iter().map(|tag| Language::new(tag).unwrap());
+        let config = ShapesConfig {
+            languages: tags.collect(),
+            language_weights: weights.to_vec(),
+            ..ShapesConfig::default()
+        };
+        config.validate().unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(&["en", "ja"], &[]),
+        "data.languages: shapes are told in en, de, fr, he, zh, and not in ja"
+    );
+    assert!(refused(&["he", "iw"], &[]).contains("he is there twice"));
+    assert!(refused(&[], &[]).starts_with("data.languages"));
+    assert!(refused(&["en", "de"], &[1.0]).starts_with("data.language_weights"));
+    assert!(refused(&["en"], &[0.0]).starts_with("data.language_weights"));
+}
+
+#[test]
+fn the_language_of_an_example_is_that_of_its_caption() {
+    let languages = ["de", "zh"].map(|tag| Language::new(tag).unwrap());
+    let set = Shapes::new(&ShapesConfig {
+        languages: languages.to_vec(),
+        ..ShapesConfig::default()
+    });
+    for index in 0..200 {
+        let at = Address::Eval { index };
+        let chinese = !set.caption(at).is_ascii() && !set.caption(at).contains(' ');
+        assert_eq!(
+            *set.language(at) == languages[1],
+            chinese,
+            "{}",
+            set.caption(at)
         );
     }
 }

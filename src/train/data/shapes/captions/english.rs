@@ -1,8 +1,10 @@
-//! What is said of a scene: an opening that names the main object's colour and shape, and up to two remarks. Every
-//! word stands in a table here or in `scene`, so that the vocabulary is closed.
+//! English. Its words for attributes stand in the tables of `scene`. What it draws, and in which order, is older than the
+//! other languages and does not change: pictures take their noise from what is drawn after it.
 
-use super::dice::Dice;
-use super::scene::{BACKGROUNDS, COLOURS, CORNERS, Kind, Object, SHAPES, SIZES, Scene, TEXTURES};
+use super::super::dice::Dice;
+use super::super::scene::{
+    BACKGROUNDS, COLOURS, CORNERS, Kind, Object, SHAPES, SIZES, Scene, TEXTURES,
+};
 
 /// `{thing}` is the main object with its article, `{look}` its adjectives, `{shape}` its noun.
 const OPENINGS: [&str; 8] = [
@@ -17,7 +19,7 @@ const OPENINGS: [&str; 8] = [
 ];
 
 /// Prompts for a class; `{}` is its name with the article. Their words and forms are those of the captions.
-pub const PROMPTS: [&str; 4] = ["{}", "a picture of {}", "an image of {}", "there is {}"];
+const PROMPTS: [&str; 4] = ["{}", "a picture of {}", "an image of {}", "there is {}"];
 
 const GROUNDS: [&str; 2] = ["on a {ground} background", "against a {ground} backdrop"];
 
@@ -60,7 +62,14 @@ pub fn name(shape: usize, colour: usize) -> String {
     format!("{} {}", COLOURS[colour].words[0], SHAPES[shape].words[0])
 }
 
-pub fn with_article(noun: &str) -> String {
+/// A class said in each of the templates.
+pub fn prompts(shape: usize, colour: usize) -> Vec<String> {
+    let thing = with_article(&name(shape, colour));
+    let prompts = PROMPTS.iter().map(|form| form.replace("{}", &thing));
+    prompts.collect()
+}
+
+fn with_article(noun: &str) -> String {
     let [a, an] = ARTICLES;
     let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
         an

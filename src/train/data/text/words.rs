@@ -33,22 +33,37 @@ impl Vocabulary {
         FIRST_WORD as usize + self.ids.len()
     }
 
-    /// `text` as exactly `context` ids: lower-cased, without punctuation, cut or filled with [`END`].
-    pub fn tokenize(&self, text: &str, context: usize) -> Vec<i32> {
-        let id = |word: String| self.ids.get(&word).copied().unwrap_or(UNKNOWN);
-        let mut tokens: Vec<i32> = words(text)
-            .map(id)
-            .take(context.saturating_sub(1))
-            .collect();
-        tokens.resize(context, END);
-        tokens
+    /// The words of `text`, lower-cased and without punctuation.
+    pub fn ids(&self, text: &str) -> impl Iterator<Item = i32> {
+        words(text).map(|word| self.ids.get(&word).copied().unwrap_or(UNKNOWN))
+    }
+
+    /// The ids that are words.
+    pub fn plain(&self) -> std::ops::Range<i32> {
+        FIRST_WORD..self.size() as i32
     }
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric())
+        .flat_map(|run| run.split_inclusive(is_ideograph).flat_map(apart))
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
+}
+
+/// What stands before an ideograph, and the ideograph itself.
+fn apart(part: &str) -> [&str; 2] {
+    let last = part.char_indices().next_back();
+    let at = last
+        .filter(|(_, c)| is_ideograph(*c))
+        .map_or(part.len(), |(at, _)| at);
+    let (before, ideograph) = part.split_at(at);
+    [before, ideograph]
+}
+
+/// A character of the Unified Ideographs: Chinese puts no space between words.
+fn is_ideograph(c: char) -> bool {
+    ('\u{4E00}'..='\u{9FFF}').contains(&c)
 }
 
 #[cfg(test)]
@@ -56,14 +71,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_become_ids_of_one_length_that_end() {
+    fn words_are_known_in_any_case_and_others_marked() {
         let vocabulary = Vocabulary::new(["a red ring", "red, star"]);
-        assert_eq!(vocabulary.size(), 6);
-        assert_eq!(
-            vocabulary.tokenize("Ring, (RED) a; blue", 6),
-            [4, 3, 2, UNKNOWN, END, END]
-        );
-        assert_eq!(vocabulary.tokenize("a red ring", 3), [2, 3, END]);
-        assert_eq!(vocabulary.tokenize("", 2), [END, END]);
+        assert_eq!((vocabulary.size(), vocabulary.plain()), (6, 2..6));
+        let ids = vocabulary.ids("Ring, (RED) a; blue");
+        assert!(ids.eq([4, 3, 2, UNKNOWN]));
+        assert_eq!(vocabulary.ids("").count(), 0);
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_read_by_character() {
+        let vocabulary = Vocabulary::new(["红色的圆形", "a red"]);
+        assert_eq!(vocabulary.size(), 2 + 5 + 2);
+        assert!(vocabulary.ids("圆形, red").eq([5, 6, 8]));
     }
 }
