@@ -12,6 +12,7 @@ use super::eval::EvalConfig;
 use super::loss::tile::Precision;
 use super::loss::{LossConfig, Way};
 use super::model::ModelConfig;
+use super::ops::{self, Checkpointing, Compute};
 use super::optim::OptimConfig;
 
 /// Every setting of a run.
@@ -54,6 +55,11 @@ pub struct LoopConfig {
     /// twice, the loss and all gradients stay those of the whole batch, and memory is that of one micro-batch
     /// (arXiv 2101.06983).
     pub micro_batch: usize,
+    /// Of the products in the towers' blocks.
+    pub precision: ops::Precision,
+    /// What the backward pass computes again, and memory does not hold: `"blocks"` takes a third more time for a third of
+    /// the memory. The results are the same bits.
+    pub checkpointing: Checkpointing,
     /// Where a locked tower's embeddings of a finite training set are kept, by example, so that it embeds each once and
     /// not once an epoch: the pairs of the set times `model.embed_dim` + 1 numbers of 4 bytes.
     pub cache: CacheConfig,
@@ -76,10 +82,22 @@ impl Default for LoopConfig {
             loss_precision: Precision::F32,
             ring: Way::OneWay,
             micro_batch: 0,
+            precision: ops::Precision::F32,
+            checkpointing: Checkpointing::Off,
             cache: CacheConfig::Off,
             ahead: 1,
             log_every: 1,
             save_seconds: 20.0,
+        }
+    }
+}
+
+impl LoopConfig {
+    /// How the blocks of the towers are computed.
+    pub fn compute(&self) -> Compute {
+        Compute {
+            precision: self.precision,
+            checkpointing: self.checkpointing,
         }
     }
 }
@@ -127,6 +145,8 @@ impl TrainConfig {
             micro_batch: _,
             loss_precision: _,
             ring: _,
+            precision: _,
+            checkpointing: _,
             cache,
             ahead,
         } = self.train;

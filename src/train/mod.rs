@@ -11,7 +11,7 @@ mod inputs;
 pub mod loss;
 pub mod mesh;
 pub mod model;
-mod ops;
+pub mod ops;
 pub mod optim;
 pub mod profile;
 mod recorder;

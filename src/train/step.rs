@@ -100,19 +100,10 @@ impl Update {
 impl State {
     /// The start of the run that `config` describes.
     pub fn new(config: &TrainConfig, source: &Source, device: &Device) -> Self {
-        Self::with_sizes(config, source.vocabulary(), source.class_count(), device)
-    }
-
-    /// The same with as many token ids and classes as are given, which may be more than those of a source.
-    pub fn with_sizes(
-        config: &TrainConfig,
-        vocabulary: usize,
-        classes: usize,
-        device: &Device,
-    ) -> Self {
         let tape = device.clone().autodiff();
-        let inputs = inputs_of(config, vocabulary, classes);
-        let model = Model::zeros(&config.model, &config.loss, inputs, &tape);
+        let inputs = inputs_of(config, source.vocabulary(), source.class_count());
+        let mut model = Model::zeros(&config.model, &config.loss, inputs, &tape);
+        model.set_compute(config.train.compute());
         let layout = Layout::of(&model);
         let flat = initialise(&layout, config, device);
         let optimiser = config.optim.begin(&layout, device);

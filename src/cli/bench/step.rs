@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{DONE, Seconds, memory, peak_memory, print, time, use_threads};
+use super::{DONE, Seconds, memory, peak_memory, print, time, use_threads, word};
 use crate::train::TrainConfig;
 use crate::train::data::shapes::ShapesConfig;
 use crate::train::data::{DataConfig, Source};
 use crate::train::device;
 use crate::train::feed::{Feed, Parts};
 use crate::train::mesh::Mesh;
-use crate::train::model::image::ImagePool;
-use crate::train::model::text::TextPool;
+use crate::train::model::{ImagePool, Projection, TextPool};
+use crate::train::ops::{Checkpointing, Precision};
 use crate::train::optim::Decay;
 use crate::train::profile::{Span, profile, span};
 use crate::train::step::State;
@@ -34,6 +34,12 @@ pub struct Args {
     /// Where it is computed.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
+    /// Of the products in the towers' blocks.
+    #[arg(long, value_enum, default_value_t = Numbers::F32)]
+    precision: Numbers,
+    /// Compute again in the backward pass what is inside of blocks.
+    #[arg(long)]
+    checkpoint: bool,
     /// Threads of the whole process [default: as many as cores].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -45,8 +51,11 @@ pub struct Args {
     json: bool,
 }
 
-/// Token ids of the text tower, more than the captions have words.
-const VOCABULARY: usize = 512;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Numbers {
+    F32,
+    Bf16,
+}
 
 /// What the baseline in PyTorch is made of.
 fn config(batch: usize) -> TrainConfig {
@@ -61,16 +70,34 @@ fn config(batch: usize) -> TrainConfig {
     config.model.embed_dim = 192;
     let image = &mut config.model.image;
     (image.width, image.depth, image.heads, image.patch) = (192, 6, 3, 4);
-    image.pool = ImagePool::Mean;
+    (image.pool, image.projection) = (ImagePool::Mean, Projection::NoBias);
+    image.norm_eps = 1e-5;
     let text = &mut config.model.text;
     (text.width, text.depth, text.heads, text.context) = (192, 4, 3, 16);
-    text.pool = TextPool::Mean;
+    (text.pool, text.projection) = (TextPool::Mean, Projection::NoBias);
+    (text.norm_eps, text.vocabulary) = (1e-5, 512);
     let optim = &mut config.optim;
     (optim.lr, optim.beta1, optim.beta2, optim.eps) = (1e-3, 0.9, 0.999, 1e-8);
     (optim.weight_decay, optim.clip_norm) = (0.01, 0.0);
     (optim.schedule.decay, optim.schedule.warmup) = (Decay::Constant, 0);
     config.train.batch_size = batch;
     config
+}
+
+impl Args {
+    fn config(&self) -> TrainConfig {
+        let mut config = config(self.batch as usize);
+        config.train.precision = match self.precision {
+            Numbers::F32 => Precision::F32,
+            Numbers::Bf16 => Precision::Bf16,
+        };
+        config.train.checkpointing = if self.checkpoint {
+            Checkpointing::Blocks
+        } else {
+            Checkpointing::Off
+        };
+        config
+    }
 }
 
 struct Measured {
@@ -83,7 +110,7 @@ struct Measured {
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
     use_threads(args.threads)?;
-    let measured = measure(&args, &config(args.batch as usize))?;
+    let measured = measure(&args, &args.config())?;
     let peak = peak_memory();
     let text = if args.json {
         format!("{}\n", object(&args, &measured, peak))
@@ -97,7 +124,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
 fn measure(args: &Args, config: &TrainConfig) -> anyhow::Result<Measured> {
     let device = device::open(&args.device)?;
     let source = Source::open(&config.data, config.model.text.context, config.seed)?;
-    let mut state = State::with_sizes(config, VOCABULARY, source.class_count(), &device);
+    let mut state = State::new(config, &source, &device);
     let mesh = Mesh::alone();
     let mut feed = Feed::when_asked(Parts::new(config, &mesh, &source, state.sides().clone()));
     let mut update = |step: u64| {
@@ -136,6 +163,8 @@ fn object(args: &Args, measured: &Measured, peak: Option<f64>) -> Value {
         "max_s": seconds.most(),
         "peak_rss_mb": peak,
         "check": { "loss": measured.loss },
+        "precision": word(args.precision),
+        "checkpoint": args.checkpoint,
         "threads": rayon::current_num_threads(),
     });
     if args.profile {
@@ -151,10 +180,16 @@ fn object(args: &Args, measured: &Measured, peak: Option<f64>) -> Value {
 fn table(args: &Args, measured: &Measured, peak: Option<f64>) -> String {
     let threads = rayon::current_num_threads();
     let mut text = format!(
-        "step      {} parameters, B {}, {}, threads {threads}\ntime      {}\nrate      {:.1} pairs a second\nmemory    {}\ncheck     loss {:.6}\n",
+        "step      {} parameters, B {}, {}, {}{}, threads {threads}\ntime      {}\nrate      {:.1} pairs a second\nmemory    {}\ncheck     loss {:.6}\n",
         measured.parameters,
         args.batch,
         args.device,
+        word(args.precision),
+        if args.checkpoint {
+            ", checkpointed"
+        } else {
+            ""
+        },
         measured.seconds,
         f64::from(args.batch) / measured.seconds.median(),
         memory(peak),
@@ -255,10 +290,9 @@ mod tests {
     fn the_model_is_that_of_the_baseline() {
         let config = config(256);
         config.validate().unwrap();
-        let device = device::open("cpu").unwrap();
-        let state = State::with_sizes(&config, VOCABULARY, 1, &device);
-        // The baseline's, and a bias for each head.
-        assert_eq!(state.layout.length(), 4_646_210 + 2 * 192);
+        let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
+        let state = State::new(&config, &source, &device::open("cpu").unwrap());
+        assert_eq!(state.layout.length(), 4_646_210);
     }
 
     #[test]

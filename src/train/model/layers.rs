@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::size::Shape;
-use crate::train::ops::{self, Activation, Affine, Checkpointing, Parameters, Settings};
+use crate::train::ops::{self, Activation, Affine, Compute, Parameters, Settings};
 
 /// What the blocks of a tower have in common.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,6 +178,9 @@ pub struct Block {
     pub attention: Attention,
     pub norm_2: LayerNorm,
     pub mlp: Mlp,
+    /// How it is computed, which is no part of what it is.
+    #[module(skip)]
+    pub compute: Compute,
 }
 
 impl Block {
@@ -188,6 +191,7 @@ impl Block {
             attention: Attention::new(width, heads, trunk.causal, device),
             norm_2: trunk.norm(device),
             mlp: Mlp::new(trunk, device),
+            compute: Compute::default(),
         }
     }
 
@@ -198,7 +202,7 @@ impl Block {
             activation: self.mlp.activation,
             causal: self.attention.causal,
             epsilon: self.norm_1.epsilon,
-            checkpointing: Checkpointing::Off,
+            compute: self.compute,
         };
         let parameters = Parameters {
             norm_1: self.norm_1.parameters(),

@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::loss::LossConfig;
+use super::ops::Compute;
 use crate::record::RunId;
 pub use features::TowerKind;
 pub use image::{ImageConfig, ImageInput, ImagePool, ImageTower};
@@ -109,6 +110,14 @@ impl Model {
             text: inputs.text.map(text_tower),
             log_t: loss.log_t().map(|_| scalar()),
             bias: loss.bias().map(|_| scalar()),
+        }
+    }
+
+    /// Compute the blocks of both towers like this from now on.
+    pub fn set_compute(&mut self, compute: Compute) {
+        let text = self.text.iter_mut().flat_map(TextTower::blocks_mut);
+        for block in self.image.blocks_mut().iter_mut().chain(text) {
+            block.compute = compute;
         }
     }
 

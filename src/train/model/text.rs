@@ -183,6 +183,14 @@ impl TextTower {
             (Self::Features(_), TextInput::Tokens(_)) => panic!("this tower reads vectors"),
         }
     }
+
+    /// None where the tower is no transformer.
+    pub fn blocks_mut(&mut self) -> &mut [Block] {
+        match self {
+            Self::Transformer(tower) => &mut tower.blocks,
+            Self::Features(_) => &mut [],
+        }
+    }
 }
 
 #[derive(Module, Debug)]

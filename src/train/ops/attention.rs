@@ -4,7 +4,7 @@
 use burn::tensor::{Bool, Tensor, activation};
 use rayon::prelude::*;
 
-use super::product::{Left, Matrix, Panels, Sums, multiply};
+use super::product::{Left, Matrix, Panels, Precision, Sums, Words, multiply};
 use super::tape::{Fused, apply};
 use crate::train::simd::{self, Kernel, exp, greatest, sum, sum3};
 
@@ -74,10 +74,14 @@ pub(super) struct Attention {
     pub causal: bool,
 }
 
+/// Scores are differences of large numbers: whatever the precision of other products, theirs is f32.
+const PRECISION: Precision = Precision::F32;
+
 /// What one head needs for a while.
 #[derive(Default)]
 pub(super) struct Scratch {
     panels: Panels,
+    words: Words,
     weights: Vec<f32>,
     d_weights: Vec<f32>,
 }
@@ -138,10 +142,16 @@ impl Attention {
         for column in self.columns() {
             let [q, k, v] = inputs.map(|x| self.head(x, column));
             scratch.weights.resize(self.queries * self.keys, 0.0);
-            self.weigh(q, k, &mut scratch.panels, &mut scratch.weights);
-            let weights = Left::Plain(Matrix::new(&scratch.weights, self.keys));
+            let Scratch {
+                panels,
+                words,
+                weights,
+                ..
+            } = &mut *scratch;
+            self.weigh(q, k, weights, (panels, words));
+            let weights = Left::Plain(Matrix::new(weights, self.keys));
             let out = Sums::set(&mut out[column..], self.width);
-            multiply(weights, scratch.panels.pack(v), None, out);
+            multiply(weights, panels.pack(v, PRECISION), None, out, words);
         }
     }
 
@@ -156,6 +166,7 @@ impl Attention {
     ) {
         let Scratch {
             panels,
+            words,
             weights,
             d_weights,
         } = scratch;
@@ -164,12 +175,24 @@ impl Attention {
         for column in self.columns() {
             let [q, k, v] = inputs.map(|x| self.head(x, column));
             let d_out = self.head(d_out, column);
-            self.weigh(q, k, panels, weights);
+            self.weigh(q, k, weights, (panels, words));
             let p = Matrix::new(weights, self.keys);
             let d_v = Sums::set(&mut d_v[column..], self.width);
-            multiply(Left::Transposed(p), panels.pack(d_out), None, d_v);
+            multiply(
+                Left::Transposed(p),
+                panels.pack(d_out, PRECISION),
+                None,
+                d_v,
+                words,
+            );
             let d_p = Sums::set(d_weights, self.keys);
-            multiply(Left::Plain(d_out), panels.pack_transposed(v), None, d_p);
+            multiply(
+                Left::Plain(d_out),
+                panels.pack_transposed(v, PRECISION),
+                None,
+                d_p,
+                words,
+            );
             simd::run(Scores {
                 keys: self.keys,
                 weights,
@@ -178,16 +201,40 @@ impl Attention {
             });
             let d_s = Matrix::new(d_weights, self.keys);
             let d_q = Sums::set(&mut d_q[column..], self.width);
-            multiply(Left::Plain(d_s), panels.pack(k), None, d_q);
+            multiply(
+                Left::Plain(d_s),
+                panels.pack(k, PRECISION),
+                None,
+                d_q,
+                words,
+            );
             let d_k = Sums::set(&mut d_k[column..], self.width);
-            multiply(Left::Transposed(d_s), panels.pack(q), None, d_k);
+            multiply(
+                Left::Transposed(d_s),
+                panels.pack(q, PRECISION),
+                None,
+                d_k,
+                words,
+            );
         }
     }
 
     /// `weights` `[queries, keys]` of one head.
-    fn weigh(&self, q: Matrix, k: Matrix, panels: &mut Panels, weights: &mut [f32]) {
+    fn weigh(
+        &self,
+        q: Matrix,
+        k: Matrix,
+        weights: &mut [f32],
+        (panels, words): (&mut Panels, &mut Words),
+    ) {
         let scores = Sums::set(weights, self.keys);
-        multiply(Left::Plain(q), panels.pack_transposed(k), None, scores);
+        multiply(
+            Left::Plain(q),
+            panels.pack_transposed(k, PRECISION),
+            None,
+            scores,
+            words,
+        );
         simd::run(Softmax {
             keys: self.keys,
             weights,

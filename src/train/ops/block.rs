@@ -14,10 +14,18 @@ use super::attention::{Attention, attention};
 use super::gelu::{Activation, gelu};
 use super::layer_norm::layer_norm;
 use super::linear::{Map, add, linear};
+use super::product::Precision;
 use super::tape::{Fused, apply};
 use super::{GROUP, PIECE};
 use crate::train::profile::span;
 use piece::{Kept, Piece, Scratch};
+
+/// How what a block is gets computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Compute {
+    pub precision: Precision,
+    pub checkpointing: Checkpointing,
+}
 
 /// What the backward pass computes again instead of keeping it. Nothing that is trained depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +67,7 @@ pub struct Settings {
     pub causal: bool,
     /// Added to the variance in layer norms.
     pub epsilon: f64,
-    pub checkpointing: Checkpointing,
+    pub compute: Compute,
 }
 
 /// `x` is `[batch × positions, width]`; the result likewise.
@@ -75,7 +83,7 @@ pub fn block(x: Tensor<2>, parameters: Parameters, batch: usize, settings: Setti
         },
         activation: settings.activation,
         epsilon: settings.epsilon as f32,
-        checkpointing: settings.checkpointing,
+        compute: settings.compute,
     };
     apply(op, inputs(x.clone(), parameters.clone()))
         .unwrap_or_else(|| unfused(x, parameters, batch, settings))
@@ -145,7 +153,7 @@ struct Block {
     attention: Attention,
     activation: Activation,
     epsilon: f32,
-    checkpointing: Checkpointing,
+    compute: Compute,
 }
 
 /// Gain and bias of a layer norm.
@@ -164,7 +172,7 @@ struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    fn of(inputs: [&'a [f32]; INPUTS]) -> Self {
+    fn of(inputs: [&'a [f32]; INPUTS], precision: Precision) -> Self {
         let [
             _,
             g1,
@@ -184,15 +192,16 @@ impl<'a> Weights<'a> {
             wd,
             bd,
         ] = inputs;
+        let map = |weight, bias| Map::new(weight, bias, precision);
         Self {
             norm_1: [g1, b1],
-            query: Map::new(wq, bq),
-            key: Map::new(wk, bk),
-            value: Map::new(wv, bv),
-            out: Map::new(wo, bo),
+            query: map(wq, bq),
+            key: map(wk, bk),
+            value: map(wv, bv),
+            out: map(wo, bo),
             norm_2: [g2, b2],
-            up: Map::new(wu, bu),
-            down: Map::new(wd, bd),
+            up: map(wu, bu),
+            down: map(wd, bd),
         }
     }
 
@@ -266,13 +275,13 @@ impl Fused<INPUTS> for Block {
     type Saved = Vec<Kept>;
 
     fn forward(&self, inputs: [&[f32]; INPUTS], taped: bool) -> (Vec<f32>, Self::Saved) {
-        let mut weights = Weights::of(inputs);
+        let mut weights = Weights::of(inputs, self.compute.precision);
         weights.pack(Map::pack_forward);
         let piece = Piece {
             block: self,
             weights: &weights,
         };
-        let keep = taped && self.checkpointing == Checkpointing::Off;
+        let keep = taped && self.compute.checkpointing == Checkpointing::Off;
         let [x, ..] = inputs;
         let mut out = vec![0.0; x.len()];
         let pieces = out.par_chunks_mut(self.piece());
@@ -295,9 +304,9 @@ impl Fused<INPUTS> for Block {
         gradient: &[f32],
         _: [bool; INPUTS],
     ) -> [Vec<f32>; INPUTS] {
-        let mut weights = Weights::of(inputs);
+        let mut weights = Weights::of(inputs, self.compute.precision);
         weights.pack(Map::pack_backward);
-        if self.checkpointing == Checkpointing::Blocks {
+        if self.compute.checkpointing == Checkpointing::Blocks {
             weights.pack(Map::pack_forward);
         }
         let piece = Piece {
@@ -316,7 +325,7 @@ impl Fused<INPUTS> for Block {
                     let index = group * GROUP + i;
                     let here = index * step..index * step + d_x.len();
                     let (x, d_y) = (&x[here.clone()], &gradient[here]);
-                    let kept = match self.checkpointing {
+                    let kept = match self.compute.checkpointing {
                         Checkpointing::Off => &saved[index],
                         Checkpointing::Blocks => {
                             piece.forward(x, &mut again, &mut scratch);

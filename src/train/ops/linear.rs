@@ -4,7 +4,7 @@
 use burn::tensor::{Tensor, module};
 use rayon::prelude::*;
 
-use super::product::{Left, Matrix, Panels, Sums, multiply};
+use super::product::{Left, Matrix, Panels, Precision, Sums, Words, multiply};
 use super::tape::{Fused, apply};
 use super::{GROUP, PIECE};
 use crate::train::profile::span;
@@ -37,13 +37,15 @@ impl Fused<3> for Linear {
     }
 
     fn forward(&self, [x, weight, bias]: [&[f32]; 3], _: bool) -> (Vec<f32>, ()) {
-        let mut map = Map::new(weight, bias);
+        let mut map = Map::new(weight, bias, Precision::F32);
         map.pack_forward();
         let inputs = map.inputs();
         let mut out = vec![0.0; x.len() / inputs * bias.len()];
         let pieces = out.par_chunks_mut(PIECE * bias.len());
         let pieces = pieces.zip(x.par_chunks(PIECE * inputs));
-        pieces.for_each(|(out, x)| map.forward(x, out, false));
+        pieces.for_each_init(Scratch::default, |scratch, (out, x)| {
+            map.forward(x, out, false, scratch);
+        });
         (out, ())
     }
 
@@ -54,7 +56,7 @@ impl Fused<3> for Linear {
         gradient: &[f32],
         [wants_x, ..]: [bool; 3],
     ) -> [Vec<f32>; 3] {
-        let mut map = Map::new(weight, bias);
+        let mut map = Map::new(weight, bias, Precision::F32);
         let inputs = map.inputs();
         let mut d_x = Vec::new();
         if wants_x {
@@ -62,17 +64,19 @@ impl Fused<3> for Linear {
             d_x.resize(x.len(), 0.0);
             let pieces = d_x.par_chunks_mut(PIECE * inputs);
             let pieces = pieces.zip(gradient.par_chunks(PIECE * bias.len()));
-            pieces.for_each(|(d_x, d_y)| map.backward(d_y, d_x, false));
+            pieces.for_each_init(Scratch::default, |scratch, (d_x, d_y)| {
+                map.backward(d_y, d_x, false, scratch);
+            });
         }
         let groups = x.par_chunks(GROUP * PIECE * inputs);
         let groups = groups.zip(gradient.par_chunks(GROUP * PIECE * bias.len()));
         let mut sums: Vec<[Vec<f32>; 2]> = groups
             .map(|(x, d_y)| {
                 let mut sums = map.no_gradients();
-                let mut panels = Panels::default();
+                let mut scratch = Scratch::default();
                 let pieces = x.chunks(PIECE * inputs);
                 for (x, d_y) in pieces.zip(d_y.chunks(PIECE * bias.len())) {
-                    map.add_gradients(x, d_y, &mut sums, &mut panels);
+                    map.add_gradients(x, d_y, &mut sums, &mut scratch);
                 }
                 sums
             })
@@ -93,26 +97,37 @@ pub(super) struct Map<'a> {
     bias: &'a [f32],
     forward: Panels,
     backward: Panels,
+    precision: Precision,
+}
+
+/// What a map needs for a while.
+#[derive(Default)]
+pub(super) struct Scratch {
+    words: Words,
+    panels: Panels,
 }
 
 impl<'a> Map<'a> {
-    pub fn new(weight: &'a [f32], bias: &'a [f32]) -> Self {
+    pub fn new(weight: &'a [f32], bias: &'a [f32], precision: Precision) -> Self {
         Self {
             weight,
             bias,
             forward: Panels::default(),
             backward: Panels::default(),
+            precision,
         }
     }
 
     pub fn pack_forward(&mut self) {
         let weight = Matrix::new(self.weight, self.outputs());
-        span("packing", || self.forward.pack(weight));
+        span("packing", || self.forward.pack(weight, self.precision));
     }
 
     pub fn pack_backward(&mut self) {
         let weight = Matrix::new(self.weight, self.outputs());
-        span("packing", || self.backward.pack_transposed(weight));
+        span("packing", || {
+            self.backward.pack_transposed(weight, self.precision)
+        });
     }
 
     pub fn inputs(&self) -> usize {
@@ -124,7 +139,7 @@ impl<'a> Map<'a> {
     }
 
     /// `out = [out +] x · weight + bias`.
-    pub fn forward(&self, x: &[f32], out: &mut [f32], add: bool) {
+    pub fn forward(&self, x: &[f32], out: &mut [f32], add: bool, scratch: &mut Scratch) {
         let x = Left::Plain(Matrix::new(x, self.inputs()));
         let sums = Sums {
             values: out,
@@ -132,19 +147,21 @@ impl<'a> Map<'a> {
             add,
         };
         span("products", || {
-            multiply(x, &self.forward, Some(self.bias), sums)
+            multiply(x, &self.forward, Some(self.bias), sums, &mut scratch.words)
         });
     }
 
     /// `d_x = [d_x +] d_y · weightᵀ`.
-    pub fn backward(&self, d_y: &[f32], d_x: &mut [f32], add: bool) {
+    pub fn backward(&self, d_y: &[f32], d_x: &mut [f32], add: bool, scratch: &mut Scratch) {
         let d_y = Left::Plain(Matrix::new(d_y, self.outputs()));
         let sums = Sums {
             values: d_x,
             stride: self.inputs(),
             add,
         };
-        span("products", || multiply(d_y, &self.backward, None, sums));
+        span("products", || {
+            multiply(d_y, &self.backward, None, sums, &mut scratch.words)
+        });
     }
 
     /// Zeros for the gradients of weight and bias.
@@ -158,17 +175,18 @@ impl<'a> Map<'a> {
         x: &[f32],
         d_y: &[f32],
         [d_weight, d_bias]: &mut [Vec<f32>; 2],
-        panels: &mut Panels,
+        Scratch { words, panels }: &mut Scratch,
     ) {
         let outputs = self.outputs();
-        span("packing", || panels.pack(Matrix::new(d_y, outputs)));
+        let right = Matrix::new(d_y, outputs);
+        span("packing", || panels.pack(right, self.precision));
         let x = Left::Transposed(Matrix::new(x, self.inputs()));
         let sums = Sums {
             values: d_weight,
             stride: outputs,
             add: true,
         };
-        span("products", || multiply(x, panels, None, sums));
+        span("products", || multiply(x, panels, None, sums, words));
         simd::run(AddRows {
             rows: d_y,
             sums: d_bias,

@@ -11,10 +11,11 @@ mod product;
 mod tape;
 
 pub use attention::attention;
-pub use block::{Affine, Checkpointing, Parameters, Settings, block};
+pub use block::{Affine, Checkpointing, Compute, Parameters, Settings, block};
 pub use gelu::{Activation, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use product::Precision;
 
 /// Rows that one task takes where rows are all that there is. It does not depend on the number of threads, so sums over
 /// rows do not either.

@@ -219,7 +219,7 @@ fn settings(heads: usize, activation: Activation, causal: bool) -> Settings {
         activation,
         causal,
         epsilon: 1e-6,
-        checkpointing: Checkpointing::Off,
+        compute: Compute::default(),
     }
 }
 
@@ -292,7 +292,10 @@ fn bits_of_a_block(threads: usize, checkpointing: Checkpointing) -> Vec<Vec<u32>
             shapes_of_block(2_000, 20, 36).map(|[rows, columns]| random(&mut rng, rows, columns));
         let (x, parameters) = parameters(inputs.clone());
         let settings = Settings {
-            checkpointing,
+            compute: Compute {
+                checkpointing,
+                ..Compute::default()
+            },
             ..settings(2, Activation::Erf, false)
         };
         let out = block(x, parameters, 200, settings);
@@ -336,5 +339,46 @@ fn linear_is_burns() {
             |[x, weight]| linear(x, weight, None),
             |[x, weight]| x.matmul(weight),
         );
+    }
+}
+
+#[test]
+fn a_block_in_bf16_is_near_the_one_in_f32() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let inputs =
+        shapes_of_block(3 * 40, 24, 36).map(|[rows, columns]| random(&mut rng, rows, columns));
+    let evaluate = |precision| {
+        let (x, parameters) = parameters(inputs.clone().map(|x| x.mul_scalar(0.2)));
+        let settings = Settings {
+            compute: Compute {
+                precision,
+                ..Compute::default()
+            },
+            ..settings(2, Activation::Erf, false)
+        };
+        let out = block(x, parameters, 3, settings);
+        let gradients = out.clone().square().sum().backward();
+        let found = inputs
+            .iter()
+            .map(|x| x.grad(&gradients).expect("a gradient"));
+        std::iter::once(out.inner())
+            .chain(found)
+            .map(host)
+            .collect::<Vec<_>>()
+    };
+    let (exact, rounded) = (evaluate(Precision::F32), evaluate(Precision::Bf16));
+    assert_ne!(exact, rounded);
+    for (i, (exact, rounded)) in exact.iter().zip(&rounded).enumerate() {
+        let norm = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let off: Vec<f32> = exact.iter().zip(rounded).map(|(a, b)| a - b).collect();
+        // The gradient of the keys' bias is that of nothing: what a softmax is the same with.
+        if i != 7 {
+            assert!(
+                norm(&off) < 0.02 * norm(exact),
+                "{i}: {} of {}",
+                norm(&off),
+                norm(exact)
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::attention;
 use super::super::layer_norm;
-use super::super::product::Panels;
+use super::super::linear;
 use super::{Block, Gradients, Norm, Weights};
 use crate::train::profile::span;
 use crate::train::simd;
@@ -37,7 +37,7 @@ pub struct Scratch {
     d_middle: Vec<f32>,
     d_mixed: Vec<f32>,
     d_heads: [Vec<f32>; 3],
-    panels: Panels,
+    map: linear::Scratch,
     head: attention::Scratch,
 }
 
@@ -51,7 +51,12 @@ impl Piece<'_> {
             (&weights.key, &mut kept.key),
             (&weights.value, &mut kept.value),
         ] {
-            map.forward(&scratch.normal, sized(out, x.len()), false);
+            map.forward(
+                &scratch.normal,
+                sized(out, x.len()),
+                false,
+                &mut scratch.map,
+            );
         }
         let mixed = sized(&mut kept.mixed, x.len());
         span("attention", || {
@@ -64,11 +69,13 @@ impl Piece<'_> {
         });
         let middle = sized(&mut kept.middle, x.len());
         middle.copy_from_slice(x);
-        weights.out.forward(mixed, middle, true);
+        weights.out.forward(mixed, middle, true, &mut scratch.map);
         self.normalise(weights.norm_2, middle, scratch);
         let hidden = x.len() / weights.up.inputs() * weights.up.outputs();
         let hidden = sized(&mut kept.hidden, hidden);
-        weights.up.forward(&scratch.normal, hidden, false);
+        weights
+            .up
+            .forward(&scratch.normal, hidden, false, &mut scratch.map);
     }
 
     /// The rest of the forward pass.
@@ -76,7 +83,9 @@ impl Piece<'_> {
         let active = sized(&mut scratch.active, kept.hidden.len());
         span("gelu", || self.block.activation.write(&kept.hidden, active));
         out.copy_from_slice(&kept.middle);
-        self.weights.down.forward(active, out, true);
+        self.weights
+            .down
+            .forward(active, out, true, &mut scratch.map);
     }
 
     /// `d_x`, and what the rows add to the `gradients` of parameters, from the gradient `d_y` of the result.
@@ -111,21 +120,20 @@ impl Piece<'_> {
             active,
             d_hidden,
             d_normal,
-            panels,
+            map: room,
             ..
         } = scratch;
         let active = sized(active, kept.hidden.len());
         let d_hidden = sized(d_hidden, kept.hidden.len());
-        weights.down.backward(d_y, d_hidden, false);
+        weights.down.backward(d_y, d_hidden, false, room);
         span("gelu", || {
             activation.write_and_pull_back(&kept.hidden, active, d_hidden);
         });
         let Gradients { up, down, .. } = gradients;
-        weights.down.add_gradients(active, d_y, down, panels);
-        weights.up.add_gradients(normal, d_hidden, up, panels);
-        weights
-            .up
-            .backward(d_hidden, sized(d_normal, d_y.len()), false);
+        weights.down.add_gradients(active, d_y, down, room);
+        weights.up.add_gradients(normal, d_hidden, up, room);
+        let d_normal = sized(d_normal, d_y.len());
+        weights.up.backward(d_hidden, d_normal, false, room);
         let mut d_middle = std::mem::take(&mut scratch.d_middle);
         sized(&mut d_middle, d_y.len()).copy_from_slice(d_y);
         let (norm, d_norm) = (weights.norm_2, &mut gradients.norm_2);
@@ -149,16 +157,15 @@ impl Piece<'_> {
             d_middle,
             d_mixed,
             d_heads,
-            panels,
+            map: room,
             head,
             ..
         } = scratch;
         weights
             .out
-            .add_gradients(&kept.mixed, d_middle, &mut gradients.out, panels);
-        weights
-            .out
-            .backward(d_middle, sized(d_mixed, x.len()), false);
+            .add_gradients(&kept.mixed, d_middle, &mut gradients.out, room);
+        let d_mixed = sized(d_mixed, x.len());
+        weights.out.backward(d_middle, d_mixed, false, room);
         for d in &mut *d_heads {
             sized(d, x.len());
         }
@@ -183,8 +190,8 @@ impl Piece<'_> {
             (false, &weights.key, d_k, key),
             (false, &weights.value, d_v, value),
         ] {
-            map.add_gradients(normal, d, gradients, panels);
-            map.backward(d, d_normal, !first);
+            map.add_gradients(normal, d, gradients, room);
+            map.backward(d, d_normal, !first, room);
         }
     }
 

@@ -1,0 +1,142 @@
+//! Products against sums in f64.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+fn values(rng: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn transposed(x: &[f32], columns: usize) -> Vec<f32> {
+    let rows = x.len() / columns;
+    let at = |i| x[i % rows * columns + i / rows];
+    (0..x.len()).map(at).collect()
+}
+
+/// The nearest bf16.
+fn rounded(x: &f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+const SHAPES: [[usize; 3]; 6] = [
+    [1, 1, 1],
+    [2, 3, 5],
+    [13, 7, 33],
+    [30, 64, 64],
+    [47, 129, 70],
+    [96, 31, 200],
+];
+
+#[test]
+fn products_are_sums_of_products() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (mut panels, mut words) = (Panels::default(), Words::default());
+    for [rows, depth, columns] in SHAPES {
+        let (a, b) = (
+            values(&mut rng, rows * depth),
+            values(&mut rng, depth * columns),
+        );
+        let (start, bias) = (values(&mut rng, rows * columns), values(&mut rng, columns));
+        let (a_t, b_t) = (transposed(&a, depth), transposed(&b, columns));
+        for precision in [Precision::F32, Precision::Bf16] {
+            let (a_exact, b_exact) = match precision {
+                Precision::F32 => (a.clone(), b.clone()),
+                Precision::Bf16 => [&a, &b].map(|x| x.iter().map(rounded).collect()).into(),
+            };
+            for case in 0..8 {
+                let [left_is_transposed, right_is_transposed, add] =
+                    [1, 2, 4].map(|bit| case & bit > 0);
+                let left = if left_is_transposed {
+                    Left::Transposed(Matrix::new(&a_t, rows))
+                } else {
+                    Left::Plain(Matrix::new(&a, depth))
+                };
+                let right = if right_is_transposed {
+                    panels.pack_transposed(Matrix::new(&b_t, depth), precision)
+                } else {
+                    panels.pack(Matrix::new(&b, columns), precision)
+                };
+                let mut out = start.clone();
+                let sums = Sums {
+                    values: &mut out,
+                    stride: columns,
+                    add,
+                };
+                multiply(left, right, add.then_some(&bias), sums, &mut words);
+                for (place, ours) in out.iter().enumerate() {
+                    let (i, j) = (place / columns, place % columns);
+                    let products = (0..depth).map(|k| {
+                        f64::from(a_exact[i * depth + k]) * f64::from(b_exact[k * columns + j])
+                    });
+                    let before = f64::from(start[place]) + f64::from(bias[j]);
+                    let exact = products.sum::<f64>() + if add { before } else { 0.0 };
+                    assert!(
+                        (f64::from(*ours) - exact).abs() < 1e-5,
+                        "{rows} x {depth} x {columns}, {precision:?}, case {case}: {ours}, {exact}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What is kept of one example does not depend on which others it was computed with.
+#[test]
+fn a_row_is_the_same_alone_and_among_others() {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let (mut panels, mut words) = (Panels::default(), Words::default());
+    let (rows, depth, columns) = (29, 50, 45);
+    let (a, b) = (
+        values(&mut rng, rows * depth),
+        values(&mut rng, depth * columns),
+    );
+    for precision in [Precision::F32, Precision::Bf16] {
+        panels.pack(Matrix::new(&b, columns), precision);
+        let mut product = |a: &[f32]| {
+            let mut out = vec![0.0; a.len() / depth * columns];
+            let sums = Sums::set(&mut out, columns);
+            multiply(
+                Left::Plain(Matrix::new(a, depth)),
+                &panels,
+                None,
+                sums,
+                &mut words,
+            );
+            out
+        };
+        let rows = a.chunks(depth).flat_map(&mut product).collect::<Vec<_>>();
+        assert_eq!(rows, product(&a));
+    }
+}
+
+#[test]
+fn columns_of_wider_rows_multiply_as_if_they_were_alone() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let (mut panels, mut words) = (Panels::default(), Words::default());
+    let (a, b) = (values(&mut rng, 6 * 10), values(&mut rng, 4 * 10));
+    let narrow = |x: &[f32]| {
+        x.chunks(10)
+            .flat_map(|row| row[3..8].to_vec())
+            .collect::<Vec<_>>()
+    };
+    let mut product = |a: Matrix, b: Matrix| {
+        let mut out = vec![0.0; 6 * 9];
+        let right = panels.pack_transposed(b, Precision::F32);
+        multiply(
+            Left::Plain(a),
+            right,
+            None,
+            Sums::set(&mut out[2..], 9),
+            &mut words,
+        );
+        out
+    };
+    let [wide_a, wide_b] = [&a, &b].map(|x| Matrix::new(x, 10).narrow(3, 5));
+    let (alone_a, alone_b) = (narrow(&a), narrow(&b));
+    let alone = product(Matrix::new(&alone_a, 5), Matrix::new(&alone_b, 5));
+    assert_eq!(product(wide_a, wide_b), alone);
+    assert!(alone[..2].iter().chain(&alone[6..11]).all(|&x| x == 0.0));
+}
