@@ -4,6 +4,7 @@
 //! of a first step, and how much memory. What comes out says too what was computed, so that two programs, or two
 //! settings of one, can be seen to do the same work.
 
+mod data;
 pub mod multiply;
 mod product;
 mod step;
@@ -34,6 +35,7 @@ pub enum Bench {
     /// gradients of images, texts, t and b are computed again and again.
     Loss(Args),
     Step(step::Args),
+    Data(data::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -124,6 +126,7 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
     let args = match bench {
         Bench::Loss(args) => args,
         Bench::Step(args) => return step::run(args),
+        Bench::Data(args) => return data::run(args),
     };
     use_threads(args.threads)?;
     let side = args.tile.map_or(LoopConfig::default().tile, |t| t as usize);

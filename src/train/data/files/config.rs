@@ -21,8 +21,9 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FilesConfig {
-    /// The files, or the folder: `shards/{000000..000012}.tar`, `pairs.csv`, `train/*`-less names in braces, several lists
-    /// joined by `::`. For kind "features" what `data.image` and `data.caption` are relative to.
+    /// The files, or the folder: `shards/{000000..000012}.tar`, `pairs.csv`, several lists joined by `::`. What is
+    /// relative begins where siglab was started. For kind "features" the folder that data.image and data.caption begin
+    /// in.
     pub path: String,
     /// Several sets in one, `[{ path = "a.tar", weight = 2.0 }, ...]`, in place of data.path: an epoch goes through each
     /// source as many times as its weight says, and of a fraction through another part each time.
