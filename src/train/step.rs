@@ -101,7 +101,7 @@ impl State {
     /// The start of the run that `config` describes.
     pub fn new(config: &TrainConfig, source: &Source, device: &Device) -> Self {
         let tape = device.clone().autodiff();
-        let inputs = inputs_of(config, source.vocabulary(), source.class_count());
+        let inputs = inputs_of(config, source);
         let mut model = Model::zeros(&config.model, &config.loss, inputs, &tape);
         model.set_compute(config.train.compute());
         let layout = Layout::of(&model);
@@ -468,13 +468,14 @@ impl State {
 }
 
 /// What the towers read.
-fn inputs_of(config: &TrainConfig, vocabulary: usize, classes: usize) -> Inputs {
+fn inputs_of(config: &TrainConfig, source: &Source) -> Inputs {
     let supervised = matches!(config.loss, LossConfig::Classify(_));
-    let ids = vocabulary.max(config.model.text.vocabulary);
+    let ids = source.vocabulary().max(config.model.text.vocabulary);
+    let [image, text] = source.widths();
     Inputs {
-        image: config.data.image_size(),
-        text: config.has_text_tower().then_some(ids),
-        classes: supervised.then_some(classes),
+        image: image.unwrap_or(config.data.image_size()),
+        text: config.has_text_tower().then_some(text.unwrap_or(ids)),
+        classes: supervised.then_some(source.class_count()),
     }
 }
 

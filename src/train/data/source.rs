@@ -17,6 +17,7 @@ use super::text::Tokenizer;
 use super::{DataConfig, Kept};
 use crate::train::config::TrainConfig;
 use crate::train::loss::LossConfig;
+use crate::train::model::TowerKind;
 
 /// A run's data set. It gives no more of an example than is asked for, so that nobody pays for pictures that no tower
 /// looks at. All ranks of a process share one.
@@ -380,13 +381,31 @@ impl Source {
     /// See that a run can be made of what was found.
     ///
     /// # Errors
-    /// A batch that is larger than the set, or a supervised loss over samples that have no class.
+    /// A batch that is larger than the set, a tower that reads something else than there is, or a loss that goes by
+    /// classes over samples that have none.
     pub fn suits(&self, config: &TrainConfig) -> Result<(), DataError> {
         let (pairs, batch) = (self.pairs, config.train.batch_size as u64);
         if pairs > 0 && pairs < batch {
             let problem =
                 format!("a batch of {batch} would hold some of the {pairs} samples twice");
             return Err(DataError::setting("train.batch_size", problem));
+        }
+        let reads = [
+            ("model.image.tower", config.model.image.tower),
+            ("model.text.tower", config.model.text.tower),
+        ];
+        let sides = if config.has_text_tower() { 2 } else { 1 };
+        for ((key, tower), width) in reads.into_iter().zip(self.widths()).take(sides) {
+            let problem = match (tower, width) {
+                (TowerKind::Transformer, Some(width)) => {
+                    format!("this side is vectors of {width} numbers: set it to \"features\"")
+                }
+                (TowerKind::Features, None) => {
+                    "this side has no vectors: set it to \"transformer\"".into()
+                }
+                _ => continue,
+            };
+            return Err(DataError::setting(key, problem));
         }
         let by_class =
             matches!(config.loss, LossConfig::Classify(_)) || config.loss.positives_by_class();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::train::data::{DataConfig, FilesConfig, SourceConfig};
+use crate::train::model::TowerKind;
 
 fn fixture(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");
@@ -257,4 +258,34 @@ fn classes_of_a_folder_are_learned_and_told() {
         matches!(&line.event, Event::Evaluated { metrics, .. } if metrics.contains_key("classify/top1"))
     });
     assert!(evaluated, "the pictures held out are looked at");
+}
+
+#[test]
+fn vectors_train_towers_that_read_them() {
+    let mut config = over(DataConfig::Features, "pictures");
+    let sides = files(&mut config);
+    (sides.image, sides.caption) = ("vectors.npy".into(), "vectors.safetensors:text".into());
+    (config.train.batch_size, config.train.examples) = (10, 10 * 60);
+    assert!(failure(&config).starts_with("model.image.tower: this side is vectors of 6 numbers"));
+    config.model.image.tower = TowerKind::Features;
+    assert!(failure(&config).starts_with("model.text.tower: this side is vectors of 4 numbers"));
+    config.model.text.tower = TowerKind::Features;
+    let curve = losses(&config);
+    assert!(curve[59] < 0.8 * curve[0], "{curve:?}");
+    // Texts on the other side.
+    let sides = files(&mut config);
+    (sides.image, sides.caption) = ("indexed.parquet:vector".into(), "captions.txt".into());
+    config.model.text.tower = TowerKind::Transformer;
+    config.train.examples = 10 * 8;
+    assert_eq!(losses(&config).len(), 8);
+    // And pictures.
+    let sides = files(&mut config);
+    (sides.image, sides.caption) = ("indexed.parquet:png".into(), "half.npy".into());
+    (config.model.image.tower, config.model.text.tower) =
+        (TowerKind::Transformer, TowerKind::Features);
+    let alone = losses(&config);
+    config.train.ranks = 2;
+    for (a, b) in alone.iter().zip(losses(&config)) {
+        assert!((a / b - 1.0).abs() < 1e-3, "{b}, alone {a}");
+    }
 }
