@@ -119,7 +119,7 @@ fn squares_are_pils_and_torchvisions_to_within_a_level() {
             let found = apart(&preparation.square(&picture).unwrap(), &expected);
             let most = if kind == "larger" { 2 } else { 1 };
             assert!(
-                found.0 <= most && found.1 < 0.05,
+                found.0 <= most && found.1 < 0.2,
                 "{name} {kind}: {found:?}"
             );
         }
