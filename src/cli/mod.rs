@@ -8,6 +8,7 @@ mod convert;
 mod doctor;
 mod edit;
 mod embed;
+mod eval;
 mod keys;
 mod logs;
 mod ls;
@@ -89,6 +90,8 @@ pub enum Verb {
     Priority(wish::PriorityArgs),
     /// Print a completion script for a shell.
     Completions(completions::Args),
+    /// Evaluate a run or a checkpoint on a data set: zero-shot, retrieval, probes.
+    Eval(eval::Args),
     /// Hold this build's arithmetic against recorded values.
     #[command(subcommand)]
     Check(check::Check),
@@ -133,6 +136,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
             wish::run(workspace, Wish::Priority(priority.priority), priority.args)
         }
         Verb::Completions(args) => completions::run(args),
+        Verb::Eval(args) => eval::run(workspace, args),
         Verb::Check(check) => check::run(check),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Doctor(args) => doctor::run(workspace, args),

@@ -11,7 +11,7 @@ use super::data::{CorruptConfig, DataConfig, Views};
 use super::eval::EvalConfig;
 use super::loss::tile::Precision;
 use super::loss::{LossConfig, Way};
-use super::model::ModelConfig;
+use super::model::{ModelConfig, TowerKind};
 use super::ops::{self, Checkpointing, Compute};
 use super::optim::OptimConfig;
 
@@ -222,7 +222,10 @@ impl TrainConfig {
             )
         })?;
         self.optim.validate(self.examples())?;
-        self.eval.validate()
+        let towers = [self.model.image.tower, self.model.text.tower];
+        let no_vectors = towers.iter().all(|kind| *kind == TowerKind::Transformer);
+        self.eval
+            .validate(batch_size, (self.has_text_tower(), no_vectors))
     }
 }
 

@@ -36,6 +36,7 @@ pub use recorder::Recorder;
 use crate::record::checkpoint::Checkpoint;
 use crate::record::{Outcome, RunId};
 use data::Source;
+use eval::Evaluation;
 use feed::{Feed, Parts};
 use loss::LossError;
 use mesh::{Mesh, RankLost};
@@ -164,6 +165,10 @@ fn run_rank(
     if let Some(recorder) = &mut recorder {
         recorder.skips(done, source, true)?;
     }
+    let evaluation = match recorder {
+        Some(_) => Some(Evaluation::open(config, source)?),
+        None => None,
+    };
 
     let (steps, batch) = (config.steps(), config.train.batch_size as u64);
     let mut saved = done;
@@ -215,12 +220,11 @@ fn run_rank(
             return Ok(Ending::Finished(outcome));
         }
         done = step;
-        if let Some(recorder) = &mut recorder
+        if let (Some(recorder), Some(evaluation)) = (&mut recorder, &evaluation)
             && (config.eval.is_due(before, examples) || done == steps)
         {
             let asked = Instant::now();
-            let model = state.model.valid();
-            let metrics = eval::evaluate(&config.eval, &model, source, &state.device)?;
+            let metrics = evaluation.run(&state.model.valid(), &state.device)?;
             recorder.evaluated(done, examples, metrics, asked.elapsed())?;
         }
     }

@@ -2,7 +2,7 @@
 //! towers, add them up over ranks, move the parameters. The gradient of the loss enters the tape through a surrogate
 //! whose gradient is the one wanted: (z · stop_gradient(∂L/∂z)).sum().
 
-mod compare;
+pub mod compare;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

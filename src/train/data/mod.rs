@@ -22,13 +22,14 @@ use serde::{Deserialize, Serialize};
 use super::config::ConfigError;
 pub use corrupt::{Alignment, CorruptConfig};
 pub use error::DataError;
+pub(super) use files::Files;
 pub use files::{Caption, FilesConfig, Format, SourceConfig};
 pub use language::Language;
-pub use picture::{Augment, Filter, Resize};
+pub use picture::{Augment, Filter, Preparation, Resize, decode};
 pub use shapes::Views;
 pub use skips::Skips;
 pub use source::{Class, Example, Source, Split};
-use text::TokensConfig;
+use text::{Tokenizer, TokensConfig};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -98,6 +99,30 @@ impl DataConfig {
             Self::Shapes(config) => config.views,
             _ => Views::ImageText,
         }
+    }
+
+    /// What pixels are made by of a picture from a file, which of a drawn set are others than its own.
+    pub fn preparation(&self) -> Preparation {
+        match self.kept() {
+            Kept::Nowhere(shapes) => FilesConfig {
+                image_size: shapes.image_size,
+                ..FilesConfig::default()
+            }
+            .preparation(),
+            Kept::Files(_, files) => files.preparation(),
+        }
+    }
+
+    /// What makes token ids of texts.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::open`].
+    pub fn tokenizer(&self, context: usize) -> Result<Tokenizer, DataError> {
+        let words = match self.kept() {
+            Kept::Nowhere(shapes) => Some(shapes::Shapes::new(shapes).vocabulary()),
+            Kept::Files(..) => None,
+        };
+        Tokenizer::open(self.text(), words, context)
     }
 
     /// How captions become token ids.

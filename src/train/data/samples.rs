@@ -244,8 +244,7 @@ impl Samples {
     /// As [`pixels`](Self::pixels).
     pub fn caption(&self, example: &Example) -> Result<Caption, DataError> {
         let (sample, epoch) = (example.index(), example.epoch());
-        let captions = self.files.captions(sample);
-        let mut captions = captions.map_err(|fault| self.gone(sample, fault))?;
+        let mut captions = self.captions(example)?;
         let chosen = match example.split() {
             Split::Train => self
                 .chance(CAPTION, sample, epoch)
@@ -253,6 +252,15 @@ impl Samples {
             Split::Eval => 0,
         };
         Ok(captions.swap_remove(chosen as usize))
+    }
+
+    /// All that is said of it.
+    ///
+    /// # Errors
+    /// As [`pixels`](Self::pixels).
+    pub fn captions(&self, example: &Example) -> Result<Vec<Caption>, DataError> {
+        let captions = self.files.captions(example.index());
+        captions.map_err(|fault| self.gone(example.index(), fault))
     }
 
     /// The vector of the image side, or of the other.

@@ -14,7 +14,7 @@ use super::samples::Samples;
 use super::shapes::{self, Shapes};
 use super::skips::Skips;
 use super::text::Tokenizer;
-use super::{DataConfig, Kept};
+use super::{Caption, DataConfig, Kept};
 use crate::train::config::TrainConfig;
 use crate::train::loss::LossConfig;
 use crate::train::model::TowerKind;
@@ -266,6 +266,23 @@ impl Source {
         };
         let tokens: Result<Vec<Vec<i32>>, DataError> = examples.par_iter().map(tokens).collect();
         Ok(tokens?.concat())
+    }
+
+    /// All that is said of an example; training sees one of it at a time.
+    ///
+    /// # Errors
+    /// As [`tokens`](Self::tokens).
+    pub fn captions(&self, example: &Example) -> Result<Vec<Caption>, DataError> {
+        match &self.set {
+            Set::Shapes(set) => {
+                let at = self.place(example);
+                Ok(vec![Caption {
+                    text: set.caption(at),
+                    language: Some(set.language(at).to_string()),
+                }])
+            }
+            Set::Files(samples) => samples.captions(example),
+        }
     }
 
     /// Vectors that stand for the image side, `[examples, width]`, see [`widths`](Self::widths).

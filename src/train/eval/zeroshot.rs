@@ -1,55 +1,58 @@
 //! Zero-shot classification as CLIP does it (arXiv 2103.00020, section 3.1): a class is the normalised mean of the
 //! unit embeddings of its prompts, and a picture is of the class whose vector it is closest to.
 
-use std::collections::BTreeMap;
-
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{EvalConfig, Hits, score};
-use crate::train::data::{DataError, Source};
+use super::hits::Hits;
+use super::{CHUNK, Labelled};
+use crate::train::device::host;
 use crate::train::model::Model;
 
-/// `zeroshot/…`, see [`super::Hits::metrics`]. Of data in several languages that is the mean over them, and
-/// `zeroshot/top1/LANGUAGE` and the like are what prompts in each of them find.
+/// What the pictures of `asked` come out as. `prompts` are the token ids of every prompt of every class, `held_out` says of
+/// each class whether training never shows it.
 pub fn run(
-    config: &EvalConfig,
     model: &Model,
-    source: &Source,
+    prompts: &[Vec<Vec<i32>>],
+    held_out: &[bool],
+    asked: &Labelled,
     device: &Device,
-) -> Result<BTreeMap<String, f64>, DataError> {
-    let languages = source.languages();
-    let sets = languages.len().max(1);
-    let vectors = (0..sets).map(|language| class_vectors(model, source, language, device));
-    let vectors = Tensor::cat(vectors.collect::<Result<Vec<_>, _>>()?, 0).transpose();
-    let hits = score(config, source, device, sets, |pixels| {
-        model.embed_images(pixels).matmul(vectors.clone())
-    })?;
-    let mut all = Hits::default();
-    hits.iter().for_each(|hits| all.merge(hits));
-    let mut metrics = all.metrics("zeroshot");
-    if sets > 1 {
-        for (language, hits) in languages.iter().zip(&hits) {
-            let named = hits.metrics("zeroshot").into_iter();
-            metrics.extend(named.map(|(name, value)| (format!("{name}/{language}"), value)));
+) -> Hits {
+    let classes = class_vectors(model, prompts, device).transpose();
+    let dim = classes.dims()[0];
+    let mut hits = Hits::new(held_out.to_vec());
+    let rows = asked.embeddings.chunks(CHUNK * dim);
+    for (rows, labels) in rows.zip(asked.labels.chunks(CHUNK)) {
+        let rows = TensorData::new(rows.to_vec(), [labels.len(), dim]);
+        let scores = host(Tensor::<2>::from_data(rows, device).matmul(classes.clone()));
+        for (scores, label) in scores.chunks_exact(prompts.len()).zip(labels) {
+            hits.add(scores, *label);
         }
     }
-    Ok(metrics)
+    hits
 }
 
 /// `[classes, embed_dim]`, unit rows.
-fn class_vectors(
-    model: &Model,
-    source: &Source,
-    language: usize,
-    device: &Device,
-) -> Result<Tensor<2>, DataError> {
-    let means = (0..source.class_count()).map(|class| {
-        let prompts = source.prompts(class, language)?;
-        let shape = [prompts.len(), source.context()];
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(prompts.concat(), shape), device);
-        Ok(model.embed_texts(tokens).mean_dim(0))
+fn class_vectors(model: &Model, prompts: &[Vec<Vec<i32>>], device: &Device) -> Tensor<2> {
+    let all: Vec<&[i32]> = prompts.iter().flatten().map(Vec::as_slice).collect();
+    let embedded = embed_texts(model, &all, device);
+    let dim = embedded.dims()[1];
+    let mut first = 0;
+    let means = prompts.iter().map(|prompts| {
+        let own = embedded.clone().narrow(0, first, prompts.len());
+        first += prompts.len();
+        own.mean_dim(0)
     });
-    let means = Tensor::cat(means.collect::<Result<Vec<_>, DataError>>()?, 0);
+    let means = Tensor::cat(means.collect(), 0).reshape([prompts.len(), dim]);
     let lengths = means.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
-    Ok(means / lengths)
+    means / lengths
+}
+
+/// Unit embeddings `[texts, embed_dim]` of token ids, all of one length.
+pub fn embed_texts(model: &Model, texts: &[&[i32]], device: &Device) -> Tensor<2> {
+    let parts = texts.chunks(CHUNK).map(|texts| {
+        let shape = [texts.len(), texts.first().map_or(0, |text| text.len())];
+        let tokens = TensorData::new(texts.concat(), shape);
+        model.embed_texts(Tensor::<2, Int>::from_data(tokens, device))
+    });
+    Tensor::cat(parts.collect(), 0)
 }
