@@ -29,7 +29,7 @@ impl Chance {
 
     /// Uniform among 0..n; 0 of none.
     pub fn below(&mut self, n: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(n) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 }
 

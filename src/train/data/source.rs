@@ -37,7 +37,7 @@ pub struct Source {
 enum Set {
     /// Nowhere: they are drawn.
     Shapes(Shapes),
-    Files(Samples),
+    Files(Box<Samples>),
 }
 
 /// What the training set follows from besides its settings.
@@ -142,7 +142,7 @@ impl Source {
                 data: files.seed,
                 run: run_seed,
             },
-            set: Set::Files(samples),
+            set: Set::Files(Box::new(samples)),
         })
     }
 
@@ -504,15 +504,14 @@ mod tests {
     fn a_batch_is_its_slices_in_order() {
         let source = open(&DataConfig::default(), 12, 7);
         let [whole, left, right] = [100..164, 100..117, 117..164].map(|r| source.train(r).unwrap());
-        let joined = |f: &dyn Fn(&[Example]) -> Result<Vec<i32>, DataError>| {
-            [f(&left).unwrap(), f(&right).unwrap()].concat()
+        type Draw = fn(&Source, &[Example]) -> Result<Vec<i32>, DataError>;
+        let joined = |draw: Draw| {
+            let [left, right] = [&left, &right].map(|part| draw(&source, part).unwrap());
+            [left, right].concat()
         };
         let tokens = source.tokens(&whole).unwrap();
-        assert_eq!(tokens, joined(&|at| source.tokens(at)));
-        assert_eq!(
-            source.labels(&whole).unwrap(),
-            joined(&|at| source.labels(at))
-        );
+        assert_eq!(tokens, joined(Source::tokens));
+        assert_eq!(source.labels(&whole).unwrap(), joined(Source::labels));
         let [left, right] = [&left, &right].map(|at| source.pixels(at).unwrap());
         let pixels = source.pixels(&whole).unwrap();
         assert_eq!(pixels, [left, right].concat());

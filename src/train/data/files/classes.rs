@@ -55,23 +55,23 @@ fn numbered(parts: &[Part]) -> Result<Option<Vec<String>>, DataError> {
         let problem = format!("class {greatest} of {MOST} at most");
         return Err(DataError::content(path, problem));
     }
-    let beside = path
+    let mut beside = path
         .ancestors()
         .skip(1)
         .take(2)
         .map(|folder| folder.join("classnames.txt"));
-    for file in beside.filter(|file| file.is_file()) {
-        let names = lines(&file)?;
-        if names.len() < count {
-            let problem = format!(
-                "it names {} classes, and there is a class {greatest}",
-                names.len()
-            );
-            return Err(DataError::content(&file, problem));
-        }
-        return Ok(Some(names));
+    let Some(file) = beside.find(|file| file.is_file()) else {
+        return Ok(Some((0..count).map(|number| number.to_string()).collect()));
+    };
+    let names = lines(&file)?;
+    if names.len() < count {
+        let problem = format!(
+            "it names {} classes, and there is a class {greatest}",
+            names.len()
+        );
+        return Err(DataError::content(&file, problem));
     }
-    Ok(Some((0..count).map(|number| number.to_string()).collect()))
+    Ok(Some(names))
 }
 
 /// The lines of a short text.

@@ -118,10 +118,7 @@ fn squares_are_pils_and_torchvisions_to_within_a_level() {
             let (_, expected) = array(&format!("{name}.{kind}.npy"));
             let found = apart(&preparation.square(&picture).unwrap(), &expected);
             let most = if kind == "larger" { 2 } else { 1 };
-            assert!(
-                found.0 <= most && found.1 < 0.2,
-                "{name} {kind}: {found:?}"
-            );
+            assert!(found.0 <= most && found.1 < 0.2, "{name} {kind}: {found:?}");
         }
     }
 }
