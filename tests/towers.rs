@@ -184,4 +184,117 @@ fn a_run_starts_from_a_checkpoint_and_becomes_one_again() {
         let same = values == &after[name];
         assert_eq!(same, name.starts_with("vision_model"), "{name}");
     }
+    // The run's model and the converted one see the same in the same files.
+    let texts = tmp.path().join("texts.txt");
+    std::fs::write(&texts, "a red circle\na photo of a blue square\n").unwrap();
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data/csv");
+    let embed = |model: &Path, texts: bool| {
+        let output = tmp.path().join("embedded.safetensors");
+        let file = tmp.path().join("texts.txt");
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![
+            &"embed",
+            &"--model",
+            &model,
+            &"--images",
+            &pictures,
+            &"--output",
+            &output,
+        ];
+        if texts {
+            arguments.extend::<[&dyn AsRef<std::ffi::OsStr>; 2]>([&"--texts", &file]);
+        }
+        done(siglab(&arguments));
+        floats(&output)
+    };
+    let (of_run, of_out) = (embed(&run, true), embed(&out, false));
+    assert_eq!(
+        of_run["logits_per_image"].len(),
+        of_run["image_embeds"].len() / 48 * 2
+    );
+    assert_eq!(of_run["text_embeds"].len(), 2 * 48);
+    let off = of_run["image_embeds"].iter().zip(&of_out["image_embeds"]);
+    assert!(off.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-6);
+    let no_tokenizer = siglab(&[
+        &"embed",
+        &"--model",
+        &out,
+        &"--texts",
+        &texts,
+        &"--output",
+        &tmp.path().join("x"),
+    ]);
+    assert!(String::from_utf8_lossy(&no_tokenizer.stderr).contains("there is no tokenizer.json"));
+}
+
+/// Vectors on both sides, of anything: trained, embedded, and no model of transformers.
+#[test]
+fn towers_read_vectors_that_were_made_elsewhere() {
+    let tmp = tempfile::tempdir().unwrap();
+    let lines = |scale: f32| -> String {
+        let rows = (0..96).map(|row| format!("{},{},{}\n", row, scale * row as f32, row % 7));
+        format!("a,b,c\n{}", rows.collect::<String>())
+    };
+    for (name, scale) in [("left", 0.5), ("right", -0.25)] {
+        let values: Vec<f32> = lines(scale)
+            .lines()
+            .skip(1)
+            .flat_map(|line| {
+                line.split(',')
+                    .map(|x| x.parse::<f32>().unwrap() / 96.0)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![96, 3], &bytes)
+                .unwrap();
+        let vectors = if name == "left" {
+            "image_vectors"
+        } else {
+            "text_vectors"
+        };
+        let file = safetensors::serialize([(vectors, view)], None).unwrap();
+        std::fs::write(tmp.path().join(format!("{name}.safetensors")), file).unwrap();
+    }
+    let file = tmp.path().join("vectors.toml");
+    let text = format!(
+        r#"
+        [base]
+        data = {{ kind = "features", path = "{}", image = "left.safetensors:image_vectors", caption = "right.safetensors:text_vectors" }}
+        model.image = {{ tower = "features", width = 8, depth = 2 }}
+        model.text = {{ tower = "features", depth = 0 }}
+        model.embed_dim = 6
+        train.examples = 96
+        train.batch_size = 32
+        eval.every = 0
+        "#,
+        tmp.path().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let runs = tmp.path().join("runs");
+    done(siglab(&[&"--workspace", &runs, &"run", &file]));
+    let run = std::fs::read_dir(&runs).unwrap().map(|e| e.unwrap().path());
+    let run = run
+        .filter(|path| path.join("spec.json").exists())
+        .next()
+        .unwrap();
+    let output = tmp.path().join("out.safetensors");
+    let left = tmp.path().join("left.safetensors");
+    done(siglab(&[
+        &"embed",
+        &"--model",
+        &run,
+        &"--inputs",
+        &left,
+        &"--output",
+        &output,
+    ]));
+    assert_eq!(floats(&output)["image_embeds"].len(), 96 * 6);
+    let refused = siglab(&[&"convert", &run, &tmp.path().join("hf")]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("model.image.tower") && said.contains("SiglipModel would need"),
+        "{said}"
+    );
+    assert!(!tmp.path().join("hf").exists());
 }

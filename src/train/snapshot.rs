@@ -10,6 +10,7 @@ use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::data::DataConfig;
 use super::device::{host, vector};
 use super::loss::LossConfig;
 use super::model::params::Layout;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub model: ModelConfig,
     pub loss: LossConfig,
     pub inputs: Inputs,
+    /// What its pictures and texts were prepared by.
+    pub data: DataConfig,
 }
 
 /// What `checkpoint` says of its model.

@@ -123,6 +123,7 @@ impl State {
                 model: config.model.clone(),
                 loss: config.loss.clone(),
                 inputs,
+                data: config.data.clone(),
             },
         }
     }

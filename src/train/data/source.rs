@@ -407,9 +407,20 @@ impl Source {
                 format!("a batch of {batch} would hold some of the {pairs} samples twice");
             return Err(DataError::setting("train.batch_size", problem));
         }
+        let (image, text) = (&config.model.image, &config.model.text);
+        let gives_input = [image.gives_its_input(), text.gives_its_input()];
+        let dim = config.model.embed_dim;
+        for (gives_input, width) in gives_input.into_iter().zip(self.widths()) {
+            if let Some(width) = width.filter(|width| gives_input && *width != dim) {
+                let problem = format!(
+                    "is {dim}, and the vectors that are embeddings themselves have {width} numbers"
+                );
+                return Err(DataError::setting("model.embed_dim", problem));
+            }
+        }
         let reads = [
-            ("model.image.tower", config.model.image.tower),
-            ("model.text.tower", config.model.text.tower),
+            ("model.image.tower", image.tower),
+            ("model.text.tower", text.tower),
         ];
         let sides = if config.has_text_tower() { 2 } else { 1 };
         for ((key, tower), width) in reads.into_iter().zip(self.widths()).take(sides) {

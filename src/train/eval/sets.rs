@@ -97,12 +97,18 @@ impl Reading {
         tokenizer: Option<&Path>,
         canonical: bool,
     ) -> anyhow::Result<Self> {
-        let mut files = FilesConfig {
-            image_size: opened.inputs.image,
-            ..FilesConfig::default()
-        };
-        if let Some(normalisation) = &opened.normalisation {
-            (files.mean, files.std) = (normalisation.mean, normalisation.std);
+        let preparation = opened.preparation.clone().unwrap_or_else(|| {
+            let files = FilesConfig {
+                image_size: opened.inputs.image,
+                ..FilesConfig::default()
+            };
+            files.preparation()
+        });
+        if tokenizer.is_none() && !canonical {
+            return Ok(Self {
+                preparation,
+                tokenizer: opened.tokenizer()?,
+            });
         }
         let beside = opened.folder.join("tokenizer.json");
         let tokenizer = tokenizer.unwrap_or(&beside);
@@ -117,10 +123,11 @@ impl Reading {
                 true => Canonical::Siglip,
                 false => Canonical::None,
             },
+            padding: opened.padding(),
             ..TokensConfig::default()
         };
         Ok(Self {
-            preparation: files.preparation(),
+            preparation,
             tokenizer: Tokenizer::open(&config, None, opened.config.text.context)?,
         })
     }

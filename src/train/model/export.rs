@@ -9,12 +9,12 @@ use anyhow::{Context, ensure};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-use super::import::Normalisation;
 use super::import::axes::transposed;
 use super::import::hugging_face::{BIAS, LOG_T, image_names, text_names};
 use super::import::names::{Order, Place};
 use super::open::Opened;
 use super::{ImageConfig, ImagePool, Projection, Shape, TextConfig, TextPool, TowerKind};
+use crate::train::data::{Filter, Preparation, Resize};
 use crate::train::loss::LossConfig;
 use crate::train::ops::Activation;
 use crate::util::write_atomic;
@@ -95,19 +95,18 @@ pub fn hugging_face(model: &Opened, out: &Path) -> anyhow::Result<Family> {
         write_atomic(&path, text.as_bytes()).with_context(|| path.display().to_string())
     };
     write("config.json", &config(model, family))?;
-    for name in TOKENIZER.into_iter().chain([PREPROCESSOR]) {
-        let from = model.folder.join(name);
+    let folder = model.tokenizer_folder();
+    let files = TOKENIZER.iter().map(|name| (&folder, *name));
+    for (folder, name) in files.chain([(&model.folder, PREPROCESSOR)]) {
+        let from = folder.join(name);
         if from.is_file() {
             fs::copy(&from, place(name)).with_context(|| from.display().to_string())?;
         }
     }
-    if let Some(normalisation) = model.normalisation
+    if let Some(preparation) = &model.preparation
         && !place(PREPROCESSOR).exists()
     {
-        write(
-            PREPROCESSOR,
-            &preprocessor(family, model.inputs.image, normalisation),
-        )?;
+        write(PREPROCESSOR, &preprocessor(preparation))?;
     }
     Ok(family)
 }
@@ -373,23 +372,28 @@ fn text_config(config: &TextConfig, vocabulary: usize) -> Value {
     })
 }
 
-fn preprocessor(family: Family, size: usize, normalisation: Normalisation) -> Value {
+fn preprocessor(preparation: &Preparation) -> Value {
+    let size = preparation.size;
     let square = json!({ "height": size, "width": size });
     let mut whole = json!({
         "do_resize": true,
         "do_rescale": true,
         "do_normalize": true,
-        "resample": 3,
+        // As PIL numbers its filters.
+        "resample": match preparation.filter {
+            Filter::Bicubic => 3,
+            Filter::Bilinear => 2,
+        },
         "rescale_factor": 1.0 / 255.0,
-        "image_mean": normalisation.mean,
-        "image_std": normalisation.std,
+        "image_mean": preparation.mean,
+        "image_std": preparation.std,
     });
-    match family {
-        Family::Siglip => {
+    match preparation.resize {
+        Resize::Squash => {
             whole["image_processor_type"] = json!("SiglipImageProcessor");
             whole["size"] = square;
         }
-        Family::Clip => {
+        Resize::Crop => {
             whole["image_processor_type"] = json!("CLIPImageProcessor");
             whole["size"] = json!({ "shortest_edge": size });
             whole["do_center_crop"] = json!(true);

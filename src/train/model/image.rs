@@ -78,6 +78,12 @@ impl ImageConfig {
         self.size.shape(numbers, self.mlp_ratio, self.mlp_width)
     }
 
+    /// Whether the tower has no parameter, and vectors are the embeddings themselves.
+    pub fn gives_its_input(&self) -> bool {
+        let bare = self.projection == Projection::None && self.depth == 0;
+        self.tower == TowerKind::Features && bare
+    }
+
     /// # Panics
     /// While the size is for a file to say.
     fn trunk(&self) -> Trunk {

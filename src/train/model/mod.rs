@@ -140,8 +140,8 @@ impl Model {
     }
 }
 
-/// Rows of length 1.
+/// Rows of length 1; a row of zeros stays one, with a gradient that is finite.
 fn normalise(x: Tensor<2>) -> Tensor<2> {
-    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+    let norm = x.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
     x / norm
 }

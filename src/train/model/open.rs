@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::import::{Checkpoint, Normalisation, Tower};
+use super::import::{Checkpoint, Tower};
 use super::params::Layout;
-use super::{Inputs, Model, ModelConfig};
+use super::{Inputs, Model, ModelConfig, TextPool, TowerKind};
 use crate::record::{RunDir, checkpoint};
+use crate::train::data::text::{Padding, Tokenizer, TokenizerConfig, TokensConfig};
+use crate::train::data::{DataConfig, Preparation};
 use crate::train::device::host;
 use crate::train::loss::{BiasInit, Line, LogTInit, LossConfig, SigmoidConfig, SoftmaxConfig};
 use crate::train::snapshot;
@@ -24,11 +26,21 @@ pub struct Opened {
     /// All parameters, in the order of `layout`.
     pub values: Vec<f32>,
     pub layout: Layout,
-    /// What is done to pixels in [0, 1], if whoever wrote the model says so.
-    pub normalisation: Option<Normalisation>,
+    /// How pictures become pixels, if whoever wrote the model says so.
+    pub preparation: Option<Preparation>,
+    /// How texts become token ids; none where no tokenizer is known.
+    texts: Option<Texts>,
     /// Where the files beside the weights are.
     pub folder: PathBuf,
     device: Device,
+}
+
+/// Where a tokenizer is.
+enum Texts {
+    /// The one that a run was trained with.
+    Of(DataConfig),
+    /// A file beside the weights.
+    File(TokensConfig),
 }
 
 /// Pictures and texts that are embedded at a time.
@@ -68,10 +80,8 @@ fn open_run(path: &Path, device: &Device) -> anyhow::Result<Opened> {
         inputs,
         values,
         layout,
-        normalisation: Some(Normalisation {
-            mean: [0.5; 3],
-            std: [0.5; 3],
-        }),
+        preparation: Some(settings.data.preparation()),
+        texts: Some(Texts::Of(settings.data)),
         folder: path.to_owned(),
         device: device.clone(),
     }
@@ -114,6 +124,15 @@ pub fn of_checkpoint(mut file: Checkpoint, device: &Device) -> anyhow::Result<Op
         text: Some(config.text.vocabulary),
         classes: None,
     };
+    let tokenizer = file.folder().join("tokenizer.json");
+    let texts = tokenizer.exists().then(|| {
+        Texts::File(TokensConfig {
+            tokenizer: TokenizerConfig::File(tokenizer.display().to_string()),
+            canonicalise: described.canonical,
+            padding: padding_of(config.text.pool),
+            ..TokensConfig::default()
+        })
+    });
     let model = Model::zeros(&config, &loss, inputs, device);
     let layout = Layout::of(&model);
     let mut values = vec![0.0; layout.length()];
@@ -138,11 +157,21 @@ pub fn of_checkpoint(mut file: Checkpoint, device: &Device) -> anyhow::Result<Op
         inputs,
         values,
         layout,
-        normalisation: described.normalisation,
+        preparation: described.pixels.map(|p| p.preparation(image.size)),
+        texts,
         folder: file.folder().to_owned(),
         device: device.clone(),
     }
     .with_values())
+}
+
+/// What stands around a text for a tower that reads it like this.
+fn padding_of(pool: TextPool) -> Padding {
+    match pool {
+        TextPool::Last => Padding::Siglip,
+        TextPool::Eos => Padding::Clip,
+        TextPool::Mean | TextPool::Cls | TextPool::Map => Padding::Own,
+    }
 }
 
 /// The loss that a model with these scalars was trained with.
@@ -183,11 +212,25 @@ impl Opened {
         self
     }
 
-    /// Of pixels `[count, size, size, 3]`, normalised, with the size that the model was made for.
-    pub fn embed_images(&self, pixels: &[f32]) -> Embeddings {
+    /// Whether a tower reads vectors that were made elsewhere.
+    pub fn reads_vectors(&self, tower: Tower) -> bool {
+        let kind = match tower {
+            Tower::Image => self.config.image.tower,
+            Tower::Text => self.config.text.tower,
+        };
+        kind == TowerKind::Features
+    }
+
+    /// Of pixels `[count, size, size, 3]`, normalised, with the size that the model was made for; or of vectors
+    /// `[count, width]` for a tower that reads these.
+    pub fn embed_images(&self, values: &[f32]) -> Embeddings {
         let size = self.inputs.image;
+        if self.reads_vectors(Tower::Image) {
+            let parts = self.vectors(values, size);
+            return self.gathered(parts.map(|part| self.model.embed_images(part)));
+        }
         let one = size * size * 3;
-        let parts = pixels.chunks(PART * one).map(|part| {
+        let parts = values.chunks(PART * one).map(|part| {
             let shape = [part.len() / one, size, size, 3];
             let data = TensorData::new(part.to_vec(), shape);
             self.model
@@ -196,12 +239,37 @@ impl Opened {
         self.gathered(parts)
     }
 
+    fn vectors(&self, values: &[f32], width: usize) -> impl Iterator<Item = Tensor<2>> {
+        values.chunks(PART * width).map(move |part| {
+            let data = TensorData::new(part.to_vec(), [part.len() / width, width]);
+            Tensor::from_data(data, &self.device)
+        })
+    }
+
+    /// Of vectors `[count, width]`.
+    ///
+    /// # Errors
+    /// A model whose text tower reads tokens, or that has none.
+    pub fn embed_text_vectors(&self, values: &[f32]) -> anyhow::Result<Embeddings> {
+        let width = self.inputs.text.context("the model has no text tower")?;
+        ensure!(
+            self.reads_vectors(Tower::Text),
+            "the text tower reads tokens"
+        );
+        let parts = self.vectors(values, width);
+        Ok(self.gathered(parts.map(|part| self.model.embed_texts(part))))
+    }
+
     /// Of token ids `[count, length]`.
     ///
     /// # Errors
     /// A model without a text tower, ids that it does not know, texts longer than its context.
     pub fn embed_texts(&self, ids: &[i32], length: usize) -> anyhow::Result<Embeddings> {
         let vocabulary = self.inputs.text.context("the model has no text tower")?;
+        ensure!(
+            !self.reads_vectors(Tower::Text),
+            "the text tower reads vectors"
+        );
         let context = self.config.text.context;
         ensure!(
             (1..=context).contains(&length),
@@ -221,6 +289,59 @@ impl Opened {
                 .embed_texts(Tensor::<2, Int>::from_data(data, &self.device))
         });
         Ok(self.gathered(parts))
+    }
+
+    /// Where the tokenizer's files are, if there are any.
+    pub fn tokenizer_folder(&self) -> PathBuf {
+        let config = match &self.texts {
+            Some(Texts::Of(data)) => Some(data.text()),
+            Some(Texts::File(config)) => Some(config),
+            None => None,
+        };
+        match config.map(|config| &config.tokenizer) {
+            Some(TokenizerConfig::File(path)) => {
+                let path = Path::new(path);
+                let folder = if path.is_dir() {
+                    Some(path)
+                } else {
+                    path.parent()
+                };
+                folder.unwrap_or(Path::new("")).to_owned()
+            }
+            _ => self.folder.clone(),
+        }
+    }
+
+    /// What stands around texts, where a tokenizer of another program makes their ids.
+    pub fn padding(&self) -> Padding {
+        padding_of(self.config.text.pool)
+    }
+
+    /// What makes token ids of texts.
+    ///
+    /// # Errors
+    /// A model that nobody says a tokenizer of, and one whose ids the model does not have.
+    pub fn tokenizer(&self) -> anyhow::Result<Tokenizer> {
+        let place = self.folder.display();
+        let context = self.config.text.context;
+        let tokenizer = match &self.texts {
+            Some(Texts::Of(data)) => data.tokenizer(context)?,
+            Some(Texts::File(config)) => Tokenizer::open(config, None, context)?,
+            None => bail!(
+                "{place}: there is no tokenizer.json: put the one that the model was trained with beside it"
+            ),
+        };
+        let rows = self.inputs.text.context("the model has no text tower")?;
+        ensure!(
+            !self.reads_vectors(Tower::Text),
+            "the text tower reads vectors"
+        );
+        ensure!(
+            tokenizer.ids() <= rows,
+            "{place}: the tokenizer has {} ids, and the model a table of {rows}",
+            tokenizer.ids()
+        );
+        Ok(tokenizer)
     }
 
     fn gathered(&self, parts: impl Iterator<Item = Tensor<2>>) -> Embeddings {

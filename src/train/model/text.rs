@@ -100,6 +100,12 @@ impl TextConfig {
         Ok(if rows == 0 { ids } else { rows })
     }
 
+    /// Whether the tower has no parameter, and vectors are the embeddings themselves.
+    pub fn gives_its_input(&self) -> bool {
+        let bare = self.projection == Projection::None && self.depth == 0;
+        self.tower == TowerKind::Features && bare
+    }
+
     /// # Panics
     /// While the size is for a file to say.
     fn trunk(&self) -> Trunk {

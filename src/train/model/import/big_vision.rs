@@ -6,7 +6,9 @@ use super::archive::Archive;
 use super::described::{Described, DescribedImage, DescribedText};
 use super::names::Form::{Flat, Kernel, Scale};
 use super::names::{Names, Row};
-use super::settings::Normalisation;
+use super::settings::Pixels;
+use crate::train::data::Filter;
+use crate::train::data::text::Canonical;
 use crate::train::ops::Activation;
 
 /// models/vit.py. `@` is `params/img/` or less.
@@ -60,10 +62,10 @@ const TEXT: &[Row] = &[
     ("text.projection", "@head/", Kernel),
 ];
 
-/// The images of all its models are in [-1, 1].
-const PIXELS: Normalisation = Normalisation {
-    mean: [0.5; 3],
-    std: [0.5; 3],
+/// Its image-text models see squashed images in [-1, 1], bilinear.
+const PIXELS: Pixels = Pixels {
+    filter: Filter::Bilinear,
+    ..Pixels::SIGLIP
 };
 
 /// What `archive` holds, if it is of this format.
@@ -79,7 +81,8 @@ pub fn describe(archive: &Archive) -> Result<Option<Described>, FileError> {
     }
     let mut described = Described {
         format: "big_vision",
-        normalisation: Some(PIXELS),
+        pixels: Some(PIXELS),
+        canonical: Canonical::Siglip,
         log_t: ["params/t", "t"]
             .map(String::from)
             .into_iter()

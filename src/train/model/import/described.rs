@@ -4,7 +4,8 @@
 use super::FileError;
 use super::archive::Archive;
 use super::names::{Names, count};
-use super::settings::Normalisation;
+use super::settings::Pixels;
+use crate::train::data::text::Canonical;
 use crate::train::model::{ImageConfig, ImagePool, Projection, Size, TextConfig, TextPool};
 
 /// Everything that a file says.
@@ -17,7 +18,10 @@ pub struct Described {
     /// The tensors of t' and b.
     pub log_t: Option<String>,
     pub bias: Option<String>,
-    pub normalisation: Option<Normalisation>,
+    /// The form of a text before it is split into tokens.
+    pub canonical: Canonical,
+    /// How pictures are prepared, where the file or its program says so.
+    pub pixels: Option<Pixels>,
 }
 
 #[derive(Clone, Debug)]

@@ -9,7 +9,9 @@ use super::archive::Archive;
 use super::described::{Described, DescribedImage, DescribedText};
 use super::names::Form::{Conv, Flat, Fused, Linear, Norm};
 use super::names::{Names, Row};
-use super::settings::{self, Settings};
+use super::settings::{self, Pixels, Settings};
+use crate::train::data::text::Canonical;
+use crate::train::data::{Filter, Resize};
 use crate::train::model::{ImagePool, TextPool};
 use crate::train::ops::Activation;
 
@@ -132,12 +134,49 @@ pub fn describe(archive: &Archive, folder: &Path) -> Result<Option<Described>, F
     }
     let named = |name: &str| archive.has(name).then(|| name.to_owned());
     (described.log_t, described.bias) = (named(LOG_T), named(BIAS));
-    if let Some(pixels) = settings::read(&folder.join("preprocessor_config.json"))? {
-        let three = |key| pixels.numbers(key)?.try_into().ok();
-        let pair = three("image_mean").zip(three("image_std"));
-        described.normalisation = pair.map(|(mean, std)| settings::Normalisation { mean, std });
+    // SigLIP's own tokenizer does it before the file that it was saved as has a say; others say all in their file.
+    let tokenizer = settings::read(&folder.join("tokenizer_config.json"))?;
+    let class = tokenizer.as_ref().and_then(|t| t.text("tokenizer_class"));
+    if class.is_some_and(|class| class.starts_with("SiglipTokenizer")) {
+        described.canonical = Canonical::Siglip;
     }
+    let preprocessor = settings::read(&folder.join("preprocessor_config.json"))?;
+    described.pixels = preprocessor.as_ref().map(pixels).transpose()?;
     Ok(Some(described))
+}
+
+/// What preprocessor_config.json says, with the defaults of transformers' processors.
+fn pixels(config: &Settings) -> Result<Pixels, FileError> {
+    let three = |key, otherwise| {
+        let numbers = config
+            .numbers(key)
+            .and_then(|numbers| numbers.try_into().ok());
+        numbers.unwrap_or(otherwise)
+    };
+    // To a shorter edge and cropped, or to a height and width.
+    let is_cropped = config.flag("do_center_crop")
+        || config
+            .table("size")
+            .is_some_and(|size| size.value("shortest_edge").is_some());
+    let filter = match config.number("resample") {
+        None | Some(3.0) => Filter::Bicubic,
+        Some(2.0) => Filter::Bilinear,
+        Some(other) => {
+            return Err(config.error(format!(
+                "resample is {other}; expected 3, bicubic, or 2, bilinear"
+            )));
+        }
+    };
+    Ok(Pixels {
+        resize: if is_cropped {
+            Resize::Crop
+        } else {
+            Resize::Squash
+        },
+        filter,
+        mean: three("image_mean", Pixels::SIGLIP.mean),
+        std: three("image_std", Pixels::SIGLIP.std),
+    })
 }
 
 /// The two families, and what their settings are where config.json leaves them out.

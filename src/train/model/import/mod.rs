@@ -22,7 +22,7 @@ use archive::Archive;
 pub use described::{Described, DescribedImage, DescribedText};
 pub use fill::Report;
 use fill::{Grid, fill};
-pub use settings::Normalisation;
+pub use settings::Pixels;
 
 use super::params::Layout;
 use super::{ImageConfig, ImagePool};

@@ -7,7 +7,9 @@ use super::archive::Archive;
 use super::described::{Described, DescribedImage, DescribedText};
 use super::names::Form::{Conv, Flat, Fused, Linear, Norm};
 use super::names::{Names, Row};
-use super::settings::{self, Normalisation, Settings};
+use super::settings::{self, Pixels, Settings};
+use crate::train::data::text::Canonical;
+use crate::train::data::{Filter, Resize};
 use crate::train::model::{Projection, TextPool};
 use crate::train::ops::Activation;
 
@@ -136,9 +138,8 @@ pub fn describe(archive: &Archive, folder: &Path) -> Result<Option<Described>, F
             config.as_ref().and_then(|c| c.text("architecture")),
         );
         described.image = Some(tower);
-        described.normalisation = config
-            .and_then(|c| c.table("pretrained_cfg"))
-            .and_then(|c| normalisation(&c));
+        let pretrained = config.and_then(|c| c.table("pretrained_cfg"));
+        described.pixels = pretrained.and_then(|c| pixels(&c));
         return Ok(Some(described));
     }
     let root = ["text.", ""].into_iter();
@@ -154,6 +155,12 @@ pub fn describe(archive: &Archive, folder: &Path) -> Result<Option<Described>, F
         let mut tower = DescribedText::infer(names, archive)?;
         if let Some(text) = part("text_cfg") {
             say_text(&mut tower, &text, quick)?;
+            let kwargs = text.table("tokenizer_kwargs");
+            if kwargs.and_then(|k| k.text("clean").map(|clean| clean == "canonicalize"))
+                == Some(true)
+            {
+                described.canonical = Canonical::Siglip;
+            }
         }
         described.text = Some(tower);
     }
@@ -161,7 +168,7 @@ pub fn describe(archive: &Archive, folder: &Path) -> Result<Option<Described>, F
         return Ok(None);
     }
     let preprocess = config.as_ref().and_then(|c| c.table("preprocess_cfg"));
-    described.normalisation = preprocess.and_then(|c| normalisation(&c));
+    described.pixels = preprocess.and_then(|c| pixels(&c));
     Ok(Some(described))
 }
 
@@ -232,8 +239,21 @@ fn norm_eps(config: &Settings) -> f64 {
     kwargs.and_then(|k| k.number("eps")).unwrap_or(1e-5)
 }
 
-fn normalisation(config: &Settings) -> Option<Normalisation> {
+/// What open_clip's `preprocess_cfg` and timm's `pretrained_cfg` say.
+fn pixels(config: &Settings) -> Option<Pixels> {
     let three = |key| config.numbers(key)?.try_into().ok();
     let (mean, std) = three("mean").zip(three("std"))?;
-    Some(Normalisation { mean, std })
+    let squashes = |key| config.text(key) == Some("squash");
+    Some(Pixels {
+        resize: match squashes("resize_mode") || squashes("crop_mode") {
+            true => Resize::Squash,
+            false => Resize::Crop,
+        },
+        filter: match config.text("interpolation") {
+            Some("bilinear") => Filter::Bilinear,
+            _ => Filter::Bicubic,
+        },
+        mean,
+        std,
+    })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::FileError;
+use crate::train::data::{Augment, Filter, Preparation, Resize};
 
 /// They are a few kilobytes.
 const MOST_BYTES: u64 = 1 << 20;
@@ -18,11 +19,42 @@ pub struct Settings {
     value: Value,
 }
 
-/// What is done to every channel of a pixel in [0, 1]: minus the mean, divided by the deviation.
+/// How a picture becomes what a tower reads, apart from its size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Normalisation {
+pub struct Pixels {
+    pub resize: Resize,
+    pub filter: Filter,
+    /// Of values in [0, 1], by channel.
     pub mean: [f64; 3],
     pub std: [f64; 3],
+}
+
+impl Pixels {
+    /// To [-1, 1], whatever the ratio of the sides: SigLIP's way.
+    pub const SIGLIP: Self = Self {
+        resize: Resize::Squash,
+        filter: Filter::Bicubic,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
+
+    /// The same at a size.
+    pub fn preparation(self, size: usize) -> Preparation {
+        let Self {
+            resize,
+            filter,
+            mean,
+            std,
+        } = self;
+        Preparation {
+            size,
+            resize,
+            filter,
+            augment: Augment::None,
+            mean,
+            std,
+        }
+    }
 }
 
 /// The file at `path`; none if it is not there.
