@@ -17,7 +17,7 @@ pub enum TowerInit {
     Random,
     /// The final weights of the same tower of another run of this workspace, all but the projection.
     From(RunId),
-    /// The same tower of a checkpoint that another program wrote.
+    /// The same tower of a checkpoint that another program wrote; `partial = true` beside it lets pass what does not fit.
     #[serde(untagged)]
     File(FileInit),
 }

@@ -18,7 +18,7 @@ pub enum WeightsError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Settings that the file contradicts.
-    #[error("model.{tower}.init: {path} ({format}) holds another {tower} tower: {}", .settings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("model.{tower}.init: {path} ({format}) holds another {tower} tower: {}; model.{tower}.size = \"file\" takes all of the tower as it is there", .settings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Settings {
         tower: &'static str,
         path: String,
