@@ -36,8 +36,8 @@ pub struct Epochs {
     seeds: [u64; 2],
     /// Places of an epoch.
     length: u64,
-    /// The runs of the epoch that was asked for last.
-    recent: Arc<Mutex<Option<(u64, Arc<Runs>)>>>,
+    /// The runs of the two epochs that were asked for last: a batch may lie in both.
+    recent: Arc<Mutex<[Option<(u64, Arc<Runs>)>; 2]>>,
 }
 
 /// A source in the training set.
@@ -58,12 +58,9 @@ enum Chosen {
     These(Arc<Vec<u64>>),
 }
 
-/// Runs of neighbours in the order in which an epoch goes through them.
-#[derive(Debug)]
-struct Runs {
-    /// First place in the epoch, source and copy, first sample of the training set.
-    runs: Vec<(u64, u64)>,
-}
+/// Runs of neighbours in the order in which an epoch goes through them: the first place of each in the epoch, and where it
+/// begins among the places of the sources.
+type Runs = Vec<(u64, u64)>;
 
 impl Epochs {
     /// `None` when more samples are held out than there are, or none is left.
@@ -192,18 +189,18 @@ impl Epochs {
     /// The same with runs of neighbours in an order of the epoch, each from its first place on.
     fn in_runs(&self, epoch: u64, place: u64) -> u64 {
         let runs = self.runs(epoch);
-        let at = runs.runs.partition_point(|(first, _)| *first <= place) - 1;
-        let (first, from) = runs.runs[at];
+        let at = runs.partition_point(|(first, _)| *first <= place) - 1;
+        let (first, from) = runs[at];
         self.of_source(epoch, from + (place - first))
     }
 
     /// Cut the places of all sources where neighbours end, and mix the pieces.
     fn runs(&self, epoch: u64) -> Arc<Runs> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, runs)) = &*recent
-            && *known == epoch
-        {
-            return runs.clone();
+        for (known, runs) in recent.iter().flatten() {
+            if *known == epoch {
+                return runs.clone();
+            }
         }
         let mut pieces: Vec<Range<u64>> = Vec::new();
         for Source { samples, places } in &self.sources {
@@ -232,8 +229,9 @@ impl Epochs {
             runs.push((first, piece.start));
             first += piece.end - piece.start;
         }
-        let runs = Arc::new(Runs { runs });
-        *recent = Some((epoch, runs.clone()));
+        let runs = Arc::new(runs);
+        recent.swap(0, 1);
+        recent[0] = Some((epoch, runs.clone()));
         runs
     }
 }
