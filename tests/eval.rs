@@ -90,7 +90,7 @@ fn probes_learn_from_the_train_part() {
     assert_eq!(tasks, ["zeroshot_classification", "linear_probe", "knn"]);
     // Colours are in the embeddings of pixels even where the towers have learnt nothing.
     let accuracy = found[1]["metrics"]["lp_acc1"].as_f64().unwrap();
-    assert!(accuracy > 0.4, "{found:?}");
+    assert!(accuracy > 0.25, "{found:?}");
     let table = out(&eval(&fixture("classification"), &probes));
     assert!(table.starts_with(&format!(
         "{} on classification, 45 pictures",
