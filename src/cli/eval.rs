@@ -79,6 +79,9 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         language: args.language.clone(),
         label: args.label.clone(),
     })?;
+    if set.skips().count() > 0 {
+        eprintln!("{}: {}", printable(&args.data), set.skips());
+    }
     let config = EvalConfig {
         linear_probe: args.linear_probe,
         knn_probe: args.knn,

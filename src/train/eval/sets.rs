@@ -21,7 +21,7 @@ use super::{
 use crate::train::TrainConfig;
 use crate::train::config::{ConfigError, check};
 use crate::train::data::text::{Canonical, Tokenizer, TokenizerConfig, TokensConfig};
-use crate::train::data::{DataError, Files, FilesConfig, Preparation, decode};
+use crate::train::data::{DataError, Files, FilesConfig, Preparation, Skips, decode};
 use crate::train::device::host;
 use crate::train::model::Model;
 use crate::train::model::open::Opened;
@@ -194,6 +194,11 @@ impl EvalSet {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is of no use in it, and is left out.
+    pub fn skips(&self) -> &Skips {
+        self.test.skips()
     }
 
     /// Whether there are pictures with classes to learn from.
