@@ -79,10 +79,14 @@ impl Schema {
             doc if doc.is_empty() && is_tag => about.clone(),
             doc => doc,
         };
-        let choices = if is_tag {
-            kinds_of(&nodes(root, path::parent(key)), key)
-        } else {
-            choices_of(&here)
+        let kinds = match is_tag {
+            true => kinds_of(&nodes(root, path::parent(key)), key),
+            false => Vec::new(),
+        };
+        // A kind that brings no settings of its own is a word among others.
+        let choices = match kinds.is_empty() {
+            true => choices_of(&here),
+            false => kinds,
         };
         let defaults = self.leaves[key].iter().map(|variant| KindDefault {
             kinds: variant.kinds.clone(),
@@ -363,7 +367,7 @@ mod tests {
         let beta2 = known("optim.beta2");
         assert_eq!(
             beta2.doc,
-            "How much of the second moment, the mean of its square, survives an update; 0.95 forgets a spike within a hundred steps."
+            "How much of the second moment, the mean of its square, survives an update; 0.95 forgets a spike within a hundred steps. Adafactor: the most that survives, for it begins with less. Lion: how much of its only moment survives; its paper has 0.99."
         );
         assert_eq!(beta2.default_label(), "0.95");
         let lr_mult = known("optim.image.lr_mult");
