@@ -37,8 +37,11 @@ pub struct Epochs {
     /// Places of an epoch.
     length: u64,
     /// The runs of the two epochs that were asked for last: a batch may lie in both.
-    recent: Arc<Mutex<[Option<(u64, Arc<Runs>)>; 2]>>,
+    recent: Arc<Mutex<[Option<OfEpoch>; 2]>>,
 }
+
+/// An epoch and its runs.
+type OfEpoch = (u64, Arc<Runs>);
 
 /// A source in the training set.
 #[derive(Clone, Debug)]
