@@ -273,9 +273,7 @@ impl Embedded {
             .iter()
             .map(|(_, names)| names)
             .find(|names| !names.is_empty());
-        let notes = names
-            .map(|names| serde_json::to_string(names))
-            .transpose()?;
+        let notes = names.map(serde_json::to_string).transpose()?;
         let notes = notes.map(|names| [("images".to_owned(), names)].into());
         Ok(safetensors::serialize(views, notes)?)
     }

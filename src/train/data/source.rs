@@ -36,7 +36,7 @@ pub struct Source {
 #[derive(Clone, Debug)]
 enum Set {
     /// Nowhere: they are drawn.
-    Shapes(Shapes),
+    Shapes(Box<Shapes>),
     Files(Box<Samples>),
 }
 
@@ -117,7 +117,7 @@ impl Source {
                     tokenizer: Tokenizer::open(&shapes.text, Some(set.vocabulary()), context)?,
                     classes: set.classes(),
                     corruption: Corruption::new(shapes.corrupt, run_seed),
-                    set: Set::Shapes(set),
+                    set: Set::Shapes(Box::new(set)),
                     image_size: shapes.image_size,
                     pairs: shapes.pairs,
                     seeds: Seeds {

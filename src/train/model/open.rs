@@ -38,7 +38,7 @@ pub struct Opened {
 /// Where a tokenizer is.
 enum Texts {
     /// The one that a run was trained with.
-    Of(DataConfig),
+    Of(Box<DataConfig>),
     /// A file beside the weights.
     File(TokensConfig),
 }
@@ -81,7 +81,7 @@ fn open_run(path: &Path, device: &Device) -> anyhow::Result<Opened> {
         values,
         layout,
         preparation: Some(settings.data.preparation()),
-        texts: Some(Texts::Of(settings.data)),
+        texts: Some(Texts::Of(Box::new(settings.data))),
         folder: path.to_owned(),
         device: device.clone(),
     }
