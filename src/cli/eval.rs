@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use burn::module::Module;
 use serde_json::{Map, Value, json};
 
 use super::{DONE, print};
@@ -93,7 +92,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         "{}: there is no train part with classes, which a probe learns from",
         args.data
     );
-    let results = set.run(&config, &opened.model.valid(), &reading, &device)?;
+    let results = set.run(&config, &opened.model, &reading, &device)?;
     if args.json {
         let tasks = tasks(&results).into_iter();
         let lines = tasks.map(|task| format!("{}\n", task.object(&args)));
