@@ -165,11 +165,8 @@ fn a_run_starts_from_a_checkpoint_and_becomes_one_again() {
     std::fs::write(&file, text).unwrap();
     let runs = tmp.path().join("runs");
     done(siglab(&[&"--workspace", &runs, &"run", &file]));
-    let run = std::fs::read_dir(&runs).unwrap().map(|e| e.unwrap().path());
-    let run = run
-        .filter(|path| path.join("spec.json").exists())
-        .next()
-        .unwrap();
+    let mut found = std::fs::read_dir(&runs).unwrap().map(|e| e.unwrap().path());
+    let run = found.find(|path| path.join("spec.json").exists()).unwrap();
     let out = tmp.path().join("out");
     done(siglab(&[&"convert", &run, &out]));
     let (before, after) = (
@@ -273,11 +270,8 @@ fn towers_read_vectors_that_were_made_elsewhere() {
     std::fs::write(&file, text).unwrap();
     let runs = tmp.path().join("runs");
     done(siglab(&[&"--workspace", &runs, &"run", &file]));
-    let run = std::fs::read_dir(&runs).unwrap().map(|e| e.unwrap().path());
-    let run = run
-        .filter(|path| path.join("spec.json").exists())
-        .next()
-        .unwrap();
+    let mut found = std::fs::read_dir(&runs).unwrap().map(|e| e.unwrap().path());
+    let run = found.find(|path| path.join("spec.json").exists()).unwrap();
     let output = tmp.path().join("out.safetensors");
     let left = tmp.path().join("left.safetensors");
     done(siglab(&[
