@@ -109,9 +109,7 @@ fn line(store: &Store, run: &Run, view: &View, schema: &Schema) -> String {
         &format!("{:.0} %", (100.0 * run.progress()).floor()),
         &human_count(run.examples as f64),
         &number(run.latest("loss"), |loss| format!("{loss:.4}")),
-        &number(run.evaluated("zeroshot/top1"), |top1| {
-            format!("{:.1} %", 100.0 * top1)
-        }),
+        &number(run.top1(), |top1| format!("{:.1} %", 100.0 * top1)),
         &settings,
     ])
 }

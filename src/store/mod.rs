@@ -30,7 +30,7 @@ pub use file::FileWatch;
 use fold::Reader;
 use names::Names;
 pub use query::{Query, QueryError};
-pub use run::{Evaluation, Run, RunState};
+pub use run::{Evaluation, Run, RunState, TOP1};
 pub use series::{Along, Column, Position, Series, Summary};
 pub use watch::{Hint, Watch};
 

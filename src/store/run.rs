@@ -7,6 +7,9 @@ use super::{Along, Series};
 use crate::record::{RunDir, RunId, Want};
 use crate::spec::RunSpec;
 
+/// Zero-shot top-1 of the data set that a run trains on.
+pub const TOP1: &str = "zeroshot/top1";
+
 /// One run as its directory tells it.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -133,6 +136,21 @@ impl Run {
             .iter()
             .rev()
             .find_map(|evaluation| evaluation.metrics.get(key).copied())
+    }
+
+    /// The metric that is the run's zero-shot top-1: of the data set that it trains on, and where that has no classes, of
+    /// the first by name of `eval.sets`. None before it was evaluated.
+    pub fn top1_key(&self) -> Option<&str> {
+        let metrics = &self.evaluations.last()?.metrics;
+        let of_set = |key: &&String| key.starts_with("zeroshot/") && key.ends_with("/top1");
+        let own = metrics.get_key_value(TOP1).map(|(key, _)| key);
+        own.or_else(|| metrics.keys().find(of_set))
+            .map(String::as_str)
+    }
+
+    /// The newest zero-shot top-1, see [`top1_key`](Self::top1_key).
+    pub fn top1(&self) -> Option<f64> {
+        self.evaluated(self.top1_key()?)
     }
 
     /// Examples a second over the last ten seconds of training; none before two rows of one attempt exist.

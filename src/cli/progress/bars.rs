@@ -137,12 +137,7 @@ fn figures(run: &Run) -> String {
         let examples = run.spec.config.examples().saturating_sub(run.examples);
         Duration::try_from_secs_f64(examples as f64 / speed).ok()
     });
-    columns(
-        left,
-        run.evaluated("zeroshot/top1"),
-        run.latest("loss"),
-        speed,
-    )
+    columns(left, run.top1(), run.latest("loss"), speed)
 }
 
 fn columns(

@@ -116,7 +116,7 @@ fn ending(scene: &Scene, run: &Run) -> Option<String> {
 fn measures(run: &Run) -> String {
     let loss = run.latest("loss").map(|loss| format!("loss {loss:.3}"));
     let top1 = run
-        .evaluated("zeroshot/top1")
+        .top1()
         .map(|top1| format!("top-1 {:.1} %", 100.0 * top1));
     loss.into_iter().chain(top1).collect::<Vec<_>>().join("  ")
 }

@@ -2,7 +2,7 @@
 //! the flat vector of all parameters; which tensor lies where is `model::params`' affair.
 //!
 //! An optimiser is a file: its equations and paper, its state as named vectors, and one function that moves a vector.
-//! What all of them share stands in [`update`] (clipping, rates, decay, norms) and [`sweep`] (threads and sums).
+//! What all of them share stands in [`update`] (clipping, rates, decay, norms) and `sweep` (threads and sums).
 
 mod adafactor;
 mod adamw;

@@ -20,7 +20,7 @@ pub const MOST_BYTES: u64 = 256 << 20;
 /// The picture in the bytes of a jpeg, png or webp file.
 ///
 /// # Errors
-/// What is wrong with the file, or that it is larger than [`MOST_PIXELS`] or [`MOST_BYTES`] allow.
+/// What is wrong with the file, or that it is larger than `MOST_PIXELS` or `MOST_BYTES` allow.
 pub fn decode(bytes: &[u8]) -> Result<Picture, Fault> {
     // A decoder that trips over a file in a way that nobody foresaw costs that file and not the run.
     catch_unwind(|| decode_as_guessed(bytes)).unwrap_or(Err(Fault::BrokenImage))

@@ -73,7 +73,7 @@ impl Preparation {
     /// The square that evaluation looks at, RGB, size x size x 3.
     ///
     /// # Errors
-    /// [`Fault::LargeImage`] where a picture is so long and thin that its middle cannot be cut out within limits.
+    /// `Fault::LargeImage` where a picture is so long and thin that its middle cannot be cut out within limits.
     pub fn square(&self, picture: &Picture) -> Result<Vec<u8>, Fault> {
         let size = self.size as u32;
         match self.resize {

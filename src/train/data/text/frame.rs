@@ -12,7 +12,7 @@ pub enum Padding {
     #[default]
     Own,
     /// The end token, and behind it the same up to the context, so that the last position is always an end (SigLIP's
-    /// "sticky" end token, </s> with id 1).
+    /// "sticky" end token, `</s>` with id 1).
     Siglip,
     /// The start token, the text, the end token, and the padding token up to the context.
     Clip,

@@ -1,5 +1,5 @@
 //! Weights that other programs wrote: Hugging Face, open_clip, timm and big_vision. [`Checkpoint::open`] finds the
-//! format and what it says of the towers; [`Checkpoint::fill`] puts them into ours.
+//! format and what it says of the towers; [`Checkpoint::fill_image`] and [`Checkpoint::fill_text`] put them into ours.
 
 mod archive;
 pub mod axes;

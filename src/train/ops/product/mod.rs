@@ -22,8 +22,8 @@ pub enum Precision {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to bf16, 8 bits: for processors that multiply it twice as fast (AVX512_BF16). Others round too, and take
-    /// longer than with f32.
+    /// Rounded to bf16, 8 bits: for processors whose AVX512_BF16 is twice as fast as their f32 (AMD's from Zen 4 on). Others
+    /// round too, and take longer than with f32, Intel's among them: the towers do not use AMX.
     Bf16,
 }
 

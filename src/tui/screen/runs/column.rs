@@ -169,9 +169,7 @@ fn cell(
             }))
         }
         Column::Loss => plain(number(run.latest("loss"), seven)),
-        Column::Top1 => plain(number(run.evaluated("zeroshot/top1"), |top1| {
-            format!("{:.1}%", 100.0 * top1)
-        })),
+        Column::Top1 => plain(number(run.top1(), |top1| format!("{:.1}%", 100.0 * top1))),
         Column::Spikes => match world.spikes(run.id()).len() {
             0 => plain(String::new()),
             n => (n.to_string(), Role::Warn),

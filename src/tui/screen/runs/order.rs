@@ -86,7 +86,7 @@ impl SortBy {
                 Self::Settings => Some(0.0),
                 Self::Progress => Some(-run.progress()),
                 Self::Loss => run.latest("loss"),
-                Self::Top1 => run.evaluated("zeroshot/top1").map(|x| -x),
+                Self::Top1 => run.top1().map(|x| -x),
                 Self::Spikes => Some(-(world.spikes(run.id()).len() as f64)),
                 Self::Age => run.last_at.map(|at| -(at as f64)),
             }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::lines::{Grouping, Line};
 use crate::analysis::spikes::Spike;
-use crate::store::{Along, Change, Delta, Query, Run, RunId};
+use crate::store::{Along, Change, Delta, Query, Run, RunId, TOP1};
 use crate::tui::action::Action;
 use crate::tui::app::{Reply, Said};
 use crate::tui::asked::Asked;
@@ -87,7 +87,7 @@ impl Default for Watch {
                 "loss",
                 "grad_norm",
                 "update_norm",
-                "zeroshot/top1",
+                TOP1,
                 "logit_scale",
                 "bias",
                 "positive_logit/mean + negative_logit/mean",
@@ -260,6 +260,19 @@ impl Watch {
             .iter()
             .enumerate()
             .filter(|(_, line)| !line.hidden)
+    }
+
+    /// Let the panel of accuracy show the data set that the runs are evaluated on, where that is not their own.
+    fn follow_accuracy(&mut self, world: &World) {
+        let runs = self.lines.iter().flat_map(|line| &line.runs);
+        let keys: BTreeSet<&str> = runs.filter_map(|id| world.run(id)?.top1_key()).collect();
+        if let Some(&key) = keys.first()
+            && !keys.contains(TOP1)
+            && !self.panels.iter().any(|panel| panel == key)
+            && let Some(panel) = self.panels.iter_mut().find(|panel| *panel == TOP1)
+        {
+            *panel = key.to_owned();
+        }
     }
 
     /// First and last x of all that is drawn.

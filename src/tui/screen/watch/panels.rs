@@ -109,6 +109,7 @@ pub(super) fn draw(
     world: &World,
     theme: Theme,
 ) {
+    watch.follow_accuracy(world);
     let view = watch.view(world);
     let below = 2.min(area.height / 6);
     let charts = Rect {
