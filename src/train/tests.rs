@@ -185,7 +185,7 @@ fn two_pictures_of_a_scene_train_an_image_tower_alone() {
     for (loss, metrics) in &measured {
         assert!((loss / measured[0].0 - 1.0).abs() < 1e-3);
         assert!(
-            metrics.keys().eq(["knn/top1", "knn/top1_k20"]),
+            metrics.keys().eq(["knn/n", "knn/top1", "knn/top1_k20"]),
             "{metrics:?}"
         );
         assert!((metrics["knn/top1"] - measured[0].1["knn/top1"]).abs() < 0.1);
