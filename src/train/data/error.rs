@@ -11,8 +11,9 @@ pub enum DataError {
     /// A setting and the files that it names do not go together.
     #[error("{key}: {problem}")]
     Setting { key: &'static str, problem: String },
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: io::Error },
+    /// `error` is part of the sentence and so no source of it: an error is told once.
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
     /// The file is there and is not what it should be.
     #[error("{}: {problem}", path.display())]
     Content { path: PathBuf, problem: String },
@@ -41,6 +42,6 @@ impl DataError {
     /// For `map_err` of what was done with the file at `path`.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        |source| Self::File { path, source }
+        |error| Self::File { path, error }
     }
 }

@@ -17,6 +17,12 @@ use crate::train::loss::LossConfig;
 pub enum WeightsError {
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file that cannot be opened.
+    #[error("model.{tower}.init: {error}")]
+    Open {
+        tower: &'static str,
+        error: FileError,
+    },
     /// Settings that the file contradicts.
     #[error("model.{tower}.init: {path} ({format}) holds another {tower} tower: {}; model.{tower}.size = \"file\" takes all of the tower as it is there", .settings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Settings {
@@ -69,7 +75,11 @@ pub struct Differs {
 impl fmt::Display for Differs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, here, there } = self;
-        write!(f, "set {key} = {there} (it is {here})")
+        write!(f, "set {key} = {there}")?;
+        match here == there {
+            true => Ok(()),
+            false => write!(f, " (it is {here})"),
+        }
     }
 }
 
@@ -83,24 +93,27 @@ pub struct Weights {
 
 impl Weights {
     /// Open what `config` names.
-    pub fn open(config: &ModelConfig, has_text: bool) -> Result<Self, FileError> {
+    pub fn open(config: &ModelConfig, has_text: bool) -> Result<Self, WeightsError> {
         let mut weights = Self::default();
         let mut opened: Vec<String> = Vec::new();
-        let mut place = |init: Option<&FileInit>| -> Result<_, FileError> {
+        let mut place = |tower: Tower, init: Option<&FileInit>| -> Result<_, WeightsError> {
             let Some(init) = init else { return Ok(None) };
             let known = opened.iter().position(|path| *path == init.file);
             let place = match known {
                 Some(place) => place,
                 None => {
-                    weights.files.push(Checkpoint::open(Path::new(&init.file))?);
+                    let tower = tower.name();
+                    let file = Checkpoint::open(Path::new(&init.file));
+                    let file = file.map_err(|error| WeightsError::Open { tower, error })?;
+                    weights.files.push(file);
                     opened.push(init.file.clone());
                     opened.len() - 1
                 }
             };
             Ok(Some((place, init.clone())))
         };
-        let image = place(config.image.init.file())?;
-        let text = place(config.text.init.file().filter(|_| has_text))?;
+        let image = place(Tower::Image, config.image.init.file())?;
+        let text = place(Tower::Text, config.text.init.file().filter(|_| has_text))?;
         (weights.image, weights.text) = (image, text);
         Ok(weights)
     }
@@ -318,11 +331,16 @@ fn agree(
         fact.map_or(Value::Null, |(_, value)| value.clone())
     };
     let may_differ = |name: &str| init.partial && PARTIAL.contains(&name);
+    let widths_differ = said
+        .iter()
+        .any(|(name, there)| *name == "width" && value_here(name) != *there);
     let settings = said.into_iter().filter_map(|(name, there)| {
         let here = value_here(name);
         // Shorter texts have the first of its positions.
         let shorter = name == "context" && here.as_u64() <= there.as_u64();
-        let differs = here != there && !may_differ(name) && !shorter;
+        // The ratio that it may follow from is of another width then.
+        let follows = name == "mlp_width" && widths_differ;
+        let differs = (here != there || follows) && !may_differ(name) && !shorter;
         differs.then(|| Differs {
             key: format!("model.{}.{name}", tower.name()),
             here,
