@@ -15,8 +15,9 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch, norm};
-use crate::train::device::{host, is_host, read, take, vector};
+use super::tensors::{Change, part, put};
+use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch};
+use crate::train::device::{host, read, take, vector};
 use crate::train::model::params::Layout;
 use crate::train::simd::{self, Kernel};
 
@@ -113,8 +114,10 @@ impl Adafactor {
             Some((place, stretches.iter().find(has)?))
         })
     }
+}
 
-    /// [`Optimiser::apply`] on the host's memory: two passes over a matrix, one over the rest.
+impl Optimiser for Adafactor {
+    /// Two passes over a matrix, one over the rest.
     fn sweep(
         &mut self,
         stretches: &[Stretch],
@@ -167,7 +170,6 @@ impl Adafactor {
         squares.sqrt()
     }
 
-    /// [`Optimiser::apply`] by operations on tensors, for devices with a memory of their own.
     fn on_tensors(
         &mut self,
         stretches: &[Stretch],
@@ -175,13 +177,9 @@ impl Adafactor {
         flat: &mut Tensor<1>,
         gradient: &Tensor<1>,
     ) -> f64 {
-        let mut whole = Tensor::zeros_like(flat);
+        let mut change = Change::of(flat);
         let places = std::mem::take(&mut self.places);
         for (place, stretch) in Self::moving(&places, stretches) {
-            let part = |x: &Tensor<1>, at: &Range<usize>| x.clone().slice(at.clone());
-            let put = |x: &mut Tensor<1>, at: &Range<usize>, values| {
-                *x = x.clone().slice_assign(at.clone(), values);
-            };
             let kept = self.kept(stretch.step);
             let mix =
                 |old: Tensor<1>, new: Tensor<1>| old.mul_scalar(kept) + new.mul_scalar(1.0 - kept);
@@ -214,29 +212,10 @@ impl Adafactor {
             let m = part(&self.m.values, &place.range).mul_scalar(self.beta1)
                 + scaled.mul_scalar(1.0 - self.beta1);
             put(&mut self.m.values, &place.range, m.clone());
-            let change =
-                m.mul_scalar(stretch.lr) + part(flat, &place.range).mul_scalar(stretch.decay);
-            put(&mut whole, &place.range, change);
+            change.along(m, &place.range, stretch, flat);
         }
         self.places = places;
-        *flat = flat.clone() - whole.clone();
-        norm(&whole)
-    }
-}
-
-impl Optimiser for Adafactor {
-    fn apply(
-        &mut self,
-        stretches: &[Stretch],
-        clip: f64,
-        flat: &mut Tensor<1>,
-        gradient: &Tensor<1>,
-    ) -> f64 {
-        if is_host(&flat.device()) {
-            self.sweep(stretches, clip, flat, gradient)
-        } else {
-            self.on_tensors(stretches, clip, flat, gradient)
-        }
+        change.make(flat)
     }
 
     fn state(&self) -> Vec<&StateVector> {

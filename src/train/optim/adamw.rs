@@ -4,8 +4,9 @@
 use burn::tensor::{Device, Tensor};
 
 use super::sweep::{Rule, sweep};
-use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch, norm};
-use crate::train::device::{is_host, read, take, vector};
+use super::tensors::{Change, part, put};
+use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch};
+use crate::train::device::{read, take, vector};
 use crate::train::model::params::Layout;
 
 #[derive(Debug)]
@@ -30,8 +31,9 @@ impl AdamW {
     fn corrections(&self, stretch: &Stretch) -> [f64; 2] {
         self.betas.map(|beta| 1.0 - beta.powf(stretch.step as f64))
     }
+}
 
-    /// [`Optimiser::apply`] in one pass over the host's memory.
+impl Optimiser for AdamW {
     fn sweep(
         &mut self,
         stretches: &[Stretch],
@@ -61,7 +63,6 @@ impl AdamW {
         norm
     }
 
-    /// [`Optimiser::apply`] by operations on tensors, for devices with a memory of their own.
     fn on_tensors(
         &mut self,
         stretches: &[Stretch],
@@ -70,41 +71,19 @@ impl AdamW {
         gradient: &Tensor<1>,
     ) -> f64 {
         let [beta1, beta2] = self.betas;
-        let mut whole = Tensor::zeros_like(flat);
+        let mut change = Change::of(flat);
         for stretch in stretches {
-            let part = |x: &Tensor<1>| x.clone().slice(stretch.range.clone());
-            let g = part(gradient).mul_scalar(clip);
-            let m = part(&self.m.values).mul_scalar(beta1) + g.clone().mul_scalar(1.0 - beta1);
-            let v = part(&self.v.values).mul_scalar(beta2) + g.square().mul_scalar(1.0 - beta2);
+            let at = &stretch.range;
+            let g = part(gradient, at).mul_scalar(clip);
+            let m = part(&self.m.values, at).mul_scalar(beta1) + g.clone().mul_scalar(1.0 - beta1);
+            let v = part(&self.v.values, at).mul_scalar(beta2) + g.square().mul_scalar(1.0 - beta2);
             let [of_m, of_v] = self.corrections(stretch);
             let root = v.clone().div_scalar(of_v).sqrt().add_scalar(self.eps);
-            let direction = m.clone().div_scalar(of_m) / root;
-            let change = direction.mul_scalar(stretch.lr) + part(flat).mul_scalar(stretch.decay);
-            let put = |x: &mut Tensor<1>, values| {
-                *x = x.clone().slice_assign(stretch.range.clone(), values);
-            };
-            put(&mut self.m.values, m);
-            put(&mut self.v.values, v);
-            put(&mut whole, change);
+            change.along(m.clone().div_scalar(of_m) / root, at, stretch, flat);
+            put(&mut self.m.values, at, m);
+            put(&mut self.v.values, at, v);
         }
-        *flat = flat.clone() - whole.clone();
-        norm(&whole)
-    }
-}
-
-impl Optimiser for AdamW {
-    fn apply(
-        &mut self,
-        stretches: &[Stretch],
-        clip: f64,
-        flat: &mut Tensor<1>,
-        gradient: &Tensor<1>,
-    ) -> f64 {
-        if is_host(&flat.device()) {
-            self.sweep(stretches, clip, flat, gradient)
-        } else {
-            self.on_tensors(stretches, clip, flat, gradient)
-        }
+        change.make(flat)
     }
 
     fn state(&self) -> Vec<&StateVector> {

@@ -4,8 +4,9 @@
 use burn::tensor::{Device, Tensor};
 
 use super::sweep::{Rule, sweep};
-use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch, norm};
-use crate::train::device::{is_host, read, take, vector};
+use super::tensors::{Change, part, put};
+use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch};
+use crate::train::device::{read, take, vector};
 use crate::train::model::params::Layout;
 
 #[derive(Debug)]
@@ -21,8 +22,9 @@ impl Lion {
             m: StateVector::like("m", layout, device),
         }
     }
+}
 
-    /// [`Optimiser::apply`] in one pass over the host's memory.
+impl Optimiser for Lion {
     fn sweep(
         &mut self,
         stretches: &[Stretch],
@@ -50,7 +52,6 @@ impl Lion {
         norm
     }
 
-    /// [`Optimiser::apply`] by operations on tensors, for devices with a memory of their own.
     fn on_tensors(
         &mut self,
         stretches: &[Stretch],
@@ -59,37 +60,18 @@ impl Lion {
         gradient: &Tensor<1>,
     ) -> f64 {
         let [beta1, beta2] = self.betas;
-        let mut whole = Tensor::zeros_like(flat);
+        let mut change = Change::of(flat);
         for stretch in stretches {
-            let part = |x: &Tensor<1>| x.clone().slice(stretch.range.clone());
-            let (g, m) = (part(gradient).mul_scalar(clip), part(&self.m.values));
+            let at = &stretch.range;
+            let (g, m) = (
+                part(gradient, at).mul_scalar(clip),
+                part(&self.m.values, at),
+            );
             let mix = |beta: f64| m.clone().mul_scalar(beta) + g.clone().mul_scalar(1.0 - beta);
-            let direction = mix(beta1).sign();
-            let change = direction.mul_scalar(stretch.lr) + part(flat).mul_scalar(stretch.decay);
-            let put = |x: &mut Tensor<1>, values| {
-                *x = x.clone().slice_assign(stretch.range.clone(), values);
-            };
-            put(&mut self.m.values, mix(beta2));
-            put(&mut whole, change);
+            change.along(mix(beta1).sign(), at, stretch, flat);
+            put(&mut self.m.values, at, mix(beta2));
         }
-        *flat = flat.clone() - whole.clone();
-        norm(&whole)
-    }
-}
-
-impl Optimiser for Lion {
-    fn apply(
-        &mut self,
-        stretches: &[Stretch],
-        clip: f64,
-        flat: &mut Tensor<1>,
-        gradient: &Tensor<1>,
-    ) -> f64 {
-        if is_host(&flat.device()) {
-            self.sweep(stretches, clip, flat, gradient)
-        } else {
-            self.on_tensors(stretches, clip, flat, gradient)
-        }
+        change.make(flat)
     }
 
     fn state(&self) -> Vec<&StateVector> {

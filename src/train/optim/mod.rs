@@ -11,6 +11,7 @@ mod schedule;
 pub mod staleness;
 mod state;
 mod sweep;
+mod tensors;
 mod update;
 
 use burn::tensor::{Device, Tensor};
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ConfigError, check};
+use super::device::is_host;
 use super::loss::LossConfig;
 use super::model::params::{Group, Layout, Part};
 use adafactor::Adafactor;
@@ -148,6 +150,30 @@ pub trait Optimiser: std::fmt::Debug {
     /// Move the weights of `stretches` in `flat` and the state that belongs to them; what is in no stretch stays.
     /// `clip` is what the gradient is multiplied by first. Returns the L2 norm of the change.
     fn apply(
+        &mut self,
+        stretches: &[Stretch],
+        clip: f64,
+        flat: &mut Tensor<1>,
+        gradient: &Tensor<1>,
+    ) -> f64 {
+        if is_host(&flat.device()) {
+            self.sweep(stretches, clip, flat, gradient)
+        } else {
+            self.on_tensors(stretches, clip, flat, gradient)
+        }
+    }
+
+    /// [`apply`](Self::apply) on the host's memory.
+    fn sweep(
+        &mut self,
+        stretches: &[Stretch],
+        clip: f64,
+        flat: &mut Tensor<1>,
+        gradient: &Tensor<1>,
+    ) -> f64;
+
+    /// [`apply`](Self::apply) by operations on tensors, for devices with a memory of their own.
+    fn on_tensors(
         &mut self,
         stretches: &[Stretch],
         clip: f64,
