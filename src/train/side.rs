@@ -62,7 +62,7 @@ pub enum Reading {
     /// Embeddings from the cache.
     Kept(Rows),
     /// The same with some that are missing: their places and their numbers in the training set, and what is to be embedded
-    /// for them, in their order, with maybe a few others after them.
+    /// for them, in their order.
     Partly {
         rows: Rows,
         places: Vec<(usize, u64)>,
@@ -130,8 +130,7 @@ impl Side {
         if missing.is_empty() {
             return Ok(Some(Reading::Kept(rows)));
         }
-        let drawn = filled_up(&missing, examples.len());
-        let drawn: Vec<Example> = drawn.iter().map(|&i| examples[i].clone()).collect();
+        let drawn: Vec<Example> = missing.iter().map(|&i| examples[i].clone()).collect();
         let places = missing.iter().map(|&i| (i, examples[i].index())).collect();
         let content = draw(&drawn)?;
         Ok(content.map(|content| Reading::Partly {
@@ -263,17 +262,6 @@ fn embed(reads: Reads, model: &Model, content: Content, device: &Device) -> Tens
             }
         }
     }
-}
-
-/// Examples that a part embeds at least, when it has so many.
-const ENOUGH: usize = 65;
-
-/// `missing`, places in a part of `all`, and others of the part after them if these are few: a product of a matrix of
-/// up to 64 rows may round otherwise than one of more, and what comes from the cache must not differ by a bit.
-fn filled_up(missing: &[usize], all: usize) -> Vec<usize> {
-    let more = all.min(ENOUGH).saturating_sub(missing.len());
-    let others = (0..all).filter(|i| missing.binary_search(i).is_err());
-    missing.iter().copied().chain(others.take(more)).collect()
 }
 
 /// Rows are whole or absent whatever happened to the thread that had the lock.
