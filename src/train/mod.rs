@@ -134,12 +134,18 @@ fn begin(
     if let Some(checkpoint) = resume {
         snapshot::restore(&mut state, checkpoint)?;
         done = checkpoint.manifest.step;
-    } else {
-        let fitted = start::fill(config, starts, &mut state)?;
+    } else if config.model.asks_another() {
+        // One rank reads the files for all.
+        let mut filled = None;
         if let Some(recorder) = &mut recorder {
-            for message in fitted {
+            for message in start::fill(config, starts, &mut state)? {
                 recorder.warn(0, message)?;
             }
+            filled = Some(state.flat.clone());
+        }
+        let filled = mesh.broadcast(filled)?.expect("rank 0 has a recorder");
+        if mesh.rank() > 0 {
+            state.set(filled.to_device(device));
         }
     }
 
