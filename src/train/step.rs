@@ -9,11 +9,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::config::TrainConfig;
 use super::data::{DataError, Source};
-use super::device::host;
+use super::device::{host, vector};
 use super::feed::{Ask, Feed, Pass};
 use super::inputs::{self, Content};
 use super::loss::on_device::TensorPairs;
@@ -135,11 +135,7 @@ impl State {
     ) -> anyhow::Result<T> {
         let mut values = host(self.flat.clone());
         let done = fill(&self.layout, &mut values)?;
-        let length = self.layout.length();
-        self.set(Tensor::from_data(
-            TensorData::new(values, [length]),
-            &self.device,
-        ));
+        self.set(vector(values, &self.device));
         Ok(done)
     }
 
@@ -185,8 +181,8 @@ impl State {
         sides.try_for_each(|side| side.discard_cache(dir))
     }
 
-    /// Make update number `step`, counted from 1, of what `feed` has; `look`, alike on all ranks, asks for its [`Details`], which rank 0 has,
-    /// and for what the hardest negatives do.
+    /// Make update number `step`, counted from 1, of what `feed` has; `look`, alike on all ranks, asks for its [`Details`],
+    /// which rank 0 has, and for what the hardest negatives do.
     pub fn update(
         &mut self,
         config: &TrainConfig,
@@ -213,9 +209,7 @@ impl State {
         };
         let mut gradient = part.gradient;
         if mesh.size() > 1 {
-            let sum = mesh.all_reduce(host(gradient))?;
-            gradient =
-                Tensor::from_data(TensorData::new(sum, [self.layout.length()]), &self.device);
+            gradient = vector(mesh.all_reduce(host(gradient))?, &self.device);
         }
         let mut seen = Seen::default();
         let bytes = mesh.bytes_sent() - sent;

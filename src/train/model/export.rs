@@ -87,8 +87,8 @@ pub fn hugging_face(model: &Opened, out: &Path) -> anyhow::Result<Family> {
     });
     let views: Vec<_> = views.collect::<Result<_, _>>()?;
     let note = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(views, Some(note), &weights)
-        .with_context(|| weights.display().to_string())?;
+    let bytes = safetensors::serialize(views, Some(note))?;
+    write_atomic(&weights, &bytes).with_context(|| weights.display().to_string())?;
     let write = |name: &str, value: &Value| -> anyhow::Result<()> {
         let path = place(name);
         let text = serde_json::to_string_pretty(value)? + "\n";

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Linear, Map, Trunk};
+use super::layers::{Linear, Map, Trunk, project};
 use super::projection::Projection;
 use crate::train::ops::{self, Activation};
 
@@ -56,9 +56,6 @@ impl FeaturesTower {
             .blocks
             .iter()
             .fold(x, |x, layer| ops::gelu(layer.forward(x), self.activation));
-        match &self.projection {
-            Some(projection) => projection.forward(hidden),
-            None => hidden,
-        }
+        project(hidden, self.projection.as_ref())
     }
 }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::TowerInit;
 use super::features::{FeaturesTower, TowerKind};
-use super::layers::{Block, LayerNorm, Map, MapPool, Trunk, add_position, mean_row, row_at, zeros};
+use super::layers::{
+    Block, LayerNorm, Map, MapPool, Trunk, add_position, encode, mean_row, project, row_at, zeros,
+};
 use super::projection::Projection;
 use super::size::{Shape, Size};
 use crate::train::ops::Activation;
@@ -227,21 +229,13 @@ impl VisionTransformer {
             x = Tensor::cat(vec![token, patches], 1).reshape([batch * (side * side + 1), width]);
         }
         x = add_position(x, self.position.val(), batch);
-        if let Some(norm) = &self.pre_norm {
-            x = norm.forward(x);
-        }
-        for block in &self.blocks {
-            x = block.forward(x, batch);
-        }
-        x = self.norm.forward(x);
+        let pre_norm = self.pre_norm.as_ref();
+        x = encode(x, pre_norm, &self.blocks, &self.norm, batch);
         let pooled = match (&self.pool, &self.class_token) {
             (Some(map), _) => map.forward(x, batch),
             (None, Some(_)) => row_at(x, 0, batch),
             (None, None) => mean_row(x, batch),
         };
-        match &self.projection {
-            Some(projection) => projection.forward(pooled),
-            None => pooled,
-        }
+        project(pooled, self.projection.as_ref())
     }
 }

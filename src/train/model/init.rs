@@ -2,13 +2,14 @@
 //! keyed by seed and name, so a run starts alike on every backend and number of ranks, and adding a layer changes
 //! no other layer's start.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::params::{Entry, Layout};
 use crate::train::TrainConfig;
+use crate::train::device::vector;
 
 /// The flat vector of initial values, in the order of `layout`.
 pub fn initialise(layout: &Layout, config: &TrainConfig, device: &Device) -> Tensor<1> {
@@ -17,8 +18,7 @@ pub fn initialise(layout: &Layout, config: &TrainConfig, device: &Device) -> Ten
         .iter()
         .flat_map(|entry| start(entry, config))
         .collect();
-    let length = values.len();
-    Tensor::from_data(TensorData::new(values, [length]), device)
+    vector(values, device)
 }
 
 fn start(entry: &Entry, config: &TrainConfig) -> Vec<f32> {

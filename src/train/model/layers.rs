@@ -249,6 +249,29 @@ impl MapPool {
     }
 }
 
+/// What a transformer makes of its positions: `x` and the result are `[batch × positions, width]`.
+pub fn encode(
+    x: Tensor<2>,
+    pre_norm: Option<&LayerNorm>,
+    blocks: &[Block],
+    norm: &LayerNorm,
+    batch: usize,
+) -> Tensor<2> {
+    let x = match pre_norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    };
+    norm.forward(blocks.iter().fold(x, |x, block| block.forward(x, batch)))
+}
+
+/// `pooled` through the last map of a tower, if it has one.
+pub fn project(pooled: Tensor<2>, projection: Option<&Map>) -> Tensor<2> {
+    match projection {
+        Some(projection) => projection.forward(pooled),
+        None => pooled,
+    }
+}
+
 pub fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::from_tensor(Tensor::zeros(shape, device))
 }

@@ -12,7 +12,7 @@ use super::{Inputs, Model, ModelConfig, TextPool, TowerKind};
 use crate::record::{RunDir, checkpoint};
 use crate::train::data::text::{Padding, Tokenizer, TokenizerConfig, TokensConfig};
 use crate::train::data::{DataConfig, Preparation};
-use crate::train::device::host;
+use crate::train::device::{host, vector};
 use crate::train::loss::{BiasInit, Line, LogTInit, LossConfig, SigmoidConfig, SoftmaxConfig};
 use crate::train::snapshot;
 
@@ -52,7 +52,7 @@ const PART: usize = 64;
 /// # Errors
 /// What is no such thing, is damaged, or does not say all of its model.
 pub fn open(path: &Path, device: &Device) -> anyhow::Result<Opened> {
-    if path.join("spec.json").exists() {
+    if RunDir::new(path).spec().exists() {
         open_run(path, device)
     } else {
         of_checkpoint(Checkpoint::open(path)?, device)
@@ -206,8 +206,7 @@ impl Embeddings {
 
 impl Opened {
     fn with_values(mut self) -> Self {
-        let flat = TensorData::new(self.values.clone(), [self.layout.length()]);
-        let flat = Tensor::from_data(flat, &self.device);
+        let flat = vector(self.values.clone(), &self.device);
         self.model = self.layout.assign(self.model, &flat);
         self
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor};
 
 use super::Model;
+use crate::train::device::vector;
 
 /// Parameters that the optimiser treats alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,7 +158,7 @@ impl Layout {
                 values[entry.range.start] = value as f32;
             }
         }
-        Tensor::from_data(TensorData::new(values, [self.length]), device)
+        vector(values, device)
     }
 
     /// `model` with the values of `flat` (on its device, without autodiff), ready for a forward pass that is taped.

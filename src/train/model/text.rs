@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::TowerInit;
 use super::features::{FeaturesTower, TowerKind};
-use super::layers::{Block, LayerNorm, Map, MapPool, Trunk, add_position, mean_row, row_at, zeros};
+use super::layers::{
+    Block, LayerNorm, Map, MapPool, Trunk, add_position, encode, mean_row, project, row_at, zeros,
+};
 use super::projection::Projection;
 use super::size::{Shape, Size};
 use crate::train::config::{ConfigError, check};
@@ -240,14 +242,9 @@ impl TextTransformer {
             .tokens
             .val()
             .select(0, tokens.clone().reshape([batch * context]));
-        let mut x = add_position(embedded, self.position.val(), batch);
-        if let Some(norm) = &self.pre_norm {
-            x = norm.forward(x);
-        }
-        for block in &self.blocks {
-            x = block.forward(x, batch);
-        }
-        let x = self.norm.forward(x);
+        let x = add_position(embedded, self.position.val(), batch);
+        let pre_norm = self.pre_norm.as_ref();
+        let x = encode(x, pre_norm, &self.blocks, &self.norm, batch);
         let pooled = match (&self.pool, self.pick) {
             (Some(map), _) => map.forward(x, batch),
             (None, TextPool::Mean) => mean_row(x, batch),
@@ -255,10 +252,7 @@ impl TextTransformer {
             (None, TextPool::Eos) => x.select(0, end_rows(tokens, self.eos_id)),
             (None, TextPool::Last | TextPool::Map) => row_at(x, context - 1, batch),
         };
-        match &self.projection {
-            Some(projection) => projection.forward(pooled),
-            None => pooled,
-        }
+        project(pooled, self.projection.as_ref())
     }
 }
 

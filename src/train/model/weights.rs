@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::import::{Checkpoint, FileError, Report, Tower};
 use super::params::Layout;
-use super::{FileInit, ImageConfig, ModelConfig, Size, TextConfig};
+use super::{FileInit, ImageConfig, ModelConfig, Shape, Size, TextConfig};
 use crate::train::TrainConfig;
 use crate::train::loss::LossConfig;
 
@@ -226,14 +226,20 @@ impl Weights {
 /// A setting, by its name within the tower, and its value.
 type Fact = (&'static str, Value);
 
-fn facts_of_image(config: &ImageConfig) -> Vec<Fact> {
-    let shape = config.shape();
-    let number = |of: fn(&super::Shape) -> usize| json!(shape.as_ref().map(of));
+/// What a tower of any kind has; null while it is for a file to say.
+fn numbers(shape: Option<Shape>) -> Vec<Fact> {
+    let number = |of: fn(&Shape) -> usize| json!(shape.as_ref().map(of));
     vec![
         ("width", number(|s| s.width)),
         ("depth", number(|s| s.depth)),
         ("heads", number(|s| s.heads)),
         ("mlp_width", number(|s| s.mlp_width)),
+    ]
+}
+
+fn facts_of_image(config: &ImageConfig) -> Vec<Fact> {
+    let mut facts = numbers(config.shape());
+    facts.extend([
         ("patch", json!(config.patch)),
         ("patch_bias", json!(config.patch_bias)),
         ("activation", json!(config.activation)),
@@ -241,17 +247,13 @@ fn facts_of_image(config: &ImageConfig) -> Vec<Fact> {
         ("pre_norm", json!(config.pre_norm)),
         ("pool", json!(config.pool)),
         ("projection", json!(config.projection)),
-    ]
+    ]);
+    facts
 }
 
 fn facts_of_text(config: &TextConfig) -> Vec<Fact> {
-    let shape = config.shape();
-    let number = |of: fn(&super::Shape) -> usize| json!(shape.as_ref().map(of));
-    vec![
-        ("width", number(|s| s.width)),
-        ("depth", number(|s| s.depth)),
-        ("heads", number(|s| s.heads)),
-        ("mlp_width", number(|s| s.mlp_width)),
+    let mut facts = numbers(config.shape());
+    facts.extend([
         ("context", json!(config.context)),
         ("vocabulary", json!(config.vocabulary)),
         ("causal", json!(config.causal)),
@@ -261,7 +263,8 @@ fn facts_of_text(config: &TextConfig) -> Vec<Fact> {
         ("pool", json!(config.pool)),
         ("eos_id", json!(config.eos_id)),
         ("projection", json!(config.projection)),
-    ]
+    ]);
+    facts
 }
 
 /// The facts that a file says.

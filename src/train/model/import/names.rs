@@ -29,7 +29,6 @@ pub type Row = (&'static str, &'static str, Form);
 /// The names of one tower in one file.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// Empty where the file calls everything as we do.
     pub rows: &'static [Row],
     /// For `@`.
     pub root: &'static str,
@@ -70,14 +69,6 @@ const BUFFERS: [&str; 3] = ["position_ids", "attn_mask", "num_batches_tracked"];
 impl Names {
     /// All places where the parameter `ours` (`image.blocks.3.mlp.up.weight`) may be.
     pub fn places(&self, ours: &str) -> Vec<Place> {
-        if self.rows.is_empty() {
-            return vec![Place {
-                name: ours.to_owned(),
-                order: Order::Same(None),
-                part: None,
-                block: None,
-            }];
-        }
         let (module, leaf) = ours.rsplit_once('.').unwrap_or(("", ours));
         let (general, block) = without_number(module);
         let (general_whole, _) = without_number(ours);
@@ -121,17 +112,6 @@ impl Names {
     pub fn find(&self, ours: &str, archive: &Archive) -> Option<Place> {
         let mut places = self.places(ours).into_iter();
         places.find(|place| archive.has(&place.name))
-    }
-
-    /// Names of a file of our own, for `tower`.
-    pub fn own(tower: &'static str) -> Self {
-        Self {
-            rows: &[],
-            root: tower,
-            domains: &[],
-            foreign: &[],
-            stacked: false,
-        }
     }
 
     /// The shape of `ours` in our order of axes, if it is in `archive` and of the axes that it should have.
