@@ -55,8 +55,8 @@ pub struct Args {
     #[arg(long)]
     knn: bool,
     /// Pictures of the train part, at most.
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
-    bank: usize,
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    bank: u32,
     /// Device to embed on.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
@@ -84,7 +84,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let config = EvalConfig {
         linear_probe: args.linear_probe,
         knn_probe: args.knn,
-        bank: args.bank,
+        bank: args.bank as usize,
         ..EvalConfig::default()
     };
     ensure!(
@@ -135,7 +135,11 @@ fn name_of(data: &str) -> String {
 fn reading(path: &Path, opened: &Opened, args: &Args) -> anyhow::Result<Reading> {
     let run = RunDir::new(path);
     let mut reading = match run.spec().exists() {
-        true => Reading::of_run(&RunSpec::read(&run)?.config)?,
+        // The spec may leave the shape of the tower to a file; the model has it.
+        true => Reading::of_run(
+            &RunSpec::read(&run)?.config.data,
+            opened.config.text.context,
+        )?,
         false => Reading::of_model(opened, args.tokenizer.as_deref(), args.canonical)?,
     };
     if args.crop {

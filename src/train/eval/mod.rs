@@ -129,7 +129,10 @@ impl<'a> Evaluation<'a> {
         let sets: Vec<EvalSet> = sets.collect::<anyhow::Result<_>>()?;
         let reading = match sets.is_empty() {
             true => None,
-            false => Some(Reading::of_run(config)?),
+            false => Some(Reading {
+                preparation: config.data.preparation(),
+                tokenizer: source.tokenizer().clone(),
+            }),
         };
         Ok(Self {
             config,

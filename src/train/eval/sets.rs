@@ -18,10 +18,9 @@ use super::retrieval::{self, Captions, retrieve};
 use super::{
     CHUNK, EvalConfig, Hits, Labelled, Neighbours, Retrieval, knn, probe, templates, zeroshot,
 };
-use crate::train::TrainConfig;
 use crate::train::config::{ConfigError, check};
 use crate::train::data::text::{Canonical, Tokenizer, TokenizerConfig, TokensConfig};
-use crate::train::data::{DataError, Files, FilesConfig, Preparation, Skips, decode};
+use crate::train::data::{DataConfig, DataError, Files, FilesConfig, Preparation, Skips, decode};
 use crate::train::device::host;
 use crate::train::model::Model;
 use crate::train::model::open::Opened;
@@ -76,14 +75,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// As a run with these settings reads its training set.
+    /// As a run of this training set reads it, with texts of `context` tokens.
     ///
     /// # Errors
     /// A tokenizer that cannot be opened.
-    pub fn of_run(config: &TrainConfig) -> Result<Self, DataError> {
+    pub fn of_run(data: &DataConfig, context: usize) -> Result<Self, DataError> {
         Ok(Self {
-            preparation: config.data.preparation(),
-            tokenizer: config.data.tokenizer(config.model.text.context)?,
+            preparation: data.preparation(),
+            tokenizer: data.tokenizer(context)?,
         })
     }
 
