@@ -83,13 +83,14 @@ impl<'scope> Feed<'scope> {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let draw = move || {
-            let plan = parts.clone();
-            for ask in steps.flat_map(|step| plan.asks(step)) {
-                let part = pool.install(|| parts.draw(ask, &told)).transpose();
-                let Some(part) = part else { return };
-                let is_last = part.is_err();
-                if sender.send(part).is_err() || is_last {
-                    return;
+            for step in steps {
+                for ask in parts.asks(step) {
+                    let part = pool.install(|| parts.draw(ask, &told)).transpose();
+                    let Some(part) = part else { return };
+                    let is_last = part.is_err();
+                    if sender.send(part).is_err() || is_last {
+                        return;
+                    }
                 }
             }
         };

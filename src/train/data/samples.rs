@@ -289,7 +289,7 @@ impl Samples {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
         {
-            skips.add(*fault, &self.files.name(*sample));
+            skips.add(*fault, || self.files.name(*sample));
         }
         skips
     }

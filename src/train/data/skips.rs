@@ -37,12 +37,13 @@ impl Skips {
         Self { total, reasons }
     }
 
-    /// Count one, which is among `total` already.
-    pub fn add(&mut self, fault: Fault, name: &str) {
+    /// Count one, which is among `total` already. Its name is asked for when it is one of the first.
+    pub fn add<N: AsRef<str>>(&mut self, fault: Fault, name: impl FnOnce() -> N) {
         let tally = self.reasons.entry(fault).or_default();
         tally.count += 1;
         if tally.names.len() < NAMED {
-            let letters = name.chars().take(LETTERS + 1).collect::<String>();
+            let name = name();
+            let letters = name.as_ref().chars().take(LETTERS + 1).collect::<String>();
             let mut shown = printable(&letters);
             if letters.chars().count() > LETTERS {
                 shown = shown.chars().take(LETTERS).chain(['…']).collect();
@@ -134,11 +135,11 @@ mod tests {
     fn skips_are_told_in_a_sentence() {
         let mut skips = Skips::of(1_200);
         for name in ["a.jpg", "b\u{1b}[2J.jpg", "c.jpg", "d.jpg"] {
-            skips.add(Fault::NoCaption, name);
+            skips.add(Fault::NoCaption, || name);
         }
         let mut more = Skips::of(4);
-        more.add(Fault::CutImage, &"x".repeat(500));
-        more.add(Fault::NoCaption, "late.jpg");
+        more.add(Fault::CutImage, || "x".repeat(500));
+        more.add(Fault::NoCaption, || "late.jpg");
         skips.merge(&more);
         let told = skips.to_string();
         assert!(!told.contains('\u{1b}') && !told.contains("late"), "{told}");
@@ -156,9 +157,9 @@ mod tests {
     fn too_many_are_an_error_and_none_are_not() {
         let mut skips = Skips::of(100);
         skips.check(0.0).unwrap();
-        (0..5).for_each(|_| skips.add(Fault::NoImage, "a"));
+        (0..5).for_each(|_| skips.add(Fault::NoImage, || "a"));
         skips.check(0.05).unwrap();
-        skips.add(Fault::NoImage, "b");
+        skips.add(Fault::NoImage, || "b");
         let error = skips.check(0.05).unwrap_err().to_string();
         assert!(
             error.starts_with("data.max_broken: skipped 6 of 100"),

@@ -35,7 +35,7 @@ impl Folder {
                 }
                 Kind::File => {
                     skips.total += 1;
-                    skips.add(Fault::Stray, &entry.name);
+                    skips.add(Fault::Stray, || &entry.name);
                 }
                 Kind::Other => {}
             }
@@ -112,7 +112,7 @@ impl Walk<'_> {
                     });
                     match below.to_str() {
                         Some(name) if wanted => self.images.push((class, name.into())),
-                        _ => self.skips.add(Fault::Stray, &below.to_string_lossy()),
+                        _ => self.skips.add(Fault::Stray, || below.to_string_lossy()),
                     }
                 }
             }

@@ -95,7 +95,7 @@ impl Rows {
         for (row, judged) in judged.into_iter().enumerate() {
             match judged {
                 Ok(class) => self.rows.push((row as u32, class)),
-                Err(fault) => skips.add(fault, &self.row_name(row)),
+                Err(fault) => skips.add(fault, || self.row_name(row)),
             }
         }
         skips

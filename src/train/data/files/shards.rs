@@ -204,8 +204,8 @@ fn index(path: &Path, members: &Members) -> io::Result<Index> {
                     found.several |= captions > 1;
                 }
                 Err(fault) => {
-                    let name = format!("{}/{}", file_name(path), group.first);
-                    found.skips.add(fault, &name);
+                    let name = || format!("{}/{}", file_name(path), group.first);
+                    found.skips.add(fault, name);
                 }
             }
         }
@@ -231,7 +231,7 @@ fn index(path: &Path, members: &Members) -> io::Result<Index> {
     close(group.take());
     if end == End::Damaged {
         found.skips.total += 1;
-        found.skips.add(Fault::DamagedArchive, &file_name(path));
+        found.skips.add(Fault::DamagedArchive, || file_name(path));
     }
     Ok(found)
 }

@@ -137,7 +137,9 @@ impl Table {
                 Ok(false) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     skips.total += 1;
-                    skips.add(Fault::BrokenRow, &format!("row {number} and all after it"));
+                    skips.add(Fault::BrokenRow, || {
+                        format!("row {number} and all after it")
+                    });
                     break;
                 }
                 Err(error) => return Err(DataError::file(&self.path)(error)),
@@ -158,12 +160,12 @@ impl Table {
                     self.rows.push(Row { at, class });
                 }
                 Err(fault) => {
-                    let image = self
-                        .image
-                        .and_then(|image| row.get(image))
-                        .unwrap_or_default();
-                    let name = String::from_utf8_lossy(&image[..image.len().min(200)]);
-                    skips.add(fault, &format!("row {number}: {name}"));
+                    skips.add(fault, || {
+                        let image = self.image.and_then(|image| row.get(image));
+                        let image = image.unwrap_or_default();
+                        let name = String::from_utf8_lossy(&image[..image.len().min(200)]);
+                        format!("row {number}: {name}")
+                    });
                 }
             }
         }
