@@ -48,14 +48,14 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let most = source.pairs().min(args.images.into());
     ensure!(most > 0, "{} has no samples", args.path);
 
-    let start = Instant::now();
-    let mut sum = 0.0;
+    let (mut seconds, mut sum) = (0.0, 0.0);
     for first in (0..most).step_by(args.batch as usize) {
+        let start = Instant::now();
         let examples = source.train(first..most.min(first + u64::from(args.batch)))?;
         let pixels = source.pixels(&examples)?;
+        seconds += start.elapsed().as_secs_f64();
         sum += pixels.iter().map(|x| f64::from(*x)).sum::<f64>() / pixels.len() as f64;
     }
-    let seconds = start.elapsed().as_secs_f64();
     let rate = most as f64 / seconds;
     let mean = sum / most.div_ceil(args.batch.into()) as f64;
     let skips = source.skips().unwrap_or_default();
