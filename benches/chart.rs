@@ -115,8 +115,9 @@ fn draw(runs: &[Series], view: View, caches: &mut [ChartCache], buffer: &mut Buf
     let height = |i: usize| if i + 1 == CHARTS { 10 } else { 8 };
     let gutter = charts
         .iter()
+        .zip(caches.iter_mut())
         .enumerate()
-        .map(|(i, chart)| chart.gutter_needed(height(i)))
+        .map(|(i, (chart, cache))| chart.gutter_needed(height(i), cache))
         .max()
         .unwrap();
     for (i, (chart, cache)) in charts.iter().zip(caches).enumerate() {
@@ -179,7 +180,7 @@ fn million() -> Series {
 
 fn one_line(run: &Series, cache: &mut ChartCache, buffer: &mut Buffer) {
     buffer.reset();
-    cache.clear();
+    *cache = ChartCache::default();
     let lines = lines(std::slice::from_ref(run), "loss");
     let chart = Chart {
         title: "loss",
@@ -194,7 +195,8 @@ fn one_line(run: &Series, cache: &mut ChartCache, buffer: &mut Buffer) {
         colour: true,
         x_axis: true,
     };
-    chart.draw(SCREEN, chart.gutter_needed(SCREEN.height), cache, buffer);
+    let gutter = chart.gutter_needed(SCREEN.height, cache);
+    chart.draw(SCREEN, gutter, cache, buffer);
 }
 
 /// Time that the scheduler gave to this thread, to a few milliseconds.

@@ -114,11 +114,10 @@ fn make_run(root: &Path, seed: u64) -> RunDir {
     // Not `RunSpec::write`, which waits for the disk.
     fs::create_dir(dir.path()).unwrap();
     fs::write(dir.spec(), serde_json::to_vec_pretty(&spec).unwrap()).unwrap();
+    let me = Process::with_pid(std::process::id()).unwrap().unwrap();
     let lease = Lease {
-        executor: "local".into(),
-        process: Process::with_pid(std::process::id()).unwrap().unwrap(),
-        devices: vec!["cpu".into()],
         ended: Some("exit status 0".into()),
+        ..Lease::new("local", me, vec!["cpu".into()])
     };
     fs::write(dir.lease(), serde_json::to_vec_pretty(&lease).unwrap()).unwrap();
     let mut events = vec![

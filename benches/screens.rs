@@ -52,6 +52,8 @@ fn workspace(root: &Path, runs: u64, rows: u64) {
                 threads: 1,
                 total_steps: rows,
                 total_examples: examples,
+                files: Default::default(),
+                provenance: Default::default(),
             },
             Event::Resumed {
                 step: 0,

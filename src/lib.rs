@@ -17,7 +17,7 @@
 //!                   └──────┬──────────────────▲───────────┘           ▼
 //!                 starts   │                  │ reads         analysis → export
 //!                          ▼                  │               statistics   text, Markdown,
-//!   ┌─ worker: one process a run ───┐   ┌─ record ─────────┐  as data      CSV, JSON
+//!   ┌─ worker: one process a run ───┐   ┌─ record ─────────┐  as data      CSV, SVG, …
 //!   │ train  data → towers → loss → │──►│ the run directory│
 //!   │        optimiser → evaluation │   │ runs/<id>/…      │
 //!   └───────────────────────────────┘   └──────────────────┘
@@ -34,8 +34,8 @@
 //! | [`exec`] | where a run's process lives |
 //! | [`store`] | every run's log folded into memory |
 //! | [`sched`] | what should happen next, and the tick that does it |
-//! | [`analysis`] | reports → tables as data; spikes, effects, forecasts |
-//! | [`export`] | tables → bytes |
+//! | [`analysis`] | reports → tables and figures as data; spikes, effects, forecasts |
+//! | [`export`] | tables and figures → bytes |
 //! | [`workbench`] | the core that faces use |
 //! | [`worker`] | `siglab worker DIR` |
 //! | [`tui`] | the screens |

@@ -1,41 +1,19 @@
 //! The few things every layer needs and no layer owns: durable writes, the wall clock, units for people, text
 //! made safe for a terminal. It knows nothing of runs or tensors.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+pub mod disk;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Replace `path` by `bytes` so that a reader, or a machine that loses power, sees the old or the new file and
-/// nothing between: temporary file, fsync, rename, fsync of the directory.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path
-        .parent()
-        .filter(|d| !d.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::other("a file name is missing"))?;
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = dir.join(temporary);
-    let result = (|| {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_dir(dir)
-    })();
-    if result.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    result
-}
+pub use disk::{dir_mode, sync_dir, write_atomic};
 
-/// Make a rename or a new name inside `dir` durable.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+/// `path` as a word of a command line that nobody takes for a flag.
+pub fn as_word(path: &Path) -> PathBuf {
+    match path.as_os_str().as_encoded_bytes() {
+        [b'-', ..] => Path::new(".").join(path),
+        _ => path.to_owned(),
+    }
 }
 
 /// Milliseconds since 1970, for display only: order comes from sequence numbers, durations from `Instant`.
@@ -65,6 +43,24 @@ pub fn human_count(n: f64) -> String {
     }
 }
 
+/// `512 MiB`, `6.0 GiB`: memory as people count it.
+pub fn human_bytes(bytes: u64) -> String {
+    const GIB: f64 = (1u64 << 30) as f64;
+    match bytes as f64 / GIB {
+        x if x < 1.0 => format!("{} MiB", bytes >> 20),
+        x if x < 100.0 => format!("{x:.1} GiB"),
+        x => format!("{x:.0} GiB"),
+    }
+}
+
+/// `word` with its first letter as a capital.
+pub fn capital(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}
+
 /// `8s`, `3m05s`, `2h14m`, `3d04h`: the two units that matter.
 pub fn human_duration(d: Duration) -> String {
     let s = d.as_secs();
@@ -76,17 +72,44 @@ pub fn human_duration(d: Duration) -> String {
     }
 }
 
-/// `text` with everything that could drive a terminal replaced: C0 and C1 controls, DEL, and the bidirectional
-/// overrides. A newline becomes a space; raw bytes stay as they are on disk.
+/// `text` on one line, with everything that could drive a terminal replaced: C0 and C1 controls, DEL, and what turns the
+/// direction of writing. A newline becomes a space; raw bytes stay as they are on disk.
 pub fn printable(text: &str) -> String {
-    let bidi = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
         .map(|c| match c {
-            '\t' | '\n' | '\r' => ' ',
-            c if c.is_control() || bidi(c) => '\u{fffd}',
+            '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}' => ' ',
+            c if drives_a_terminal(c) => '\u{fffd}',
             c => c,
         })
         .collect()
+}
+
+/// [`printable`] of text that may have several lines and tabs.
+pub fn printable_lines(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let cells = line.split('\t').map(printable);
+        cells.collect::<Vec<_>>().join("\t")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// [`printable`] text of at most `most` characters, with a sign where it went on.
+pub fn abridged(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => printable(&text[..end]) + "…",
+        None => printable(text),
+    }
+}
+
+/// Whether [`printable`] would leave `text` as it is.
+pub fn is_printable(text: &str) -> bool {
+    let harmless = |c| !drives_a_terminal(c) && !matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().all(harmless)
+}
+
+fn drives_a_terminal(c: char) -> bool {
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns(c)
 }
 
 #[cfg(test)]
@@ -95,10 +118,24 @@ mod tests {
 
     #[test]
     fn printable_leaves_nothing_that_drives_a_terminal() {
-        let hostile = "a\x1b[31mred\x07\u{9b}2J\u{202e}b\nc\x7f";
+        let hostile = "a\x1b[31mred\x07\u{9b}2J\u{202e}b\nc\x7f\u{61c}";
         let safe = printable(hostile);
         assert!(safe.chars().all(|c| !c.is_control()));
         assert!(safe.starts_with('a') && safe.contains("red") && safe.contains("b c"));
+        for c in (0..=0x9f).filter_map(char::from_u32) {
+            let text = c.to_string();
+            assert_eq!(is_printable(&text), (' '..='~').contains(&c), "{c:?}");
+            assert!(is_printable(&printable(&text)), "{c:?}");
+        }
+        assert!(!is_printable("\u{2066}") && !is_printable("\u{2028}") && is_printable("日本 é"));
+    }
+
+    #[test]
+    fn lines_and_tabs_of_a_text_stay() {
+        assert_eq!(
+            printable_lines("a\tb\r\n\x1b[2J\nc\n"),
+            "a\tb \n\u{fffd}[2J\nc\n"
+        );
     }
 
     #[test]
@@ -107,19 +144,5 @@ mod tests {
         assert_eq!(human_count(12_345.0), "12.3k");
         assert_eq!(human_duration(Duration::from_secs(185)), "3m05s");
         assert_eq!(human_duration(Duration::from_secs(8_040)), "2h14m");
-    }
-
-    #[test]
-    fn write_atomic_replaces_whole_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("want.json");
-        write_atomic(&path, b"one").unwrap();
-        write_atomic(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            1,
-            "no temporary is left behind"
-        );
     }
 }

@@ -2,15 +2,18 @@
 //! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
 
 mod background;
+mod files;
 mod launch;
 mod outlook;
 mod prospect;
 mod why;
 mod wish;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::num::NonZero;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,18 +21,30 @@ use anyhow::{Context, bail};
 
 use crate::exec::{Executor, Slot, device};
 use crate::record::{RunDir, RunId, end_of_log};
-use crate::sched::{SchedulerLock, holder};
+use crate::sched::{SchedulerLock, holder, waits};
 use crate::spec::RunSpec;
-use crate::store::{Delta, Hint, REFRESH, Run, Store, Watch, WorkspaceError};
-use crate::util::{printable, sync_dir};
+use crate::store::{Change, Delta, Hint, REFRESH, Run, Store, Watch, WorkspaceError};
+use crate::util::disk::{sweep, temporary};
+use crate::util::{dir_mode, printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local};
-pub use crate::sched::{Notice, Scheduler, Standing, View, standing};
+pub use crate::sched::{Limits, Notice, Scheduler, Standing, View, Wait, standing};
+pub use files::{Absent, absent, changed};
 pub use launch::Handover;
 pub use outlook::outlook;
-pub use prospect::{prospect, require_sources};
+pub use prospect::{prospect, renew, require_sources};
 pub use why::{blocked, why};
-pub use wish::Verb;
+pub use wish::{Leave, Verb};
+
+/// What a workspace is to others than its owner until somebody opens it to them: nothing.
+const PRIVATE: u32 = 0o700;
+
+fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+}
 
 /// A run that the user named and the workspace cannot give.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +64,18 @@ pub enum FindError {
 pub struct Turn {
     pub deltas: Vec<Delta>,
     pub notices: Vec<Notice>,
+}
+
+impl Turn {
+    /// How long to wait before the next turn. Soon after something has happened more is likely to: a worker that has had
+    /// its last word ends, a slot that came free is taken.
+    pub fn pause(&self) -> Duration {
+        let moved = |delta: &Delta| matches!(delta.change, Change::State { .. });
+        match self.notices.is_empty() && !self.deltas.iter().any(moved) {
+            true => Duration::from_millis(100),
+            false => Duration::from_millis(10),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -88,6 +115,16 @@ impl Workbench {
         self.watch = Some(Watch::with_waker(&self.root, waker));
     }
 
+    /// Read a workspace but for the rows, see [`Store::survey`].
+    pub fn survey(root: &Path) -> Result<Self, WorkspaceError> {
+        Ok(Self {
+            root: root.to_owned(),
+            store: Store::survey(root)?,
+            watch: None,
+            untold: Vec::new(),
+        })
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -96,9 +133,10 @@ impl Workbench {
         &self.store
     }
 
-    /// Make the workspace's directory if it is missing.
+    /// Make the workspace's directory if it is missing, for its owner alone. One that others may enter is a shared one: run
+    /// directories are made as open as the workspace.
     pub fn create(&self) -> Result<(), WorkspaceError> {
-        fs::create_dir_all(&self.root).map_err(|cause| WorkspaceError {
+        make_dir(&self.root, PRIVATE).map_err(|cause| WorkspaceError {
             path: self.root.clone(),
             cause,
         })
@@ -107,6 +145,7 @@ impl Workbench {
     /// Give each run a directory unless it has one. Returns those that are new.
     pub fn submit(&mut self, specs: &[RunSpec]) -> anyhow::Result<Vec<RunId>> {
         self.create()?;
+        sweep(&self.root, |name| name.parse::<RunId>().is_ok());
         // What another scheduler made since the workspace was read is no new run.
         let deltas = self.store.refresh_runs(specs.iter().map(|spec| &spec.id));
         self.untold.extend(deltas);
@@ -136,10 +175,8 @@ impl Workbench {
 
     /// A run directory appears with its specification in it or not at all.
     fn make(&self, spec: &RunSpec) -> io::Result<()> {
-        let temporary = self
-            .root
-            .join(format!(".{}.{}.tmp", spec.id, std::process::id()));
-        let made = fs::create_dir_all(&temporary)
+        let temporary = self.root.join(temporary(spec.id.as_str().as_ref()));
+        let made = make_dir(&temporary, dir_mode(&self.root))
             .and_then(|()| spec.write(&RunDir::new(&temporary)))
             .and_then(|()| fs::rename(&temporary, self.root.join(spec.id.as_str())));
         if made.is_err() {
@@ -185,6 +222,19 @@ impl Workbench {
     /// Who schedules the workspace now, if anybody does.
     pub fn scheduler(&self) -> io::Result<Option<String>> {
         holder(&self.root)
+    }
+
+    /// How the runs stand and, if a scheduler is at work, why they wait.
+    pub fn view(&self) -> View {
+        View {
+            waits: self.waits(),
+            ..View::at_rest(&self.store)
+        }
+    }
+
+    /// Why runs wait that are ready, as the scheduler at work says; nothing when none is.
+    pub fn waits(&self) -> BTreeMap<RunId, Wait> {
+        waits(&self.root)
     }
 
     /// A scheduler for the runs of `scope`, in their order, with workers on this machine. There is one a workspace.

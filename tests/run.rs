@@ -255,7 +255,7 @@ fn workers_outlive_a_scheduler_that_is_killed_and_the_next_one_takes_them_over()
         .unwrap()
         .unwrap()
         .process;
-    victim.signal_group(Signal::KILL).unwrap();
+    victim.signal_session(Signal::KILL).unwrap();
     desk.await_runs("a second attempt", |runs| {
         runs[0]["attempt"] == 2 && runs[0]["state"] == "running"
     });

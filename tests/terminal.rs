@@ -1,6 +1,12 @@
 //! The screens on a real terminal: what is taken over is given back, whatever ends it, and nothing is written while
-//! nothing happens.
+//! nothing happens. Below it, what drives no terminal and what holds under load.
 
+#[path = "terminal/escapes.rs"]
+mod escapes;
+#[path = "terminal/hostile.rs"]
+mod hostile;
+#[path = "terminal/loads.rs"]
+mod loads;
 #[path = "support/pty.rs"]
 mod pty;
 
@@ -11,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use pty::{PATIENCE, Pty};
 use rustix::process::{Pid, Signal, kill_process};
+use siglab::record::{Lease, Process, RunDir};
 
 const GRID: &str = include_str!("support/tiny.toml");
 
@@ -83,7 +90,6 @@ fn a_terminal_that_goes_away_ends_it() {
     pty.type_("2");
     pty.read_for(Duration::from_millis(200));
     pty.hang_up();
-    signal(&pty, Signal::HUP);
     pty.wait();
     let kept = fs::read_dir(tmp.path().join("state/siglab"))
         .unwrap()
@@ -133,7 +139,6 @@ fn a_closed_terminal_stops_no_run() {
     pty.type_("y");
     pty.await_text("schedules in the background");
     pty.hang_up();
-    signal(&pty, Signal::HUP);
     pty.wait();
     let deadline = Instant::now() + 3 * PATIENCE;
     loop {
@@ -193,15 +198,19 @@ fn no_color_is_obeyed() {
 #[test]
 #[ignore = "panics by design, on the terminal of another test"]
 fn guest_that_panics() {
+    let Ok(place) = std::env::var("PANICS") else {
+        return;
+    };
     let (wake, _waker) = siglab::tui::terminal::wake_pipe().unwrap();
     let mut terminal = siglab::tui::terminal::Terminal::take(true, wake).unwrap();
     terminal
         .draw(|buffer| buffer.set_string(0, 0, "at work", ratatui::style::Style::new()))
         .unwrap();
-    let in_thread = std::env::var("IN_THREAD").is_ok();
-    if in_thread {
+    if place == "thread" {
         let _ = std::thread::spawn(|| panic!("a thread broke")).join();
-        let woken = terminal.wait(Instant::now() + PATIENCE).unwrap();
+        let woken = terminal
+            .wait(Instant::now(), Instant::now() + PATIENCE)
+            .unwrap();
         assert!(woken.is_none(), "the loop learns of it");
         std::process::exit(7);
     }
@@ -220,9 +229,7 @@ fn a_panic_gives_the_terminal_back() {
             "--test-threads",
             "1",
         ]);
-        if in_thread {
-            command.env("IN_THREAD", "1");
-        }
+        command.env("PANICS", if in_thread { "thread" } else { "loop" });
         let mut pty = Pty::start(command, 100, 30);
         let code = pty.wait();
         assert_eq!(code, Some(if in_thread { 7 } else { 101 }));
@@ -237,6 +244,141 @@ fn a_panic_gives_the_terminal_back() {
             "the message is readable: {}",
             pty.text()
         );
+    }
+}
+
+/// How the screens come to an end without anybody's wish.
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    Signal(Signal),
+    /// The window is closed.
+    Closed,
+    /// The user's own wish, for comparison.
+    Quit,
+}
+
+/// Two runs at work while the screens over them are opened and ended `times` times, at a moment that differs each time.
+fn end_again_and_again(times: u32) {
+    let blows = [
+        Blow::Signal(Signal::INT),
+        Blow::Signal(Signal::TERM),
+        Blow::Signal(Signal::HUP),
+        Blow::Closed,
+        Blow::Quit,
+    ];
+    let tmp = tempfile::tempdir().unwrap();
+    let endless = GRID.replace("train.examples = 64", "train.examples = 100_000_000");
+    fs::write(tmp.path().join("grid.toml"), endless).unwrap();
+    let mut pty = open(tmp.path(), &[]);
+    pty.type_("L");
+    pty.await_text("Launch 2 runs?");
+    pty.type_("y");
+    pty.await_text("schedules in the background");
+    drop(pty);
+    let workers = await_workers(tmp.path(), 2);
+    for round in 0..times {
+        let blow = blows[round as usize % blows.len()];
+        let mut pty = open(tmp.path(), &["--view", "watch"]);
+        // Keys that look and change nothing, one after another until the blow falls among them.
+        for key in 0..round % 23 {
+            pty.type_(["1", "2", "j", "3", "?", "\x1b", "4", "k"][key as usize % 8]);
+            pty.read_for(Duration::from_millis(u64::from(round * 7 % 13)));
+        }
+        match blow {
+            Blow::Signal(end) => signal(&pty, end),
+            Blow::Closed => pty.hang_up(),
+            // Away from whatever is open, first.
+            Blow::Quit => {
+                for key in ["\x1b", "\x1b", "q"] {
+                    pty.type_(key);
+                    pty.read_for(Duration::from_millis(100));
+                }
+            }
+        }
+        let code = pty.wait();
+        match blow {
+            // The terminal may be missed before the signal comes: an error, and no panic.
+            Blow::Closed => assert!(matches!(code, Some(1 | 143)), "round {round}: {code:?}"),
+            Blow::Quit => assert_eq!(code, Some(0), "round {round}"),
+            Blow::Signal(_) => assert_eq!(code, Some(143), "round {round}: {blow:?}"),
+        }
+        if !matches!(blow, Blow::Closed) {
+            given_back(&pty);
+        }
+        let still = await_workers(tmp.path(), 2);
+        assert_eq!(still, workers, "round {round}: {blow:?} changed who works");
+    }
+    // What was asked for is done, though nobody looks.
+    let stop = |verb: &str, runs: &[String]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_siglab"));
+        let output = command
+            .current_dir(tmp.path())
+            .arg(verb)
+            .args(runs)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let runs: Vec<String> = workers.iter().map(|(run, _)| run.clone()).collect();
+    stop("stop", &runs);
+    await_workers(tmp.path(), 0);
+}
+
+/// The runs that are worked on, with the process that does, once there are `count`.
+fn await_workers(dir: &Path, count: usize) -> Vec<(String, Process)> {
+    let deadline = Instant::now() + 3 * PATIENCE;
+    loop {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir.join("runs"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let run = RunDir::new(entry.path());
+            let lease = Lease::read(&run).ok().flatten();
+            let now = lease.and_then(|lease| {
+                Process::with_pid(lease.process.pid as u32)
+                    .ok()?
+                    .filter(|now| *now == lease.process)
+            });
+            let trains = fs::metadata(run.metrics()).is_ok_and(|metadata| metadata.len() > 0);
+            if let Some(process) = now.filter(|_| trains) {
+                found.push((entry.file_name().to_string_lossy().into_owned(), process));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if found.len() == count {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{} at work, expected {count}",
+            found.len()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn whatever_ends_the_screens_runs_go_on_and_the_terminal_is_given_back() {
+    end_again_and_again(5);
+}
+
+#[test]
+#[ignore = "half a minute"]
+fn fifty_ends_of_the_screens_stop_no_run() {
+    end_again_and_again(50);
+}
+
+#[test]
+#[ignore = "half a minute"]
+fn fifty_panics_give_the_terminal_back() {
+    for _ in 0..25 {
+        a_panic_gives_the_terminal_back();
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use siglab::record::{FileLock, RunDir};
 use siglab::store::RunId;
 use siglab::tui::key::Key;
 use siglab::tui::theme::{Colours, Theme};
@@ -95,7 +97,7 @@ fn press(session: &mut Session<fn()>, keys: &str) -> Vec<Wanted> {
 }
 
 /// Name, keys and size of each picture. The pictures are the specification of the screens.
-const SCREENS: [(&str, &str, (u16, u16)); 22] = [
+const SCREENS: [(&str, &str, (u16, u16)); 23] = [
     ("design_small", "1", SMALL),
     ("design_large", "1", LARGE),
     ("design_cell", "1<Tab>jl<Enter>", LARGE),
@@ -114,6 +116,7 @@ const SCREENS: [(&str, &str, (u16, u16)); 22] = [
         "2/loss.kind=sigmoid<Enter>bs",
         LARGE,
     ),
+    ("runs_diff", "2s<Space>jj<Space>d", LARGE),
     (
         "runs_stop_asks",
         "2/state=interrupted<Enter><Space>x",
@@ -333,6 +336,56 @@ fn a_verb_names_its_runs_and_its_command() {
 }
 
 #[test]
+fn a_report_says_its_moment_and_its_baseline_and_effects_are_a_report() {
+    let desk = Desk::new();
+    let text = fs::read_to_string(desk.file()).unwrap();
+    let (axes, _) = text.split_once("[[report]]").unwrap();
+    let reports = r#"
+        [[report]]
+        rows = "optim.lr"
+        columns = "loss.kind"
+        metric = "zeroshot/top1"
+        at = { examples = 4_000 }
+        interval = "bootstrap"
+        against = { "optim.lr" = 1e-2 }
+
+        [[report]]
+        kind = "effects"
+        metric = "zeroshot/top1"
+    "#;
+    fs::write(desk.file(), format!("{axes}{reports}")).unwrap();
+    let first = desk.screen("4", LARGE);
+    for part in [
+        "each run at its last evaluation within 4,000 examples seen",
+        "for the bootstrap takes 5",
+        "◆ 0.8 (1/2, 1 failed)",
+        "too few seeds to tell",
+    ] {
+        assert!(first.contains(part), "{part} is not in\n{first}");
+    }
+    let second = desk.screen("4n", LARGE);
+    for part in [
+        "Effects on zeroshot/top1 in %",
+        "no analysis of variance: the design leaves out 1 of the 8 cells",
+        "siglab table",
+        "--report 2",
+    ] {
+        assert!(second.contains(part), "{part} is not in\n{second}");
+    }
+    // What is shown is what is drawn, by its number in the file.
+    let mut session = desk.open();
+    let path = desk.tmp.path().join("effects.svg");
+    press(&mut session, "4nX<C-u>");
+    press(&mut session, &path.to_str().unwrap().replace('<', "<lt>"));
+    press(&mut session, "<Enter>");
+    let said = desk.told(&mut session, LARGE);
+    let (_, command) = said.split_once("$ siglab plot ").expect(&said);
+    assert!(command.contains(" --report 2 -o "), "{said}");
+    let svg = fs::read_to_string(&path).unwrap();
+    assert!(svg.contains("effects"), "{svg:.600}");
+}
+
+#[test]
 fn what_is_exported_is_what_the_command_prints() {
     let desk = Desk::new();
     let mut session = desk.open();
@@ -346,14 +399,45 @@ fn what_is_exported_is_what_the_command_prints() {
     let output = command
         .arg("table")
         .arg(desk.file())
-        .args(["--format", "md"])
+        .args(["--report", "1", "--format", "md"])
         .output()
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
-        !written.is_empty() && printed.starts_with(&written),
-        "the first report:\n{written}\nall:\n{printed}"
+        !written.is_empty() && printed == written,
+        "{written}\nis not\n{printed}"
     );
+}
+
+#[test]
+fn what_is_drawn_is_what_the_command_draws() {
+    let desk = Desk::new();
+    let mut session = desk.open();
+    for (keys, name) in [("4X", "table.svg"), ("f4X", "effects.png")] {
+        let path = desk.tmp.path().join(name);
+        press(&mut session, &format!("{keys}<C-u>"));
+        press(&mut session, &path.to_str().unwrap().replace('<', "<lt>"));
+        press(&mut session, "<Enter>");
+        let said = desk.told(&mut session, LARGE);
+        let (_, command) = said.split_once("$ siglab plot ").expect(&said);
+        let flags = command.split_whitespace().skip(1);
+        let flags: Vec<&str> = flags.take_while(|word| *word != "-o").collect();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_siglab"))
+            .arg("--workspace")
+            .arg(desk.tmp.path().join("runs"))
+            .arg("plot")
+            .arg(desk.file())
+            .args(&flags)
+            .args(["-o", "-", "--format"])
+            .arg(path.extension().unwrap())
+            .output()
+            .unwrap();
+        let drawn = fs::read(&path).unwrap();
+        assert!(
+            !drawn.is_empty() && drawn == output.stdout,
+            "{name}: {flags:?} {said}"
+        );
+    }
 }
 
 #[test]
@@ -427,4 +511,33 @@ fn hostile_text_in_a_run_cannot_drive_the_terminal() {
             .collect();
         assert!(bad.is_empty(), "{bad:?}");
     }
+}
+
+#[test]
+fn a_full_disk_is_told_on_every_screen_for_as_long_as_it_is_full() {
+    let desk = Desk::new();
+    let runs = desk.tmp.path().join("runs");
+    let run = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let dir = RunDir::new(run);
+    // Another attempt that is at work.
+    let started = r#"{"seq":900,"attempt":9,"at":0,"event":{"kind":"started","siglab":"0","host":"h","pid":1,"devices":["cpu"],"threads":1,"total_steps":9,"total_examples":90}}"#;
+    let log = fs::read_to_string(dir.events()).unwrap() + started + "\n";
+    fs::write(dir.events(), log).unwrap();
+    let lock = |path: PathBuf| FileLock::acquire(&path, Duration::from_secs(2)).unwrap();
+    let _lock = lock(dir.lock());
+    let mut session = desk.open();
+    let full = "the disk is full: ";
+    assert!(!desk.told(&mut session, LARGE).contains(full));
+    let waiting = lock(dir.waiting());
+    session.read_all().unwrap();
+    for keys in ["1", "2", "3", "4"] {
+        press(&mut session, keys);
+        let screen = desk.told(&mut session, LARGE);
+        assert!(screen.contains(full), "{screen}");
+        assert!(screen.contains("1 run waits"), "{screen}");
+        assert!(desk.told(&mut session, SMALL).contains(full));
+    }
+    drop(waiting);
+    session.read_all().unwrap();
+    assert!(!desk.told(&mut session, LARGE).contains(full));
 }

@@ -231,6 +231,23 @@ fn runs_that_are_submitted_are_told_of_with_the_next_look() {
     assert_eq!(workbench.look_at(&[]), []);
 }
 
+/// Learning rates from a logarithmic range have 17 digits, and not all of these come back from JSON to the last bit.
+#[test]
+fn a_run_is_known_again_whatever_the_digits_of_its_settings() {
+    let tmp = tempfile::tempdir().unwrap();
+    let spec = |step: i32| {
+        let mut config = TrainConfig::default();
+        config.optim.lr = 1e-4 * 10_f64.powf(f64::from(step) / 100.0);
+        RunSpec::new(config)
+    };
+    let specs: Vec<RunSpec> = (0..200).map(spec).collect();
+    let mut workbench = Workbench::open(tmp.path()).unwrap();
+    assert_eq!(workbench.submit(&specs).unwrap().len(), 200);
+    assert!(workbench.submit(&specs).unwrap().is_empty());
+    let mut again = Workbench::open(tmp.path()).unwrap();
+    assert!(again.submit(&specs).unwrap().is_empty());
+}
+
 #[test]
 fn a_worker_that_is_killed_goes_on_by_itself() {
     let (tmp, ids) = workspace(&["crash-once"]);
@@ -298,10 +315,7 @@ fn stopping_reaches_a_worker_that_has_no_scheduler() {
         siglab(tmp.path(), &["stop", ids[0].as_str()]).status.code(),
         Some(0)
     );
-    let deadline = Instant::now() + PATIENCE;
-    while worker.is_alive() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    assert!(!worker.is_alive(), "it is waited for");
     let workbench = Workbench::open(tmp.path()).unwrap();
     assert_eq!(
         workbench.store().get(&ids[0]).unwrap().state,
@@ -312,6 +326,27 @@ fn stopping_reaches_a_worker_that_has_no_scheduler() {
         Some(1),
         "stopped already"
     );
+}
+
+#[test]
+fn a_worker_that_does_not_hear_is_killed_where_no_scheduler_does_it() {
+    let (tmp, ids) = workspace(&["deaf"]);
+    let mut bench = Bench::new(tmp.path(), &ids, 1);
+    bench.await_rows(0);
+    let worker = bench.ticket(0);
+    drop(bench);
+    let asked = Instant::now();
+    let stopped = siglab(tmp.path(), &["stop", "--grace", "1", ids[0].as_str()]);
+    assert!(asked.elapsed() >= Duration::from_secs(1) && !worker.is_alive());
+    let said = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert!(
+        said.contains("was killed: it did not stop within 1 s"),
+        "{said}"
+    );
+    assert_eq!(stopped.status.code(), Some(0));
+    let workbench = Workbench::open(tmp.path()).unwrap();
+    let run = workbench.store().get(&ids[0]).unwrap();
+    assert!(!matches!(run.state, RunState::Running), "{:?}", run.state);
 }
 
 #[test]
@@ -337,14 +372,9 @@ fn a_recycled_pid_gets_no_signal() {
         start_time: process.start_time + 1,
         ..process
     };
-    Lease {
-        executor: "local".into(),
-        process: recycled,
-        devices: vec!["cpu".into()],
-        ended: None,
-    }
-    .write(&dir)
-    .unwrap();
+    Lease::new("local", recycled, vec!["cpu".into()])
+        .write(&dir)
+        .unwrap();
     // Some worker is at it, but not the one of the lease.
     let _lock = WorkerLock::acquire(&dir).unwrap().unwrap();
     let workbench = Workbench::open(tmp.path()).unwrap();

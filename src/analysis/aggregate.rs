@@ -5,17 +5,25 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-/// Table, row and column that an observation belongs to.
-pub type Place = (u32, u32, u32);
+use super::answer::Answer;
 
-/// One run's answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Answer {
-    Measured(f64),
-    /// Not done yet, or done without this metric.
-    Missing,
-    Diverged,
-    Failed,
+/// Where a cell of the grid is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub table: usize,
+    pub row: usize,
+    pub column: usize,
+}
+
+impl Place {
+    /// Of a table, before all others of it.
+    pub fn first(table: usize) -> Self {
+        Self {
+            table,
+            row: 0,
+            column: 0,
+        }
+    }
 }
 
 /// The answers of one place.
@@ -34,44 +42,31 @@ pub struct Summary {
 }
 
 pub fn summarise(observations: &[(Place, Answer)]) -> PolarsResult<BTreeMap<Place, Summary>> {
-    let index = |name: &str, of: fn(&Place) -> u32| {
+    let index = |name: &str, of: fn(&Place) -> usize| {
+        let each = observations.iter();
+        let places: Vec<u64> = each.map(|(place, _)| of(place) as u64).collect();
+        Column::new(name.into(), places)
+    };
+    let is = |name: &str, of: fn(&Answer) -> bool| {
+        let each = observations.iter();
         Column::new(
             name.into(),
-            observations
-                .iter()
-                .map(|(place, _)| of(place))
+            each.map(|(_, answer)| u32::from(of(answer)))
                 .collect::<Vec<u32>>(),
         )
     };
-    let is = |name: &str, answer: Answer| {
-        Column::new(
-            name.into(),
-            observations
-                .iter()
-                .map(|(_, a)| u32::from(*a == answer))
-                .collect::<Vec<u32>>(),
-        )
-    };
-    let values: Vec<Option<f64>> = observations
-        .iter()
-        .map(|(_, answer)| {
-            if let Answer::Measured(x) = answer {
-                Some(*x)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let values = observations.iter().map(|(_, answer)| answer.value());
+    let values: Vec<Option<f64>> = values.collect();
     let frame = DataFrame::new(
         observations.len(),
         vec![
-            index("table", |place| place.0),
-            index("row", |place| place.1),
-            index("column", |place| place.2),
+            index("table", |place| place.table),
+            index("row", |place| place.row),
+            index("column", |place| place.column),
             Column::new("value".into(), values),
-            is("missing", Answer::Missing),
-            is("diverged", Answer::Diverged),
-            is("failed", Answer::Failed),
+            is("missing", |answer| *answer == Answer::Missing),
+            is("diverged", |answer| *answer == Answer::Diverged),
+            is("failed", |answer| *answer == Answer::Failed),
         ],
     )?;
     let groups = frame
@@ -87,6 +82,9 @@ pub fn summarise(observations: &[(Place, Answer)]) -> PolarsResult<BTreeMap<Plac
             col("failed").sum(),
         ])
         .collect()?;
+    let index = |name: &str, row: usize| {
+        PolarsResult::Ok(groups.column(name)?.u64()?.get(row).unwrap_or(0) as usize)
+    };
     let whole = |name: &str, row: usize| {
         PolarsResult::Ok(groups.column(name)?.u32()?.get(row).unwrap_or(0))
     };
@@ -100,11 +98,11 @@ pub fn summarise(observations: &[(Place, Answer)]) -> PolarsResult<BTreeMap<Plac
         )
     };
     let summary = |row| {
-        let place = (
-            whole("table", row)?,
-            whole("row", row)?,
-            whole("column", row)?,
-        );
+        let place = Place {
+            table: index("table", row)?,
+            row: index("row", row)?,
+            column: index("column", row)?,
+        };
         let summary = Summary {
             n: whole("n", row)?,
             mean: real("mean", row)?,
@@ -121,16 +119,28 @@ pub fn summarise(observations: &[(Place, Answer)]) -> PolarsResult<BTreeMap<Plac
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::Reading;
     use super::*;
+
+    fn measured(value: f64) -> Answer {
+        Answer::Measured(Reading {
+            value,
+            step: 1,
+            evaluated: true,
+            spent: None,
+            trials: None,
+        })
+    }
 
     #[test]
     fn means_are_over_what_was_measured_and_the_rest_is_counted() {
-        let (a, b, c) = ((0, 0, 0), (0, 0, 1), (1, 2, 3));
+        let at = |table, row, column| Place { table, row, column };
+        let (a, b, c) = (at(0, 0, 0), at(0, 0, 1), at(1, 2, 3));
         let found = summarise(&[
-            (a, Answer::Measured(1.0)),
-            (b, Answer::Measured(5.0)),
+            (a, measured(1.0)),
+            (b, measured(5.0)),
             (a, Answer::Diverged),
-            (a, Answer::Measured(3.0)),
+            (a, measured(3.0)),
             (a, Answer::Missing),
             (c, Answer::Failed),
         ])

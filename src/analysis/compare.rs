@@ -1,20 +1,22 @@
-//! Which cells of a table cannot be told from its best one. Cells are compared over seeds: paired where two share at
-//! least two, for a seed is the same data in the same order, else by Welch's test; Holm's correction keeps the chance
-//! of one false difference in the table at 5 %. A cell of one seed is not tested and never called worse.
+//! Which cells of a table can be told from what they are compared with: its best one, or a baseline each. Cells are
+//! compared over seeds: paired where two share at least two, for a seed is the same data in the same order, else by Welch's
+//! test; Holm's correction keeps the chance of one false difference in the table at 5 %. A cell of one seed is not tested
+//! and never called worse.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::interval::{deviation, mean};
+use super::interval::{deviation, mean, t_quantile};
 use super::table::Cell;
 
 /// Chance of a false difference that a table may have.
 const LEVEL: f64 = 0.05;
 
 /// Which way a metric is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     Higher,
     Lower,
@@ -24,7 +26,7 @@ impl Direction {
     /// By the words of the metric's name; none for a metric that is neither good nor bad, such as a temperature.
     pub fn of(metric: &str) -> Option<Self> {
         const HIGHER: [&str; 6] = ["acc", "accuracy", "recall", "precision", "map", "auc"];
-        const LOWER: [&str; 4] = ["loss", "norm", "error", "perplexity"];
+        const LOWER: [&str; 5] = ["loss", "norm", "error", "perplexity", "spikes"];
         let metric = metric.to_ascii_lowercase();
         let numbered = |word: &str| {
             let name = word.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -40,18 +42,23 @@ impl Direction {
     }
 }
 
-/// How a cell stands to the best one of its table.
+/// How a cell stands to what it is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
     /// Nothing was measured, or the table has nothing to compare.
     #[default]
     None,
+    /// The cell that others are compared with.
     Best,
-    /// Not distinguishable from the best.
-    Tied,
+    Baseline,
+    Better,
     Worse,
-    /// It or the best one has a single seed.
+    /// Of a metric that is neither better high nor low.
+    Differs,
+    /// Not distinguishable.
+    Tied,
+    /// It or the other one has a single seed, or none.
     Untested,
 }
 
@@ -64,12 +71,17 @@ pub enum Test {
     Welch,
 }
 
-/// A cell against the best one of its table.
+/// A cell against the one that it is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     pub test: Test,
-    /// The cell minus the best one: over the seeds that both have if paired, else of the means.
+    /// The cell minus the other: over the seeds that both have if paired, else of the means.
     pub difference: f64,
+    /// Of its 95 % interval, by the same test and by itself: not corrected.
+    pub half_width: f64,
+    /// Seeds that both have, and the standard deviation of their differences; none by Welch's test.
+    pub pairs: Option<u32>,
+    pub sd: Option<f64>,
     /// Two-sided.
     pub p: f64,
     /// By Holm's correction over the table.
@@ -77,15 +89,27 @@ pub struct Comparison {
 }
 
 /// What one seed came to.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sample {
     pub seed: u64,
     pub value: f64,
+    /// Updates that the run had done by then.
+    pub step: u64,
+    /// The id of the run that it is from.
+    pub run: String,
 }
 
-/// Mark the cells of one table. The best is that of the best mean among those of two seeds or more, and among all
-/// where no cell has two; the first of equals.
-pub(super) fn mark(cells: &mut [Vec<Cell>], direction: Direction) {
+/// What a cell is compared with.
+#[derive(Clone, Debug)]
+pub(super) enum Reference {
+    /// It is the one that others are compared with.
+    Itself,
+    Other(Vec<(u64, f64)>),
+}
+
+/// Mark the cells of one table against the best of them, which is that of the best mean among those of two seeds or more,
+/// and among all where no cell has two; the first of equals.
+pub(super) fn mark_best(cells: &mut [Vec<Cell>], direction: Direction) {
     let mut measured: Vec<&mut Cell> = cells.iter_mut().flatten().collect();
     measured.retain(|cell| cell.mean.is_some());
     let rank = |cell: &Cell| {
@@ -104,61 +128,114 @@ pub(super) fn mark(cells: &mut [Vec<Cell>], direction: Direction) {
     let Some(best) = best.filter(|_| measured.len() > 1) else {
         return;
     };
-    let reference = measured[best].samples.clone();
-    for (i, cell) in measured.iter_mut().enumerate() {
-        cell.mark = if i == best {
-            Mark::Best
-        } else {
-            Mark::Untested
+    let reference = measured[best].by_seed();
+    let against = measured.into_iter().enumerate().map(|(i, cell)| {
+        let reference = match i == best {
+            true => Reference::Itself,
+            false => Reference::Other(reference.clone()),
         };
-        cell.against_best = (i != best)
-            .then(|| compare(&cell.samples, &reference))
-            .flatten();
-    }
-    let mut tested: Vec<&mut Cell> = measured
-        .into_iter()
-        .filter(|cell| cell.against_best.is_some())
-        .collect();
-    let ps: Vec<f64> = tested
-        .iter()
-        .filter_map(|cell| Some(cell.against_best?.p))
-        .collect();
-    for (cell, adjusted) in tested.iter_mut().zip(holm(&ps)) {
-        if let Some(comparison) = &mut cell.against_best {
-            comparison.adjusted = adjusted;
+        (cell, reference)
+    });
+    mark(against.collect(), Mark::Best, |_| Mark::Worse);
+}
+
+/// Mark the cells of one table against a baseline each, the one that `baseline_of` gives for row and column.
+pub(super) fn mark_baseline(
+    cells: &mut [Vec<Cell>],
+    direction: Option<Direction>,
+    baseline_of: impl Fn(usize, usize) -> Reference,
+) {
+    let rows = cells.iter_mut().enumerate();
+    let cells = rows.flat_map(|(row, cells)| {
+        let columns = cells.iter_mut().enumerate();
+        columns.map(move |(column, cell)| (row, column, cell))
+    });
+    let measured = cells.filter(|(.., cell)| cell.mean.is_some());
+    let against = measured.map(|(row, column, cell)| (cell, baseline_of(row, column)));
+    mark(
+        against.collect(),
+        Mark::Baseline,
+        |difference| match direction {
+            None => Mark::Differs,
+            Some(Direction::Higher) if difference > 0.0 => Mark::Better,
+            Some(Direction::Lower) if difference < 0.0 => Mark::Better,
+            Some(_) => Mark::Worse,
+        },
+    );
+}
+
+/// Compare each cell with its reference; what is the reference itself has the mark `itself`, and what can be told from it
+/// that of the difference.
+fn mark(cells: Vec<(&mut Cell, Reference)>, itself: Mark, told: impl Fn(f64) -> Mark) {
+    let mut tested: Vec<(&mut Cell, Comparison)> = Vec::new();
+    for (cell, reference) in cells {
+        let Reference::Other(other) = reference else {
+            cell.mark = itself;
+            continue;
+        };
+        cell.mark = Mark::Untested;
+        if let Some(comparison) = compare(&cell.by_seed(), &other) {
+            tested.push((cell, comparison));
         }
-        cell.mark = if adjusted <= LEVEL {
-            Mark::Worse
-        } else {
-            Mark::Tied
+    }
+    let ps: Vec<f64> = tested.iter().map(|(_, comparison)| comparison.p).collect();
+    for ((cell, comparison), adjusted) in tested.into_iter().zip(holm(&ps)) {
+        cell.mark = match adjusted <= LEVEL {
+            true => told(comparison.difference),
+            false => Mark::Tied,
         };
+        cell.comparison = Some(Comparison {
+            adjusted,
+            ..comparison
+        });
     }
 }
 
-/// One set of samples against another; none where a set has a single one. The p-value is not corrected yet.
-fn compare(samples: &[Sample], best: &[Sample]) -> Option<Comparison> {
-    let of_best: BTreeMap<u64, f64> = best.iter().map(|s| (s.seed, s.value)).collect();
-    let differences: Vec<f64> = samples
-        .iter()
-        .filter_map(|s| Some(s.value - of_best.get(&s.seed)?))
-        .collect();
-    let (test, difference, error, freedom) = if differences.len() > 1 {
-        let n = differences.len() as f64;
-        let error = deviation(&differences)? / n.sqrt();
-        (Test::Paired, mean(&differences), error, n - 1.0)
-    } else {
-        let values = |samples: &[Sample]| samples.iter().map(|s| s.value).collect::<Vec<_>>();
-        let (a, b) = (values(samples), values(best));
-        let of_mean = |x: &[f64]| Some(deviation(x)?.powi(2) / x.len() as f64);
-        let (va, vb) = (of_mean(&a)?, of_mean(&b)?);
-        let part = |v: f64, x: &[f64]| v.powi(2) / (x.len() - 1) as f64;
-        let freedom = (va + vb).powi(2) / (part(va, &a) + part(vb, &b));
-        (Test::Welch, mean(&a) - mean(&b), (va + vb).sqrt(), freedom)
+/// Of the seeds that both have, how much more the first have.
+pub(super) fn differences(values: &[(u64, f64)], others: &[(u64, f64)]) -> Vec<f64> {
+    let of_other: BTreeMap<u64, f64> = others.iter().copied().collect();
+    let shared = values.iter();
+    shared
+        .filter_map(|(seed, value)| Some(value - of_other.get(seed)?))
+        .collect()
+}
+
+/// One set of values by seed against another; none where a set has a single one. The p-value is not corrected yet.
+pub(super) fn compare(values: &[(u64, f64)], others: &[(u64, f64)]) -> Option<Comparison> {
+    let differences = differences(values, others);
+    if differences.len() > 1 {
+        let (pairs, sd) = (differences.len() as u32, deviation(&differences)?);
+        let error = sd / f64::from(pairs).sqrt();
+        let found = by_t(mean(&differences), error, f64::from(pairs) - 1.0)?;
+        return Some(Comparison {
+            test: Test::Paired,
+            pairs: Some(pairs),
+            sd: Some(sd),
+            ..found
+        });
+    }
+    let alone = |values: &[(u64, f64)]| values.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+    let (a, b) = (alone(values), alone(others));
+    let of_mean = |x: &[f64]| Some(deviation(x)?.powi(2) / x.len() as f64);
+    let (va, vb) = (of_mean(&a)?, of_mean(&b)?);
+    let part = |v: f64, x: &[f64]| v.powi(2) / (x.len() - 1) as f64;
+    // Without any spread there is nothing to weigh.
+    let freedom = match va + vb > 0.0 {
+        true => (va + vb).powi(2) / (part(va, &a) + part(vb, &b)),
+        false => (a.len() + b.len() - 2) as f64,
     };
+    by_t(mean(&a) - mean(&b), (va + vb).sqrt(), freedom)
+}
+
+/// A difference with its standard error, by Welch's test unless somebody says otherwise.
+fn by_t(difference: f64, error: f64, freedom: f64) -> Option<Comparison> {
     let p = two_sided(difference, error, freedom);
     Some(Comparison {
-        test,
+        test: Test::Welch,
         difference,
+        half_width: t_quantile(freedom)? * error,
+        pairs: None,
+        sd: None,
         p,
         adjusted: p,
     })
@@ -176,7 +253,7 @@ fn two_sided(difference: f64, error: f64, freedom: f64) -> f64 {
 }
 
 /// Holm's step-down correction, in the order of `ps`.
-fn holm(ps: &[f64]) -> Vec<f64> {
+pub(super) fn holm(ps: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ps.len()).collect();
     order.sort_by(|a, b| ps[*a].total_cmp(&ps[*b]));
     let mut adjusted = vec![0.0; ps.len()];
@@ -195,7 +272,12 @@ mod tests {
     fn cell(samples: &[(u64, f64)]) -> Cell {
         let samples: Vec<Sample> = samples
             .iter()
-            .map(|&(seed, value)| Sample { seed, value })
+            .map(|&(seed, value)| Sample {
+                seed,
+                value,
+                step: 1,
+                run: String::new(),
+            })
             .collect();
         let values: Vec<f64> = samples.iter().map(|s| s.value).collect();
         Cell {
@@ -226,6 +308,8 @@ mod tests {
     /// p = [ttest_rel(best, near).pvalue, ttest_rel(best, far).pvalue,
     ///      ttest_ind(best, other, equal_var=False).pvalue]
     /// multipletests(p, alpha=0.05, method="holm")
+    /// for r in (ttest_rel(near, best), ttest_rel(far, best), ttest_ind(other, best, equal_var=False)):
+    ///     ci = r.confidence_interval(0.95); print((ci.high - ci.low) / 2)
     /// ```
     #[test]
     fn marks_are_those_of_scipy_and_statsmodels() {
@@ -237,7 +321,7 @@ mod tests {
             seeds(0, &[0.60]),
             cell(&[]),
         ]];
-        mark(&mut cells, Direction::Higher);
+        mark_best(&mut cells, Direction::Higher);
         let [cells] = cells;
         assert_eq!(
             marks(&cells),
@@ -250,28 +334,50 @@ mod tests {
                 Mark::None
             ]
         );
-        let of = |i: usize| cells[i].against_best.unwrap();
+        let of = |i: usize| cells[i].comparison.unwrap();
         let expected = [
-            (0, Test::Paired, 0.162_733_109_824_293_37, 0.162_733_11),
-            (2, Test::Paired, 0.000_148_250_183_677_305_38, 0.000_444_75),
-            (3, Test::Welch, 0.037_073_519_723_817_16, 0.074_147_04),
+            (
+                0,
+                Test::Paired,
+                0.162_733_109_824_293_37,
+                0.162_733_11,
+                0.023_757_588_7,
+            ),
+            (
+                2,
+                Test::Paired,
+                0.000_148_250_183_677_305_38,
+                0.000_444_75,
+                0.015_234_801_8,
+            ),
+            (
+                3,
+                Test::Welch,
+                0.037_073_519_723_817_16,
+                0.074_147_04,
+                0.058_474_111_1,
+            ),
         ];
-        for (i, test, p, adjusted) in expected {
+        for (i, test, p, adjusted, half_width) in expected {
             assert_eq!(of(i).test, test);
             assert!(close(of(i).p, p), "{i}: {:?}", of(i));
             assert!((of(i).adjusted - adjusted).abs() < 1e-8, "{i}: {:?}", of(i));
+            assert!(
+                (of(i).half_width - half_width).abs() < 1e-9,
+                "{i}: {:?}",
+                of(i)
+            );
         }
         assert!(close(of(0).difference, -0.013_75));
-        assert_eq!(cells[4].against_best, None);
+        assert_eq!(cells[4].comparison, None);
     }
 
     /// scipy 1.17.1: `ttest_ind([1,2,4,8], [3,3.5,4.5], equal_var=False)` has df 3.47 and this p-value.
     #[test]
     fn welch_has_its_own_degrees_of_freedom() {
-        let samples = |cell: Cell| cell.samples;
         let found = compare(
-            &samples(seeds(0, &[1.0, 2.0, 4.0, 8.0])),
-            &samples(seeds(3, &[3.0, 3.5, 4.5])),
+            &seeds(0, &[1.0, 2.0, 4.0, 8.0]).by_seed(),
+            &seeds(3, &[3.0, 3.5, 4.5]).by_seed(),
         );
         let found = found.unwrap();
         assert_eq!(found.test, Test::Welch, "one shared seed is no pair");
@@ -281,8 +387,8 @@ mod tests {
     #[test]
     fn pairs_are_of_the_seeds_that_both_have() {
         let found = compare(
-            &cell(&[(3, 1.5), (1, 1.0), (7, 90.0)]).samples,
-            &cell(&[(1, 2.0), (2, 40.0), (3, 2.25)]).samples,
+            &[(3, 1.5), (1, 1.0), (7, 90.0)],
+            &[(1, 2.0), (2, 40.0), (3, 2.25)],
         );
         let found = found.unwrap();
         assert_eq!((found.test, found.difference), (Test::Paired, -0.875));
@@ -295,20 +401,20 @@ mod tests {
             seeds(0, &[1.0, 1.5]),
             seeds(0, &[1.0, 1.5]),
         ]];
-        mark(&mut cells, Direction::Lower);
+        mark_best(&mut cells, Direction::Lower);
         let [cells] = cells;
         assert_eq!(marks(&cells), [Mark::Worse, Mark::Best, Mark::Tied]);
-        assert_eq!(cells[2].against_best.unwrap().p, 1.0);
-        assert_eq!(cells[0].against_best.unwrap().p, 0.0, "no spread at all");
+        assert_eq!(cells[2].comparison.unwrap().p, 1.0);
+        assert_eq!(cells[0].comparison.unwrap().p, 0.0, "no spread at all");
     }
 
     #[test]
     fn single_seeds_have_a_best_one_and_no_worse_one() {
         let mut cells = [vec![seeds(0, &[1.0]), seeds(0, &[2.0])]];
-        mark(&mut cells, Direction::Higher);
+        mark_best(&mut cells, Direction::Higher);
         assert_eq!(marks(&cells[0]), [Mark::Untested, Mark::Best]);
         let mut alone = [vec![seeds(0, &[1.0, 2.0]), cell(&[])]];
-        mark(&mut alone, Direction::Higher);
+        mark_best(&mut alone, Direction::Higher);
         assert_eq!(marks(&alone[0]), [Mark::None, Mark::None]);
     }
 
@@ -326,7 +432,7 @@ mod tests {
         ] {
             assert_eq!(of(higher), Some(Direction::Higher), "{higher}");
         }
-        for lower in ["loss", "eval/loss", "grad_norm", "param_norm"] {
+        for lower in ["loss", "spikes", "eval/loss", "grad_norm", "param_norm"] {
             assert_eq!(of(lower), Some(Direction::Lower), "{lower}");
         }
         for neither in [

@@ -4,7 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use crate::record::Provenance;
 use crate::train::device;
+use crate::util::printable;
+use crate::worker::provenance;
 
 use super::{DONE, FAILED, print};
 
@@ -24,12 +27,16 @@ struct Finding {
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
+    let machine = provenance();
     let findings = [
         version(),
-        cores(),
-        vector_units(),
+        good("system", printable(&machine.os)),
+        cpu(&machine),
+        vectors(&machine),
+        libraries(&machine),
         memory(),
         devices(),
+        git(&machine),
         identity(),
         space(workspace),
     ];
@@ -78,45 +85,37 @@ fn version() -> Finding {
     )
 }
 
-fn cores() -> Finding {
-    let usable = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("", |rest| rest.trim_start_matches([' ', '\t', ':']));
-    good(
-        "cpu",
-        format!("{usable} usable cores, {}", crate::util::printable(model)),
-    )
+fn cpu(machine: &Provenance) -> Finding {
+    let model = printable(&machine.cpu);
+    good("cpu", format!("{} usable cores, {model}", machine.cores))
 }
 
-#[cfg(target_arch = "x86_64")]
-fn vector_units() -> Finding {
-    use crate::train::loss::tile::{Isa, Precision};
-
-    let found: Vec<&str> = [
-        ("AVX2", is_x86_feature_detected!("avx2")),
-        ("FMA", is_x86_feature_detected!("fma")),
-        ("AVX-512", is_x86_feature_detected!("avx512f")),
-        ("AMX", Isa::Amx.serves(Precision::Bf16)),
-    ]
-    .into_iter()
-    .filter_map(|(name, present)| present.then_some(name))
-    .collect();
+fn vectors(machine: &Provenance) -> Finding {
+    let found = match machine.vectors.as_str() {
+        "" => "none: products will be slow",
+        found => found,
+    };
     good(
         "vectors",
-        if found.is_empty() {
-            "none: products will be slow".into()
-        } else {
-            found.join(", ")
-        },
+        format!("{found}; the loss by {}", machine.products),
     )
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn vector_units() -> Finding {
-    good("vectors", format!("those of {}", std::env::consts::ARCH))
+fn libraries(machine: &Provenance) -> Finding {
+    let libraries = machine.libraries.iter();
+    let libraries: Vec<String> = libraries
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    good("libraries", libraries.join(", "))
+}
+
+/// What a run that is started here notes of the code around it.
+fn git(machine: &Provenance) -> Finding {
+    let state = match &machine.git {
+        Some(git) => git.to_string(),
+        None => "no repository here, or no git".into(),
+    };
+    good("git", state)
 }
 
 fn memory() -> Finding {

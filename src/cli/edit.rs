@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{DONE, print};
+use super::{DONE, print, tell};
 use crate::spec::edit::apply;
 use crate::spec::{Edit, Experiment, read_text};
 use crate::util::write_atomic;
@@ -34,7 +34,7 @@ Keys:   siglab keys
 
 Example: siglab edit grid.toml axis add optim.lr 1e-4..1e-2 log 3")]
 pub struct Args {
-    /// Show the changed file on standard output and write nothing.
+    /// Show the changed file on standard output and write nothing; it may also stand right behind FILE or at the end.
     #[arg(long)]
     pub dry_run: bool,
     /// The experiment file.
@@ -49,8 +49,24 @@ pub struct Args {
     pub change: Vec<String>,
 }
 
+/// What a change cannot begin or end with.
+const DRY_RUN: &str = "--dry-run";
+
+/// The words of a change and whether it is to be shown only: the change takes all that follows FILE, flags too.
+fn without_flag(mut change: Vec<String>) -> (Vec<String>, bool) {
+    let before = change.len();
+    if change.first().is_some_and(|word| word == DRY_RUN) {
+        change.remove(0);
+    } else if change.last().is_some_and(|word| word == DRY_RUN) {
+        change.pop();
+    }
+    let found = change.len() < before;
+    (change, found)
+}
+
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let edit: Edit = args.change.join(" ").parse()?;
+    let (change, behind) = without_flag(args.change);
+    let edit: Edit = change.join(" ").parse()?;
     let before = read_text(&args.file)?;
     let after = apply(&before, &edit)?;
     if let Err(error) = Experiment::parse(&args.file, &after, &[])
@@ -58,7 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     {
         return Err(anyhow::Error::from(error).context("the change is not written"));
     }
-    if args.dry_run {
+    if args.dry_run || behind {
         print(&after)?;
         return Ok(DONE);
     }
@@ -72,6 +88,24 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     let unchanged = if after == before { " (as it was)" } else { "" };
-    eprintln!("{}: {edit}{unchanged}", args.file.display());
+    tell(format_args!("{}: {edit}{unchanged}", args.file.display()));
     Ok(DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_is_asked_for_before_or_behind_the_change() {
+        let split = |words: &str| {
+            let words = words.split(' ').map(str::to_owned).collect();
+            let (change, dry_run) = without_flag(words);
+            (change.join(" "), dry_run)
+        };
+        let change = "axis add optim.lr -1..1 3";
+        assert_eq!(split(change), (change.into(), false));
+        assert_eq!(split(&format!("--dry-run {change}")), (change.into(), true));
+        assert_eq!(split(&format!("{change} --dry-run")), (change.into(), true));
+    }
 }

@@ -14,13 +14,13 @@ use crate::train::model::open::{self, Embeddings, Opened};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A run's directory, or a checkpoint of Hugging Face, open_clip or big_vision: a directory, or a .safetensors or .npz
-    /// file.
+    /// A run, by its id or the beginning of it or its directory; or a checkpoint of Hugging Face, open_clip or big_vision: a
+    /// directory, or a .safetensors or .npz file.
     #[arg(long, value_name = "MODEL")]
-    model: PathBuf,
+    model: String,
     /// A safetensors file with `pixel_values` [batch, 3, height, width], normalised, `input_ids` [batch, tokens], or both; of
     /// towers that read vectors, `image_vectors` and `text_vectors` [batch, width].
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["images", "texts"], conflicts_with_all = ["images", "texts"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "texts"])]
     inputs: Option<PathBuf>,
     /// A folder of jpg, png and webp files: they are prepared as preprocessor_config.json or the run's settings say, and
     /// embedded in the order of their names, which the output notes as `images`.
@@ -37,9 +37,13 @@ pub struct Args {
     device: String,
 }
 
-pub fn run(args: Args) -> anyhow::Result<u8> {
+pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
+    ensure!(
+        args.inputs.is_some() || args.images.is_some() || args.texts.is_some(),
+        "nothing to embed: give --images DIR, --texts FILE, or --inputs FILE"
+    );
     let device = device::open(&args.device)?;
-    let model = open::open(&args.model, &device)?;
+    let model = open::open(&super::model_path(workspace, &args.model)?, &device)?;
     let embedded = match &args.inputs {
         Some(inputs) => of_tensors(&model, inputs)?,
         None => Embedded {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde_json::{Map, Value, json};
 
-use super::{DONE, print};
+use super::{DONE, print, tell};
 use crate::export::align;
 use crate::record::RunDir;
 use crate::spec::RunSpec;
@@ -16,7 +16,6 @@ use crate::train::eval::sets::{EvalSet, Reading, Results, SetConfig};
 use crate::train::eval::{AMONG, EvalConfig, Hits, Retrieval};
 use crate::train::model::open::{self, Opened};
 use crate::util::printable;
-use crate::workbench::Workbench;
 
 /// Evaluate a model on a data set: zero-shot classification where its pictures have classes, retrieval where they have
 /// captions.
@@ -67,7 +66,7 @@ pub struct Args {
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let device = device::open(&args.device)?;
-    let path = model_path(workspace, &args.model)?;
+    let path = super::model_path(workspace, &args.model)?;
     let opened = open::open(&path, &device)?;
     let reading = reading(&path, &opened, &args)?;
     let set = EvalSet::open(&SetConfig {
@@ -79,7 +78,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         label: args.label.clone(),
     })?;
     if set.skips().count() > 0 {
-        eprintln!("{}: {}", printable(&args.data), set.skips());
+        tell(format_args!("{}: {}", printable(&args.data), set.skips()));
     }
     let config = EvalConfig {
         linear_probe: args.linear_probe,
@@ -103,18 +102,6 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         print(&format!("{}\n\n{}", printable(&heading), table(&results)))?;
     }
     Ok(DONE)
-}
-
-/// A path as it is, and else a run of the workspace.
-fn model_path(workspace: &Path, model: &str) -> anyhow::Result<PathBuf> {
-    let path = PathBuf::from(model);
-    if path.exists() {
-        return Ok(path);
-    }
-    let workbench = Workbench::open(workspace)?;
-    let run = workbench.find(model);
-    let run = run.with_context(|| format!("there is no file `{}`", printable(model)))?;
-    Ok(run.dir.path().to_owned())
 }
 
 /// The last part of a path, with nothing in it that a name cannot have.

@@ -1,6 +1,6 @@
 //! `siglab keys [WORDS…]`: the settings that an experiment can vary, from the settings' own documentation.
 
-use super::{DONE, FAILED, print};
+use super::{DONE, FAILED, print, tell};
 use crate::spec::{KnownKey, catalogue};
 use crate::util::printable;
 
@@ -23,10 +23,10 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         print(&shown.join("\n"))?;
     }
     if known.is_empty() {
-        eprintln!(
+        tell(format_args!(
             "no setting says `{}`; `siglab keys` lists them all",
             printable(&args.words.join(" "))
-        );
+        ));
         return Ok(FAILED);
     }
     Ok(DONE)

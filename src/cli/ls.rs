@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{DONE, parse_set, print};
+use super::{DONE, parse_set, print, tell};
 use crate::record::RunId;
 use crate::spec::{Experiment, Schema, label};
 use crate::store::{Query, Run, Store};
@@ -54,7 +54,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     };
     let workbench = Workbench::open(workspace)?;
     let (store, schema) = (workbench.store(), Schema::learn());
-    let view = View::at_rest(store);
+    let view = workbench.view();
     let is_wanted = |id: &RunId| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
     let query = args.query.unwrap_or_default();
     query.require_fields(&store.runs().collect::<Vec<_>>())?;
@@ -72,12 +72,12 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     } else if runs.is_empty() {
         let place = workspace.display();
         match &args.file {
-            None => eprintln!("no runs in {place}"),
+            None => tell(format_args!("no runs in {place}")),
             Some(file) => {
                 let file = file.display();
-                eprintln!(
+                tell(format_args!(
                     "none of the runs of {file} is in {place}; `siglab run {file}` trains them"
-                );
+                ));
             }
         }
     } else {
@@ -87,8 +87,11 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         let lines = runs.iter().map(|run| line(store, run, &view, &schema));
         print(&[heading].into_iter().chain(lines).collect::<String>())?;
     }
+    if let Some(full) = store.full() {
+        tell(full);
+    }
     for (id, why) in store.unreadable().iter().filter(|(id, _)| is_wanted(id)) {
-        eprintln!("{id}  unreadable: {}", printable(why));
+        tell(format_args!("{id}  unreadable: {}", printable(why)));
     }
     Ok(DONE)
 }
@@ -100,8 +103,9 @@ fn columns([run, state, done, examples, loss, top1, settings]: [&str; 7]) -> Str
 fn line(store: &Store, run: &Run, view: &View, schema: &Schema) -> String {
     let number = |value: Option<f64>, show: fn(f64) -> String| value.map_or("-".into(), show);
     let mut settings = label::of_run(schema, &run.spec.config);
-    if let Some(why) = why(store, run, view) {
-        settings = format!("{settings}  ({why})");
+    let damaged = (run.damaged > 0).then(|| format!("{} damaged lines", run.damaged));
+    for words in why(store, run, view).into_iter().chain(damaged) {
+        settings = format!("{settings}  ({words})");
     }
     columns([
         run.id().as_str(),
@@ -125,8 +129,15 @@ fn object(store: &Store, run: &Run, view: &View) -> Value {
         "of": run.spec.config.examples(),
         "examples_per_second": run.speed(),
         "loss": run.latest("loss"),
-        "zeroshot/top1": run.evaluated("zeroshot/top1"),
+        "top1": run.top1(),
+        "top1_of": run.top1_key(),
+        "waits_for_room": run.waits,
         "damaged_lines": run.damaged,
+        "siglab": run.siglab,
+        "host": run.host,
+        "devices": run.devices,
+        "threads": run.threads,
+        "provenance": run.provenance,
         "config": run.spec.config,
     })
 }

@@ -5,33 +5,42 @@ mod bench;
 mod check;
 mod completions;
 mod convert;
+mod diff;
 mod doctor;
 mod edit;
 mod embed;
 mod eval;
+mod export;
 mod keys;
 mod logs;
 mod ls;
 mod new;
 mod open;
 mod plan;
+mod plot;
 mod progress;
+mod report;
 mod run;
+mod say;
 mod spikes;
 mod table;
 mod wish;
 mod worker;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-use crate::analysis::UnknownMetric;
-use crate::spec::{EditError, EditWordsError, SpecError};
-use crate::store::{QueryError, WorkspaceError};
+use crate::analysis::{NoBest, UnknownMetric};
+use crate::export::{MetricError, Mixed};
+use crate::spec::{EditError, EditWordsError, Grid, SpecError};
+use crate::store::{QueryError, Store, WorkspaceError};
 use crate::tui::PreferencesError;
-use crate::workbench::{DeviceError, FindError, Verb as Wish};
+use crate::util::printable;
+use crate::workbench::{Absent, DeviceError, FindError, Verb as Wish, Workbench, changed};
+use say::print;
+pub use say::{tell, usage};
 
 /// Exit codes that verbs return.
 pub const DONE: u8 = 0;
@@ -68,6 +77,10 @@ pub enum Verb {
     Edit(edit::Args),
     /// Show an experiment's results: mean over seeds, 95 % interval, and what is missing.
     Table(table::Args),
+    /// Run what is missing of experiments, and write a page of answers: verdicts, tables, figures, cost.
+    Report(report::Args),
+    /// Draw an experiment's results for a paper: curves, lines, bars, effects, with their intervals, as SVG or PNG.
+    Plot(plot::Args),
     /// List or search the settings that an experiment can vary: what they mean, what they can be, their defaults.
     Keys(keys::Args),
     /// Begin an experiment with one of the paper's ablations.
@@ -76,12 +89,16 @@ pub enum Verb {
     Ls(ls::Args),
     /// List the loss spikes of runs, and what preceded each.
     Spikes(spikes::Args),
+    /// Show what tells two runs apart: settings, code, environment, data, and what came out.
+    Diff(diff::Args),
+    /// Write what runs logged and evaluated as tables for pandas and polars, or as event files for TensorBoard.
+    Export(export::Args),
     /// Show a run's log.
     Logs(logs::Args),
     /// Stop runs at a checkpoint, and start them no more until they are retried.
-    Stop(wish::Args),
+    Stop(wish::StopArgs),
     /// Hold runs back at a checkpoint, so that their devices go to others, until they are resumed.
-    Pause(wish::Args),
+    Pause(wish::StopArgs),
     /// Let runs that were paused or stopped go on, with the next `siglab run` or the one at work.
     Resume(wish::Args),
     /// Let runs that failed, diverged or were stopped go again, with the next `siglab run` or the one at work.
@@ -108,6 +125,17 @@ pub enum Verb {
     Worker(worker::Args),
 }
 
+impl Cli {
+    /// Whether this process runs models itself.
+    pub fn computes(&self) -> bool {
+        use Verb::{Bench, Check, Embed, Eval, Worker};
+        matches!(
+            self.verb,
+            Some(Worker(_) | Bench(_) | Check(_) | Eval(_) | Embed(_))
+        )
+    }
+}
+
 /// Do what the command line says; the number is the exit code.
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
     let workspace = cli.workspace.as_path();
@@ -115,7 +143,9 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         return open::run(workspace, cli.open);
     };
     if let Some(stray) = cli.open.stray() {
-        eprintln!("error: {stray} stands before the verb; flags of a verb follow it");
+        tell(format_args!(
+            "error: {stray} stands before the verb; flags of a verb follow it"
+        ));
         return Ok(USAGE);
     }
     match verb {
@@ -123,13 +153,17 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Plan(args) => plan::run(workspace, args),
         Verb::Edit(args) => edit::run(args),
         Verb::Table(args) => table::run(workspace, args),
+        Verb::Report(args) => report::run(workspace, args),
+        Verb::Plot(args) => plot::run(workspace, args),
         Verb::Keys(args) => keys::run(args),
         Verb::New(args) => new::run(args),
         Verb::Ls(args) => ls::run(workspace, args),
         Verb::Spikes(args) => spikes::run(workspace, args),
+        Verb::Diff(args) => diff::run(workspace, args),
+        Verb::Export(args) => export::run(workspace, args),
         Verb::Logs(args) => logs::run(workspace, args),
-        Verb::Stop(args) => wish::run(workspace, Wish::Stop, args),
-        Verb::Pause(args) => wish::run(workspace, Wish::Pause, args),
+        Verb::Stop(args) => wish::stop(workspace, Wish::Stop, args),
+        Verb::Pause(args) => wish::stop(workspace, Wish::Pause, args),
         Verb::Resume(args) => wish::run(workspace, Wish::Resume, args),
         Verb::Retry(args) => wish::run(workspace, Wish::Retry, args),
         Verb::Priority(priority) => {
@@ -140,8 +174,8 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Check(check) => check::run(check),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Doctor(args) => doctor::run(workspace, args),
-        Verb::Embed(args) => embed::run(args),
-        Verb::Convert(args) => convert::run(args),
+        Verb::Embed(args) => embed::run(workspace, args),
+        Verb::Convert(args) => convert::run(workspace, args),
         Verb::Worker(args) => worker::run(args),
     }
 }
@@ -151,33 +185,27 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let wrong_input = error.is::<SpecError>()
         || error.is::<EditError>()
         || error.is::<EditWordsError>()
+        || error.is::<Absent>()
         || error.is::<DeviceError>()
         || error.is::<FindError>()
         || error.is::<UnknownMetric>()
+        || error.is::<NoBest>()
+        || error.is::<Mixed>()
         || error.is::<WorkspaceError>()
         || error.is::<QueryError>()
         || error.is::<PreferencesError>()
+        || error.is::<MetricError>()
+        || error.is::<export::ExportError>()
+        || error.is::<table::BinaryError>()
         || error.is::<open::NoFile>()
+        || error.is::<plot::Unplottable>()
         || error.is::<check::Unusable>()
         || error.is::<bench::multiply::NotServed>();
     if wrong_input { USAGE } else { FAILED }
 }
 
-/// Put data on standard output.
-fn print(text: &str) -> io::Result<()> {
-    write(io::stdout().lock(), text)
-}
-
-/// A reader that has seen enough and left is no failure.
-fn write(mut out: impl Write, text: &str) -> io::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
-}
-
 /// What runs are started on.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct On {
     /// Devices to train on.
     #[arg(
@@ -190,6 +218,17 @@ pub struct On {
     /// Runs at a time [default: one a device; on `cpu` alone one a core].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
+    /// Runs that share each device, where they are small.
+    #[arg(long, value_name = "N", conflicts_with = "jobs")]
+    pub jobs_per_device: Option<usize>,
+}
+
+impl On {
+    /// Runs at a time, if that was said.
+    pub fn at_a_time(&self) -> Option<usize> {
+        let shared = |n: usize| n * self.device.len();
+        self.jobs.or(self.jobs_per_device.map(shared))
+    }
 }
 
 /// `KEY=VALUE` of `--set`.
@@ -199,5 +238,25 @@ fn parse_set(text: &str) -> Result<(String, String), String> {
             Ok((key.trim().into(), value.trim().into()))
         }
         _ => Err("expected KEY=VALUE, such as optim.lr=1e-3".into()),
+    }
+}
+
+/// A path as it is, and else a run of the workspace.
+fn model_path(workspace: &Path, model: &str) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(model);
+    if path.exists() {
+        return Ok(path);
+    }
+    let workbench = Workbench::open(workspace)?;
+    let run = workbench.find(model);
+    let run = run.with_context(|| format!("there is no file `{}`", printable(model)))?;
+    Ok(run.dir.path().to_owned())
+}
+
+/// Say which files have changed since runs of the grid read them.
+fn warn_of_changes(grid: &Grid, store: &Store) {
+    let runs = grid.runs().into_iter();
+    for said in changed(runs.filter_map(|spec| store.get(&spec.id))) {
+        tell(format_args!("warning: {said}"));
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{DONE, USAGE, print};
+use super::{DONE, USAGE, print, tell};
 use crate::export::align;
 use crate::spec::preset;
 use crate::util::printable;
@@ -28,11 +28,11 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     };
     let Some(preset) = preset::ALL.iter().find(|preset| preset.name == name) else {
         let known: Vec<&str> = preset::ALL.iter().map(|preset| preset.name).collect();
-        eprintln!(
+        tell(format_args!(
             "error: there is no preset `{}`; there are {}",
             printable(&name),
             known.join(", ")
-        );
+        ));
         return Ok(USAGE);
     };
     match args.output {
@@ -41,7 +41,10 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
             let file = OpenOptions::new().write(true).create_new(true).open(&path);
             file.and_then(|mut file| file.write_all(preset.text.as_bytes()))
                 .with_context(|| format!("cannot make {}", path.display()))?;
-            eprintln!("wrote {0}; `siglab {0}` opens it", path.display());
+            tell(format_args!(
+                "wrote {0}; `siglab {0}` opens it",
+                path.display()
+            ));
         }
     }
     Ok(DONE)

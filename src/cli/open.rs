@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{DONE, USAGE, ls, plan, print, table};
+use super::{DONE, USAGE, ls, plan, print, table, tell};
 use crate::tui::action::View;
 use crate::tui::key::Key;
 use crate::tui::theme::Theme;
@@ -57,6 +57,7 @@ impl Args {
             (!self.runs.is_empty(), "--runs"),
             (self.on.device != ["cpu"], "--device"),
             (self.on.jobs.is_some(), "--jobs"),
+            (self.on.jobs_per_device.is_some(), "--jobs-per-device"),
             (self.ascii, "--ascii"),
             (self.no_mouse, "--no-mouse"),
             (!self.keys.is_empty(), "--keys"),
@@ -83,7 +84,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
     let keys = match Key::parse_all(&args.keys) {
         Ok(keys) => keys,
         Err(problem) => {
-            eprintln!("error: --keys: {problem}");
+            tell(format_args!("error: --keys: {problem}"));
             return Ok(USAGE);
         }
     };
@@ -101,8 +102,8 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         sets: args.set,
         view: args.view,
         runs: args.runs,
+        jobs: args.on.at_a_time(),
         devices: args.on.device,
-        jobs: args.on.jobs,
         theme: Theme::of_environment(args.ascii || preferences.ascii, environment),
         preferences,
         // What is printed is told by its flags alone.

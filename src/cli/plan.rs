@@ -12,13 +12,13 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{DONE, USAGE, print};
+use super::{DONE, USAGE, print, tell, warn_of_changes};
 use crate::export::align;
 use crate::record::RunId;
 use crate::spec::{Cell, CellKind, Experiment, Grid, RunSpec, path};
 use crate::store::Store;
 use crate::util::printable;
-use crate::workbench::{View, outlook, prospect};
+use crate::workbench::{View, absent, outlook, prospect};
 use design::Chosen;
 use time::Time;
 
@@ -88,6 +88,10 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         plan.show(&experiment)
     };
     print(&text)?;
+    for absent in absent(grid.runs()) {
+        tell(format_args!("warning: {absent}"));
+    }
+    warn_of_changes(&grid, &store);
     Ok(if plan.counts.contains_key(INVALID) {
         USAGE
     } else {

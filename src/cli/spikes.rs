@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{DONE, FAILED, parse_set, print};
+use super::{DONE, FAILED, parse_set, print, tell};
 use crate::analysis::spikes::{End, Spike, SpikeConfig, Spikes};
 use crate::export::align;
 use crate::record::RunId;
@@ -90,12 +90,14 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         ))?;
     } else {
         let (n, noun) = (found.len(), if found.len() == 1 { "run" } else { "runs" });
-        eprintln!("no loss spikes in {n} {noun}");
+        tell(format_args!("no loss spikes in {n} {noun}"));
     }
     for (run, _) in &found {
         if let RunState::Diverged { step, reason } = &run.state {
             let (id, reason) = (run.id(), printable(reason));
-            eprintln!("{id}  diverged at step {step}, which is no spike: {reason}");
+            tell(format_args!(
+                "{id}  diverged at step {step}, which is no spike: {reason}"
+            ));
         }
     }
     Ok(if any { FAILED } else { DONE })

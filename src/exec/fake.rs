@@ -5,12 +5,16 @@ use std::io;
 
 use super::{Executor, Job, JobState, Slot, SubmitError, Ticket};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fake {
     slots: Vec<Slot>,
     states: BTreeMap<i32, JobState>,
     pub submitted: Vec<Job>,
     pub stopped: Vec<i32>,
+    pub killed: Vec<i32>,
+    /// What the next workers hold, by their numbers.
+    pub peaks: BTreeMap<i32, u64>,
+    pub memory: Option<u64>,
     /// Refuse the next submissions.
     pub refuse: bool,
 }
@@ -25,6 +29,18 @@ impl Fake {
             .collect();
         Self {
             slots,
+            ..Self::default()
+        }
+    }
+
+    /// Slots on these devices.
+    pub fn on(devices: &[&str]) -> Self {
+        let slot = |device: &&str| Slot {
+            device: (*device).into(),
+            threads: 1,
+        };
+        Self {
+            slots: devices.iter().map(slot).collect(),
             ..Self::default()
         }
     }
@@ -81,5 +97,21 @@ impl Executor for Fake {
     fn stop(&mut self, ticket: &Ticket) -> io::Result<bool> {
         self.stopped.push(ticket.pid);
         Ok(true)
+    }
+
+    fn kill(&mut self, ticket: &Ticket) -> io::Result<bool> {
+        self.killed.push(ticket.pid);
+        Ok(self
+            .states
+            .insert(ticket.pid, JobState::Killed(9))
+            .is_some())
+    }
+
+    fn peak(&self, ticket: &Ticket) -> Option<u64> {
+        self.peaks.get(&(ticket.pid - pid(0))).copied()
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
     }
 }

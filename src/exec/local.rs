@@ -2,15 +2,18 @@
 //! the terminal and the scheduler that started it; a later scheduler knows it by its ticket.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
+use super::memory::{self, Kills};
 use super::{Executor, Job, JobState, Slot, SubmitError, Ticket};
+use crate::record::ticks_since_boot;
+use crate::util::{as_word, disk};
 
 #[derive(Debug)]
 pub struct Local {
@@ -19,6 +22,10 @@ pub struct Local {
     slots: Vec<Slot>,
     /// Workers that are children of this process, by pid, until their end was seen.
     children: BTreeMap<i32, Child>,
+    /// When each worker was last seen alive, in ticks after boot: what is older than that and of its session is its own.
+    seen: BTreeMap<i32, u64>,
+    kills: Kills,
+    memory: Option<u64>,
 }
 
 impl Local {
@@ -27,12 +34,47 @@ impl Local {
             program,
             slots,
             children: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            kills: Kills::here(),
+            memory: memory::capacity(),
+        }
+    }
+
+    /// Look at a worker; what one that has ended left of its session ends with it.
+    fn look(&mut self, ticket: &Ticket) -> JobState {
+        let pid = ticket.pid;
+        let now = ticks_since_boot().unwrap_or_default();
+        let own = self.children.contains_key(&pid);
+        let lives = if own {
+            !has_ended(pid)
+        } else {
+            !ticket.is_gone()
+        };
+        if lives {
+            self.seen.insert(pid, now);
+            return match ticket.is_suspended() {
+                true => JobState::Suspended,
+                false => JobState::Alive,
+            };
+        }
+        let seen = self.seen.remove(&pid).unwrap_or_default();
+        // Until a child is waited for its pid is its own, and so is every process of its session.
+        let as_of = if own { u64::MAX } else { seen };
+        // A system that cannot be asked, or a process of another user: neither is a reason to keep the run waiting.
+        let _ = ticket.signal_left_behind(as_of, Signal::KILL);
+        let status = self.children.remove(&pid).map(|mut child| child.wait());
+        match status {
+            Some(Ok(status)) => match status.signal() {
+                Some(signal) => JobState::Killed(signal),
+                None => JobState::Exited(status.code().unwrap_or_default()),
+            },
+            Some(Err(_)) | None => JobState::Vanished,
         }
     }
 
     fn spawn(&mut self, job: &Job, log: &File) -> io::Result<Ticket> {
         let mut command = Command::new(&self.program);
-        command.arg("worker").arg(job.dir.path());
+        command.arg("worker").arg(as_word(job.dir.path()));
         for device in &job.devices {
             command.args(["--device", device]);
         }
@@ -56,6 +98,16 @@ impl Local {
             }
         }
     }
+}
+
+/// Whether this child has ended; it is not waited for.
+fn has_ended(pid: i32) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Pid::from_raw(pid).is_some_and(|pid| match waitid(WaitId::Pid(pid), options) {
+        Ok(status) => status.is_some(),
+        // It was waited for already, which only its end allows.
+        Err(e) => e == rustix::io::Errno::CHILD,
+    })
 }
 
 /// Let `command` lead a session of its own: no terminal can interrupt it or hang it up.
@@ -83,11 +135,7 @@ impl Executor for Local {
             program: self.program.display().to_string(),
             source,
         };
-        let mut log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(job.dir.log())
-            .map_err(refused)?;
+        let mut log = disk::open_to_append(&job.dir.log()).map_err(refused)?;
         self.spawn(job, &log).map_err(|source| {
             let error = SubmitError {
                 program: self.program.display().to_string(),
@@ -100,26 +148,35 @@ impl Executor for Local {
     }
 
     fn poll(&mut self, tickets: &[Ticket]) -> Vec<JobState> {
-        let state = |ticket: &Ticket| match self.children.get_mut(&ticket.pid) {
-            Some(child) => match child.try_wait() {
-                Ok(None) => JobState::Alive,
-                Ok(Some(status)) => {
-                    self.children.remove(&ticket.pid);
-                    match status.signal() {
-                        Some(signal) => JobState::Killed(signal),
-                        None => JobState::Exited(status.code().unwrap_or_default()),
-                    }
-                }
-                Err(_) => JobState::Vanished,
-            },
-            None if ticket.is_alive() => JobState::Alive,
-            None => JobState::Vanished,
-        };
-        tickets.iter().map(state).collect()
+        let mut states: Vec<JobState> = tickets.iter().map(|ticket| self.look(ticket)).collect();
+        // The kernel counts before it kills. It does not say whom: as many of those that SIGKILL ended, or that ended
+        // unseen, as it counted.
+        let kills = self.kills.news() as usize;
+        let killed =
+            |state: &&mut JobState| matches!(state, JobState::Killed(9) | JobState::Vanished);
+        for state in states.iter_mut().filter(killed).take(kills) {
+            *state = JobState::OutOfMemory;
+        }
+        states
     }
 
     fn stop(&mut self, ticket: &Ticket) -> io::Result<bool> {
-        ticket.signal_group(Signal::TERM)
+        let asked = ticket.signal_session(Signal::TERM)?;
+        // One that was suspended can save only when it runs.
+        ticket.signal_session(Signal::CONT)?;
+        Ok(asked)
+    }
+
+    fn kill(&mut self, ticket: &Ticket) -> io::Result<bool> {
+        ticket.signal_session(Signal::KILL)
+    }
+
+    fn peak(&self, ticket: &Ticket) -> Option<u64> {
+        ticket.peak_memory()
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
     }
 }
 

@@ -1,10 +1,11 @@
-//! Where a run's process lives. An executor starts a worker for a run directory, tells whether it lives and asks
-//! it to stop. It does not know why a run should start, what it trains, or what its logs say.
+//! Where a run's process lives. An executor starts a worker for a run directory, tells whether it lives, asks it to stop
+//! and, if it must, kills it. It does not know why a run should start, what it trains, or what its logs say.
 
 pub mod device;
 #[cfg(test)]
 pub mod fake;
 pub mod local;
+mod memory;
 
 use std::io;
 
@@ -26,20 +27,29 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     Alive,
+    /// It lives, and a signal keeps it from running.
+    Suspended,
     Exited(i32),
     /// Ended by this signal.
     Killed(i32),
+    /// Killed by the kernel, because memory ran out.
+    OutOfMemory,
     /// Gone, and nobody saw how: it was the child of a scheduler that is gone itself.
     Vanished,
 }
 
 impl JobState {
+    pub fn is_alive(&self) -> bool {
+        matches!(self, Self::Alive | Self::Suspended)
+    }
+
     /// How it ended, for people; none while it lives.
     pub fn ending(&self) -> Option<String> {
         match self {
-            Self::Alive => None,
+            Self::Alive | Self::Suspended => None,
             Self::Exited(code) => Some(format!("exit status {code}")),
             Self::Killed(signal) => Some(format!("signal {signal}")),
+            Self::OutOfMemory => Some("killed by the kernel: memory ran out".into()),
             Self::Vanished => Some("its process is gone".into()),
         }
     }
@@ -68,4 +78,13 @@ pub trait Executor {
 
     /// Ask a worker to save a checkpoint and stop. False when it is gone already.
     fn stop(&mut self, ticket: &Ticket) -> io::Result<bool>;
+
+    /// End a worker and all that it started, now. False when nothing of it is left.
+    fn kill(&mut self, ticket: &Ticket) -> io::Result<bool>;
+
+    /// The most memory that a worker has held at one time so far, in bytes; none when it is gone.
+    fn peak(&self, ticket: &Ticket) -> Option<u64>;
+
+    /// Bytes that the workers can hold together; none where nobody knows.
+    fn memory(&self) -> Option<u64>;
 }

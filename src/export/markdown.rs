@@ -1,37 +1,38 @@
 //! GitHub's tables.
 
-use super::{Scale, corner, heading, legend, marks, show, sign};
-use crate::analysis::{Cell, Mark, Table};
+use super::effects;
+use super::words::{origin, words};
+use crate::analysis::{Sheet, Table};
 use crate::util::printable;
 
-pub fn write(tables: &[Table]) -> String {
-    tables.iter().map(write_one).collect::<Vec<_>>().join("\n")
+pub fn write(sheets: &[Sheet]) -> String {
+    let each = sheets.iter().map(|sheet| match sheet {
+        Sheet::Table(table) => write_table(table),
+        Sheet::Effects(effects) => effects::github(effects),
+    });
+    each.collect::<Vec<_>>().join("\n")
 }
 
-fn write_one(table: &Table) -> String {
-    let scale = Scale::of(&table.metric);
-    let cell = |cell: &Cell| match cell.mark {
-        Mark::Best => format!("**{}**", show(cell, scale)),
-        _ => show(cell, scale) + sign(table, cell),
-    };
-    let head = std::iter::once(&corner(table))
-        .chain(&table.columns)
-        .map(|word| escape(word))
-        .collect();
-    let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| {
-        std::iter::once(escape(label))
-            .chain(cells.iter().map(cell))
-            .collect()
+pub(super) fn write_table(table: &Table) -> String {
+    let words = words(table, escape, |text| format!("**{text}**"), "**bold** best");
+    let each = words.iter().map(|words| {
+        let (legend, marks) = words.below.split_first().expect("numbers are explained");
+        let marks: String = marks.iter().map(|marks| format!("; {marks}")).collect();
+        format!(
+            "**{}**\n\n{}\n{}{marks}\n\n",
+            escape(&words.heading),
+            pipes(&words.rows, 1),
+            escape(legend)
+        )
     });
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
-    let marks =
-        marks(table, "**bold** best").map_or_else(String::new, |marks| format!("; {marks}"));
-    format!(
-        "**{}**\n\n{}\n{}{marks}\n",
-        escape(&heading(table)),
-        pipes(&rows, 1),
-        escape(&legend(table))
-    )
+    each.collect::<String>() + &comment(&origin(table))
+}
+
+/// Lines that no page shows.
+pub(super) fn comment(lines: &[String]) -> String {
+    // Two dashes would end the comment.
+    let words = printable(&lines.join("; ")).replace("--", "- -");
+    format!("<!-- {words} -->\n")
 }
 
 /// Rows of words that are escaped already, the first of them the heading, with numbers from the column `numbers` on.
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_table_of_github() {
-        insta::assert_snapshot!(write(&[super::super::example()]), @r"
+        insta::assert_snapshot!(write(&[Sheet::Table(super::super::example())]), @r"
         **Zero-shot \| top-1 (optim.lr = 0.001)**
 
         | train.batch_size / loss.kind | sigmoid | softmax |
@@ -81,6 +82,8 @@ mod tests {
         | =1+2 | missing (0/3) | excluded |
 
         zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing; **bold** best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ? too few seeds to test
+
+        <!-- siglab 0.1.0, experiments/example.toml, intervals 95 % Student's t; 64 / sigmoid: n = 3, runs 0000000000 0000000001 0000000002; 64 / softmax: n = 1, runs 0000000000; 128 / sigmoid: n = 3, runs 0000000000 0000000001 0000000002; 128 / softmax: n = 3, runs 0000000000 0000000001 0000000002 -->
         ");
     }
 }

@@ -1,20 +1,49 @@
-//! Tables to text: one file a format, each a function from tables to text, and one for effects. What the numbers mean was settled
-//! before; here they get digits and separators.
+//! Answers to bytes: one file a format, each a function from tables to text or bytes, and one for effects; figures to
+//! pictures; and what runs measured in full, for other programs. What the numbers mean was settled before; here they get
+//! digits, separators and places.
 
+mod cells;
 mod csv;
+mod diff;
 mod effects;
+mod findings;
+mod frame;
+mod html;
 mod json;
+mod latex;
+mod legend;
 mod markdown;
 mod number;
+mod parquet;
+pub mod plot;
+mod runs;
+pub mod tensorboard;
 mod text;
+pub mod ticks;
+mod verdicts;
+mod words;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::str::FromStr;
 
-use crate::analysis::{Cell, Mark, Table, Test};
-pub use effects::write_effects;
+use crate::analysis::{Cell, Effects, Interval, Sheet, Table};
+pub use csv::CsvFile;
+pub use diff::{DiffLine, diff_sections, diff_text, diff_verdict};
+pub use effects::text as effects_text;
+pub use findings::{Picture, Section, write_findings};
+pub use frame::Frame;
+use legend::interval;
+pub use legend::{evaluation, intervals, moment, sources};
 use number::Scale;
+pub use parquet::ParquetFile;
+pub use runs::{Columns, MetricError, Named};
 pub use text::align;
+pub use verdicts::verdict_lines;
+pub use words::comparison;
+use words::show;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -22,31 +51,162 @@ pub enum Format {
     #[default]
     Text,
     Markdown,
+    Latex,
+    Html,
     Csv,
     Json,
+    Parquet,
+}
+
+impl Format {
+    pub const ALL: [Self; 7] = [
+        Self::Text,
+        Self::Markdown,
+        Self::Latex,
+        Self::Html,
+        Self::Csv,
+        Self::Json,
+        Self::Parquet,
+    ];
+
+    /// As the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "md",
+            Self::Latex => "tex",
+            Self::Html => "html",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Self::Text => "aligned columns",
+            Self::Markdown => "for a page on GitHub or in a notebook",
+            Self::Latex => "for a paper: a float with booktabs' rules",
+            Self::Html => "for a browser: one file by itself",
+            Self::Csv => "for a spreadsheet or pandas: every digit, one row a cell",
+            Self::Json => "for a script: every digit, values by seed",
+            Self::Parquet => "for pandas or polars: as csv, with types",
+        }
+    }
+
+    /// How the name of a file ends.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            other => other.name(),
+        }
+    }
+
+    /// The format of files with such a name.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?;
+        let of = |format: &Self| format.ending() == ending;
+        Self::ALL.into_iter().find(of).or(match ending {
+            "htm" => Some(Self::Html),
+            "markdown" => Some(Self::Markdown),
+            _ => None,
+        })
+    }
+
+    /// Whether people can read it.
+    pub fn is_text(self) -> bool {
+        self != Self::Parquet
+    }
 }
 
 impl FromStr for Format {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "text" => Ok(Self::Text),
-            "md" => Ok(Self::Markdown),
-            "csv" => Ok(Self::Csv),
-            "json" => Ok(Self::Json),
-            _ => Err("expected text, md, csv or json".into()),
-        }
+        let named = Self::ALL.into_iter().find(|format| format.name() == name);
+        named.ok_or_else(|| format!("expected one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
-pub fn write(tables: &[Table], format: Format) -> anyhow::Result<String> {
+/// Two kinds of answers in a format that has one set of columns.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "tables and effects have other columns, so one {0} file cannot hold both; --report N takes one report of the file, \
+     counted from 1"
+)]
+pub struct Mixed(&'static str);
+
+/// The answers as the content of a file.
+///
+/// # Errors
+/// [`Mixed`] for tables and effects together in CSV and Parquet.
+pub fn write(sheets: &[Sheet], format: Format) -> anyhow::Result<Vec<u8>> {
     match format {
-        Format::Text => Ok(text::write(tables)),
-        Format::Markdown => Ok(markdown::write(tables)),
-        Format::Csv => csv::write(tables),
-        Format::Json => json::write(tables),
+        Format::Text => Ok(text::write(sheets).into_bytes()),
+        Format::Markdown => Ok(markdown::write(sheets).into_bytes()),
+        Format::Latex => Ok(latex::write(sheets).into_bytes()),
+        Format::Html => Ok(html::write(sheets).into_bytes()),
+        Format::Csv => csv::bytes(&frame(sheets, format)?),
+        Format::Json => json::write(sheets),
+        Format::Parquet => parquet::bytes(&frame(sheets, format)?, &about(sheets)),
     }
+}
+
+/// The columns of answers of one kind.
+fn frame(sheets: &[Sheet], format: Format) -> Result<Frame, Mixed> {
+    let tables: Vec<&Table> = sheets.iter().filter_map(Sheet::table).collect();
+    let effects: Vec<&Effects> = sheets.iter().filter_map(Sheet::effects).collect();
+    match (tables.is_empty(), effects.is_empty()) {
+        (false, false) => Err(Mixed(format.name())),
+        (true, false) => Ok(effects::frame(&effects)),
+        (_, true) => Ok(cells::frame(&tables)),
+    }
+}
+
+/// What is shown as `shown`, such as 1.5 in percent, in the unit of `metric` itself.
+pub fn in_own_unit(metric: &str, shown: f64) -> f64 {
+    shown / Scale::of(metric).factor()
+}
+
+/// A value of `metric` as it is shown: 0.373 as 37.3 where it is a share.
+pub fn value(metric: &str, value: f64) -> String {
+    Scale::of(metric).alone(value)
+}
+
+/// What answers are from, for a file that says so once.
+fn about(sheets: &[Sheet]) -> Vec<(&'static str, String)> {
+    let mut runs: BTreeSet<&str> = BTreeSet::new();
+    for sheet in sheets {
+        match sheet {
+            Sheet::Table(table) => {
+                let samples = table.cells.iter().flatten().flat_map(|cell| &cell.samples);
+                runs.extend(samples.map(|sample| sample.run.as_str()));
+            }
+            Sheet::Effects(effects) => runs.extend(effects.runs.iter().map(String::as_str)),
+        }
+    }
+    let (experiment, by) = match sheets.first() {
+        Some(Sheet::Table(table)) => (table.experiment.as_str(), table.interval),
+        Some(Sheet::Effects(effects)) => (effects.experiment.as_str(), effects.interval),
+        None => ("", Interval::default()),
+    };
+    origin_of(experiment, by, runs)
+}
+
+/// Experiment, runs, how many they are, what the intervals are, and by which version.
+fn origin_of<'r>(
+    experiment: &str,
+    by: Interval,
+    runs: impl IntoIterator<Item = &'r str>,
+) -> Vec<(&'static str, String)> {
+    let runs: Vec<&str> = runs.into_iter().collect();
+    vec![
+        ("siglab", VERSION.to_owned()),
+        ("experiment", experiment.to_owned()),
+        ("interval", interval(by)),
+        ("n", runs.len().to_string()),
+        ("runs", runs.join(" ")),
+    ]
 }
 
 /// A cell of `table` as people read it.
@@ -56,147 +216,20 @@ pub fn cell(table: &Table, cell: &Cell) -> String {
 
 /// A value of `metric` by itself, as people read it.
 pub fn number(metric: &str, value: f64) -> String {
-    Scale::of(metric).estimate(value, None)
-}
-
-/// A cell for people: `52.3 ± 1.2`, `51.0 (1/3, 2 diverged)`, `missing (0/3)`,
-/// `none (0/3, 3 failed)`, `excluded`.
-fn show(cell: &Cell, scale: Scale) -> String {
-    if cell.expected == 0 {
-        return "excluded".into();
-    }
-    let mean = match scale.show(cell) {
-        Some(mean) => mean,
-        None if cell.missing > 0 => "missing".into(),
-        None => "none".into(),
-    };
-    let lost = [(cell.diverged, "diverged"), (cell.failed, "failed")];
-    let lost: String = lost
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, how)| format!(", {n} {how}"))
-        .collect();
-    let partial = if cell.is_partial() {
-        format!(" ({}/{}{lost})", cell.n, cell.expected)
-    } else {
-        String::new()
-    };
-    // Never part of the mean: a number in brackets is somebody else's.
-    let reported = cell.reported.as_ref();
-    let reported = reported.map_or_else(String::new, |reported| {
-        format!(" [{}]", scale.estimate(reported.value, None))
-    });
-    mean + &partial + &reported
-}
-
-/// Where the numbers in brackets come from, if there are some.
-pub fn sources(table: &Table) -> Option<String> {
-    let reported = table
-        .cells
-        .iter()
-        .flatten()
-        .filter_map(|cell| cell.reported.as_ref());
-    let sources: BTreeSet<String> = reported
-        .map(|reported| format!("{}: {}", reported.source, reported.what))
-        .collect();
-    let sources: Vec<String> = sources.into_iter().collect();
-    (!sources.is_empty()).then(|| format!("[reported] {}", sources.join("; ")))
-}
-
-/// The mark behind a cell for people: ` =`, or ` ?` where the best one could be tested and the cell could not.
-fn sign(table: &Table, cell: &Cell) -> &'static str {
-    match cell.mark {
-        Mark::Tied => " =",
-        Mark::Untested if is_tested(table) => " ?",
-        Mark::Best | Mark::Worse | Mark::Untested | Mark::None => "",
-    }
-}
-
-/// Whether the best cell of `table` has the two seeds that a test takes.
-fn is_tested(table: &Table) -> bool {
-    let mut cells = table.cells.iter().flatten();
-    cells.any(|cell| cell.mark == Mark::Best && cell.samples.len() > 1)
-}
-
-/// What the marks mean, where there are some; `best` is how the best cell is marked.
-fn marks(table: &Table, best: &str) -> Option<String> {
-    let cells = || table.cells.iter().flatten();
-    let has = |mark| cells().any(|cell| cell.mark == mark);
-    let uses = |test| cells().any(|cell| cell.against_best.is_some_and(|c| c.test == test));
-    let test = match (uses(Test::Paired), uses(Test::Welch)) {
-        (true, false) => "paired t over seeds",
-        (false, true) => "Welch's t",
-        (true, true) => "paired t over seeds where two are shared, else Welch's t",
-        (false, false) => "",
-    };
-    let mut words = vec![best.to_owned()];
-    if !is_tested(table) {
-        words.push("one seed is no test".into());
-    } else if !test.is_empty() {
-        words.push(format!(
-            "= not distinguishable from the best ({test}, Holm, 5 %)"
-        ));
-    }
-    if is_tested(table) && has(Mark::Untested) {
-        words.push("? too few seeds to test".into());
-    }
-    has(Mark::Best).then(|| words.join("; "))
-}
-
-/// What the numbers are and over how many seeds.
-fn legend(table: &Table) -> String {
-    let what = match table.seeds() {
-        0 | 1 => "one seed, so no interval".to_owned(),
-        n => format!("mean ± half-width of the 95 % interval over n = {n} seeds"),
-    };
-    let partial = table
-        .cells
-        .iter()
-        .flatten()
-        .any(|cell| cell.expected > 0 && cell.is_partial());
-    let sources = sources(table).map_or_else(String::new, |sources| format!("; {sources}"));
-    format!(
-        "{}{}: {what}{}{sources}",
-        table.metric,
-        Scale::of(&table.metric).unit(),
-        if partial {
-            "; (n/expected) where runs are missing"
-        } else {
-            ""
-        }
-    )
-}
-
-/// `optim.lr = 0.001`: what holds for the whole table.
-fn heading(table: &Table) -> String {
-    let given: Vec<String> = table
-        .given
-        .iter()
-        .map(|(axis, label)| format!("{axis} = {label}"))
-        .collect();
-    if given.is_empty() {
-        table.title.clone()
-    } else {
-        format!("{} ({})", table.title, given.join("; "))
-    }
-}
-
-/// The table's corner: `train.batch_size / loss.kind`.
-fn corner(table: &Table) -> String {
-    if table.column_axis.is_empty() {
-        table.row_axis.clone()
-    } else {
-        format!("{} / {}", table.row_axis, table.column_axis)
-    }
+    Scale::of(metric).alone(value)
 }
 
 /// A table with every mark and every gap.
 #[cfg(test)]
 fn example() -> Table {
-    use crate::analysis::{Comparison, Sample};
+    use crate::analysis::{Asked, Comparison, Interval, Mark, Sample, Test};
 
-    let cell = |mean: Option<f64>, half_width, n: u32, diverged| Cell {
+    let cell = |mean: Option<f64>, half_width: Option<f64>, n: u32, diverged| Cell {
         mean,
+        sd: half_width.map(|half| half / 2.0),
+        interval: mean
+            .zip(half_width)
+            .map(|(mean, half)| [mean - half, mean + half]),
         half_width,
         n,
         expected: 3,
@@ -204,15 +237,23 @@ fn example() -> Table {
         diverged,
         samples: (0..u64::from(n))
             .zip(mean.into_iter().cycle())
-            .map(|(seed, value)| Sample { seed, value })
+            .map(|(seed, value)| Sample {
+                seed,
+                value,
+                step: 100,
+                run: format!("{seed:010x}"),
+            })
             .collect(),
         ..Cell::default()
     };
     let against = |mark, adjusted, cell| Cell {
         mark,
-        against_best: Some(Comparison {
+        comparison: Some(Comparison {
             test: Test::Paired,
             difference: -0.01,
+            half_width: 0.015,
+            pairs: Some(3),
+            sd: Some(0.006),
             p: adjusted / 2.0,
             adjusted,
         }),
@@ -220,8 +261,12 @@ fn example() -> Table {
     };
     let marked = |mark, cell| Cell { mark, ..cell };
     Table {
+        experiment: "experiments/example.toml".into(),
         title: "Zero-shot | top-1".into(),
         metric: "zeroshot/top1".into(),
+        asked: Asked::default(),
+        interval: Interval::T,
+        against: None,
         given: vec![("optim.lr".into(), "0.001".into())],
         row_axis: "train.batch_size".into(),
         column_axis: "loss.kind".into(),
@@ -238,62 +283,6 @@ fn example() -> Table {
             ],
             vec![cell(None, None, 0, 0), Cell::default()],
         ],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reported_number_stands_in_brackets_with_its_source_below() {
-        let mut table = example();
-        table.cells[0][0].reported = Some(crate::analysis::Reported {
-            value: 0.63,
-            source: "SigLIP, table 4".into(),
-            what: "ImageNet".into(),
-        });
-        assert_eq!(cell(&table, &table.cells[0][0]), "52.3 ± 1.2 [63.0]");
-        assert!(legend(&table).ends_with("; [reported] SigLIP, table 4: ImageNet"));
-    }
-
-    #[test]
-    fn runs_that_ended_without_a_result_are_not_called_missing() {
-        let cell = Cell {
-            expected: 2,
-            diverged: 1,
-            failed: 1,
-            ..Cell::default()
-        };
-        assert_eq!(
-            show(&cell, Scale::Plain),
-            "none (0/2, 1 diverged, 1 failed)"
-        );
-    }
-
-    #[test]
-    fn marks_are_explained_as_far_as_there_are_any() {
-        let mut table = example();
-        let of = |table: &Table| marks(table, "* best");
-        for cell in table.cells.iter_mut().flatten() {
-            cell.samples.truncate(1);
-            cell.against_best = None;
-        }
-        assert_eq!(of(&table).unwrap(), "* best; one seed is no test");
-        table.cells[0][0].mark = Mark::None;
-        assert_eq!(of(&table), None);
-        let mut welch = example();
-        for comparison in welch
-            .cells
-            .iter_mut()
-            .flatten()
-            .flat_map(|c| &mut c.against_best)
-        {
-            comparison.test = Test::Welch;
-        }
-        assert_eq!(
-            of(&welch).unwrap(),
-            "* best; = not distinguishable from the best (Welch's t, Holm, 5 %); ? too few seeds to test"
-        );
+        resolution: None,
     }
 }

@@ -1,35 +1,49 @@
 //! Aligned columns for a terminal. Labels come from files, so nothing in them may drive it.
 
-use super::{Scale, corner, heading, legend, marks, show, sign};
-use crate::analysis::{Cell, Mark, Table};
+use super::effects;
+use super::words::words;
+use crate::analysis::{Sheet, Table};
 use crate::util::printable;
 
-pub fn write(tables: &[Table]) -> String {
-    tables.iter().map(write_one).collect::<Vec<_>>().join("\n")
+pub fn write(sheets: &[Sheet]) -> String {
+    let each = sheets.iter().map(|sheet| match sheet {
+        Sheet::Table(table) => write_table(table),
+        Sheet::Effects(effects) => effects::text(effects),
+    });
+    each.collect::<Vec<_>>().join("\n")
 }
 
-fn write_one(table: &Table) -> String {
-    let scale = Scale::of(&table.metric);
-    let cell = |cell: &Cell| {
-        let best = if cell.mark == Mark::Best { " *" } else { "" };
-        show(cell, scale) + best + sign(table, cell)
-    };
-    let head = std::iter::once(corner(table))
-        .chain(table.columns.iter().cloned())
-        .collect();
-    let body = table.rows.iter().zip(&table.cells).map(|(label, cells)| {
-        std::iter::once(label.clone())
-            .chain(cells.iter().map(cell))
-            .collect()
+fn write_table(table: &Table) -> String {
+    // Made safe by `align`.
+    let words = words(table, str::to_owned, |text| text + " *", "* best");
+    let each = words.iter().map(|words| {
+        let below: String = words.below.iter().map(|text| wrap(text)).collect();
+        let heading = printable(&words.heading);
+        format!("{heading}\n\n{}\n{below}", align(&words.rows))
     });
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
-    let marks = marks(table, "* best").map_or_else(String::new, |marks| marks + "\n");
-    format!(
-        "{}\n\n{}\n{}\n{marks}",
-        printable(&heading(table)),
-        align(&rows),
-        printable(&legend(table))
-    )
+    each.collect::<Vec<_>>().join("\n")
+}
+
+/// Columns that sentences take at most.
+const WIDTH: usize = 80;
+
+/// A sentence, made safe, in lines.
+pub(super) fn wrap(text: &str) -> String {
+    let mut lines = String::new();
+    let mut used = 0;
+    for word in printable(text).split(' ') {
+        let width = word.chars().count();
+        if used > 0 && used + 1 + width > WIDTH {
+            lines.push('\n');
+            used = 0;
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += width;
+    }
+    lines + "\n"
 }
 
 /// Rows of words in columns two spaces apart.
@@ -64,7 +78,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_gaps_are_marked() {
-        insta::assert_snapshot!(write(&[super::super::example()]), @r"
+        insta::assert_snapshot!(write(&[Sheet::Table(super::super::example())]), @r"
         Zero-shot | top-1 (optim.lr = 0.001)
 
         train.batch_size / loss.kind  sigmoid        softmax
@@ -72,8 +86,10 @@ mod tests {
         128                           51.8 ± 2.0 =   40.2 ± 1.5
         =1+2                          missing (0/3)  excluded
 
-        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing
-        * best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ? too few seeds to test
+        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds;
+        (n/expected) where runs are missing
+        * best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ?
+        too few seeds to test
         ");
     }
 

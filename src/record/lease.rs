@@ -1,103 +1,13 @@
-//! Who holds a run: the scheduler's note of the process it started (`lease.json`) and the lock that the worker
-//! itself holds (`lock`). A process is known by boot id, pid and start time, so a recycled pid is a stranger and a
-//! zombie is dead. Linux only: it reads `/proc`.
+//! Who holds a run: the scheduler's note of the process it started and of what became of it (`lease.json`), and the
+//! lock that the worker itself holds (`lock`).
 
-use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::process::Child;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::{FileLock, RunDir};
-
-/// One process of this or an earlier boot of this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    pub boot_id: String,
-    pub pid: i32,
-    /// Clock ticks after boot, field 22 of `/proc/PID/stat`.
-    pub start_time: u64,
-}
-
-impl Process {
-    /// The process that has `pid` now; none when there is none or it is a zombie.
-    pub fn with_pid(pid: u32) -> io::Result<Option<Self>> {
-        let found =
-            Self::read(pid)?.filter(|(_, state)| !matches!(state.as_str(), "Z" | "X" | "x"));
-        Ok(found.map(|(process, _)| process))
-    }
-
-    /// A child that was not waited for: its pid is its own even if it has ended.
-    pub fn of_child(child: &Child) -> io::Result<Self> {
-        let (process, _) = Self::read(child.id())?
-            .ok_or_else(|| io::Error::other("the child was waited for already"))?;
-        Ok(process)
-    }
-
-    /// The process with `pid` and the letter of its state, zombies included.
-    fn read(pid: u32) -> io::Result<Option<(Self, String)>> {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-            .trim()
-            .to_owned();
-        let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) => stat,
-            Err(e)
-                if e.kind() == io::ErrorKind::NotFound
-                    || e.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-            {
-                return Ok(None);
-            }
-            Err(e) => return Err(e),
-        };
-        // The name in field 2 may hold spaces and parentheses: fields are counted from the last ')'.
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .map(|(_, rest)| rest.split_whitespace().collect())
-            .unwrap_or_default();
-        let (Some(state), Some(start)) = (fields.first(), fields.get(19)) else {
-            return Err(io::Error::other(format!(
-                "/proc/{pid}/stat has an unknown form"
-            )));
-        };
-        let start_time = start.parse().map_err(io::Error::other)?;
-        Ok(Some((
-            Self {
-                boot_id,
-                pid: pid as i32,
-                start_time,
-            },
-            (*state).to_owned(),
-        )))
-    }
-
-    pub fn is_alive(&self) -> bool {
-        Self::with_pid(self.pid as u32).ok().flatten().as_ref() == Some(self)
-    }
-
-    /// Send `signal` to the process group that this process leads. False, and no signal, when it is gone.
-    pub fn signal_group(&self, signal: Signal) -> io::Result<bool> {
-        let Some(pid) = Pid::from_raw(self.pid) else {
-            return Ok(false);
-        };
-        // The handle pins the process before its identity is read, so the two cannot be about different ones.
-        let _handle: OwnedFd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => handle,
-            Err(rustix::io::Errno::SRCH) => return Ok(false),
-            Err(e) => return Err(e.into()),
-        };
-        if !self.is_alive() {
-            return Ok(false);
-        }
-        match rustix::process::kill_process_group(pid, signal) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::SRCH) => Ok(false),
-            Err(e) => Err(e.into()),
-        }
-    }
-}
+use super::{FileLock, Process, RunDir, Setback};
+use crate::util::disk;
 
 /// `lease.json`: the scheduler's note of where the run's process lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,14 +15,37 @@ pub struct Lease {
     pub executor: String,
     pub process: Process,
     pub devices: Vec<String>,
+    /// Of the scheduler that wrote this: each that holds the workspace has a higher one than those before it.
+    #[serde(default)]
+    pub epoch: u64,
     /// Why the process is gone, when the scheduler saw it go: `exit status 1`, `signal 9`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
+    /// The most memory that the process was seen to hold, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+    /// How attempts came to a bad end, this one and those before it, oldest first. They outlive the scheduler, so that the
+    /// next one goes on counting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setbacks: Vec<Setback>,
 }
 
 impl Lease {
+    /// A process that was just started.
+    pub fn new(executor: &str, process: Process, devices: Vec<String>) -> Self {
+        Self {
+            executor: executor.into(),
+            process,
+            devices,
+            epoch: 0,
+            ended: None,
+            peak: None,
+            setbacks: Vec::new(),
+        }
+    }
+
     pub fn read(dir: &RunDir) -> io::Result<Option<Lease>> {
-        match fs::read(dir.lease()) {
+        match disk::read_small(&dir.lease()) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|e| io::Error::other(format!("{}: {e}", dir.lease().display()))),
@@ -123,6 +56,14 @@ impl Lease {
 
     pub fn write(&self, dir: &RunDir) -> io::Result<()> {
         crate::util::write_atomic(&dir.lease(), &serde_json::to_vec_pretty(self)?)
+    }
+}
+
+/// The process that works on the run: the one that was `leased` or, where that is gone, whoever holds the run's lock.
+pub fn at_work(dir: &RunDir, leased: Option<Process>) -> io::Result<Option<Process>> {
+    match leased.filter(Process::is_alive) {
+        Some(process) => Ok(Some(process)),
+        None => WorkerLock::holder(dir),
     }
 }
 
@@ -143,44 +84,22 @@ impl WorkerLock {
     pub fn is_held(dir: &RunDir) -> io::Result<bool> {
         FileLock::is_held(&dir.lock())
     }
+
+    /// The worker that holds the run's lock, where it is another process of this machine: it is at work whatever a lease says.
+    pub fn holder(dir: &RunDir) -> io::Result<Option<Process>> {
+        let holder = || FileLock::holder(&dir.lock());
+        let Some(pid) = holder()?.filter(|pid| *pid != std::process::id()) else {
+            return Ok(None);
+        };
+        let process = Process::with_pid(pid)?;
+        // It had the lock before it was looked at and has it still: no other process had its pid in between.
+        Ok(process.filter(|_| holder().is_ok_and(|now| now == Some(pid))))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-
-    #[test]
-    fn a_zombie_is_dead_and_a_recycled_pid_is_a_stranger() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
-        let process = Process::with_pid(child.id())
-            .unwrap()
-            .expect("the child lives");
-        assert!(process.is_alive());
-        let stranger = Process {
-            start_time: process.start_time + 1,
-            ..process.clone()
-        };
-        assert!(!stranger.is_alive());
-        assert!(
-            !stranger.signal_group(Signal::KILL).unwrap(),
-            "a stranger gets no signal"
-        );
-        child.kill().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while process.is_alive() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        assert!(
-            !process.is_alive(),
-            "killed and not yet waited for: a zombie"
-        );
-        child.wait().unwrap();
-    }
 
     #[test]
     fn the_lock_is_exclusive_and_visible() {
@@ -194,5 +113,40 @@ mod tests {
         let _inherited = lock._held.file().try_clone().unwrap();
         drop(lock);
         assert!(!WorkerLock::is_held(&dir).unwrap());
+    }
+
+    #[test]
+    fn whoever_holds_the_lock_is_known_without_a_lease() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(tmp.path());
+        assert_eq!(WorkerLock::holder(&dir).unwrap(), None, "no file");
+        let lock = WorkerLock::acquire(&dir).unwrap();
+        let me = std::process::id();
+        assert_eq!(FileLock::holder(&dir.lock()).unwrap(), Some(me));
+        assert_eq!(WorkerLock::holder(&dir).unwrap(), None, "not oneself");
+        drop(lock);
+        assert_eq!(FileLock::holder(&dir.lock()).unwrap(), None);
+        let mut other = std::process::Command::new("flock")
+            .arg(dir.lock())
+            .args(["-c", "echo; exec sleep 600"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It has said something: it has the lock.
+        let mut said = [0];
+        io::Read::read_exact(other.stdout.as_mut().unwrap(), &mut said).unwrap();
+        let held = WorkerLock::holder(&dir).unwrap();
+        assert_eq!(held.map(|process| process.pid as u32), Some(other.id()));
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_lease_from_before_there_were_setbacks_is_read() {
+        let old = r#"{"executor":"local","process":{"boot_id":"b","pid":7,"start_time":9},
+                      "devices":["cpu"],"ended":"signal 9"}"#;
+        let lease: Lease = serde_json::from_str(old).unwrap();
+        assert_eq!((lease.epoch, lease.ended.as_deref()), (0, Some("signal 9")));
+        assert!(lease.setbacks.is_empty() && lease.peak.is_none());
     }
 }

@@ -1,8 +1,9 @@
 //! A lock on a file that is held while a value lives, and that the kernel drops however its process dies. What the lock
 //! is the right to is for others to say.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,29 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(e)) => Err(e),
         }
+    }
+
+    /// The process that has the lock on the file at `path`, by the kernel's list. None when nobody has, and when it is a
+    /// process of another machine or the list calls the file by another number, as some file systems have it.
+    pub fn holder(path: &Path) -> io::Result<Option<u32>> {
+        let file = match fs::metadata(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let (device, inode) = (file.dev(), file.ino());
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let number = format!("{major:02x}:{minor:02x}:{inode}");
+        let locks = fs::read_to_string("/proc/locks")?;
+        // `1: FLOCK ADVISORY WRITE 4711 fe:00:123 0 EOF`; whoever waits has an arrow before FLOCK.
+        let holder = locks.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let ours = fields.get(1) == Some(&"FLOCK")
+                && fields.get(3) == Some(&"WRITE")
+                && fields.get(5) == Some(&number.as_str());
+            ours.then(|| fields[4].parse().ok()).flatten()
+        });
+        Ok(holder)
     }
 
     /// The file, for a note of who holds it.

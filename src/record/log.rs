@@ -1,16 +1,16 @@
 //! The end of `worker.log`: what a worker said last. The log is for people; nothing is read out of its words.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::RunDir;
+use crate::util::disk;
 
 /// More than any fifteen lines worth showing.
 const WINDOW: u64 = 64 << 10;
 
 /// The last `count` lines of the run's log, without blank lines at the end; none when there is no log.
 pub fn end_of_log(dir: &RunDir, count: usize) -> io::Result<Vec<String>> {
-    let mut file = match File::open(dir.log()) {
+    let mut file = match disk::open_regular(&dir.log()) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e),

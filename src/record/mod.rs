@@ -4,10 +4,17 @@
 
 pub mod checkpoint;
 mod event;
+mod flood;
 mod lease;
+mod lines;
 mod lock;
 mod log;
+mod process;
+mod provenance;
+mod pulse;
+mod room;
 mod row;
+mod setback;
 mod tail;
 mod want;
 mod writer;
@@ -20,10 +27,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Line, Outcome};
-pub use lease::{Lease, Process, WorkerLock};
+pub use flood::Flood;
+pub use lease::{Lease, WorkerLock, at_work};
+pub use lines::LogLost;
 pub use lock::FileLock;
 pub use log::end_of_log;
+pub use process::{Process, Work, ticks_since_boot};
+pub use provenance::{Git, Provenance};
+pub use pulse::{Heart, Phase, Pulse};
+pub use room::{Room, Space};
 pub use row::{Row, RowReader};
+pub use setback::{Cause, Lack, Setback};
 pub use tail::{Bite, Block, Tail};
 pub use want::{Want, Wish};
 pub use writer::{EventLog, MetricLog, read_events};
@@ -93,6 +107,9 @@ pub struct RunDir {
 }
 
 impl RunDir {
+    /// The files that are small and replaced as a whole.
+    pub const REPLACED: [&str; 3] = ["spec.json", "want.json", "lease.json"];
+
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -116,9 +133,19 @@ impl RunDir {
         self.path.join("lease.json")
     }
 
+    /// What the worker is at just now: written by the worker, and no record of anything.
+    pub fn pulse(&self) -> PathBuf {
+        self.path.join("pulse")
+    }
+
     /// Locked by the worker for as long as it lives.
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    /// Locked by the worker for as long as it waits for room on the disk.
+    pub fn waiting(&self) -> PathBuf {
+        self.path.join("waiting")
     }
 
     /// What happened, one [`Line`] a line: written by the worker.
@@ -147,6 +174,11 @@ impl RunDir {
         self.path.join("worker.log")
     }
 
+    /// What came before that, when it got too long.
+    pub fn old_log(&self) -> PathBuf {
+        self.path.join("worker.log.1")
+    }
+
     /// The directory of another run of the same workspace.
     pub fn sibling(&self, id: &RunId) -> RunDir {
         RunDir::new(
@@ -157,3 +189,6 @@ impl RunDir {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! Follows a growing file of lines. It hands out whole lines only, remembers where it stopped, and starts over
 //! when the file was replaced by a shorter one. It does not know what the lines mean.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use crate::util::disk;
 
 /// The longest line that is kept whole; a longer one is counted as damaged and skipped.
 const LONGEST_LINE: usize = 1 << 20;
@@ -95,13 +97,14 @@ impl Tail {
     pub fn read(&mut self, budget: usize, block: &mut Block) -> io::Result<Bite> {
         block.clear();
         let mut bite = Bite::default();
-        let mut file = match File::open(&self.path) {
+        let mut file = match disk::open_regular(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(bite),
             Err(e) => return Err(e),
         };
         let length = file.metadata()?.len();
-        if length < self.reached {
+        // Part of a line that was taken back is no other file: none of it was handed out.
+        if length < self.offset {
             *self = Self::new(std::mem::take(&mut self.path));
             bite.restarted = true;
         }
@@ -145,6 +148,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     /// The lines of one read; those that could not be read are `?`.
@@ -208,6 +212,35 @@ mod tests {
             }
             assert_eq!((found, damaged), (vec!["next".to_owned()], 2));
         }
+    }
+
+    #[test]
+    fn part_of_a_line_may_be_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "one\nhalf of a li").unwrap();
+        let mut tail = Tail::new(&path);
+        assert_eq!(read(&mut tail, 100), ["one"]);
+        std::fs::write(&path, "one\n").unwrap();
+        let mut block = Block::default();
+        assert!(!tail.read(100, &mut block).unwrap().restarted);
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        assert_eq!(read(&mut tail, 100), ["two"]);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_log_is_an_error_and_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: there is no mkfifo");
+            return;
+        }
+        let error = Tail::new(&path)
+            .read(10, &mut Block::default())
+            .unwrap_err();
+        assert_eq!(error.to_string(), "not a regular file");
     }
 
     #[test]

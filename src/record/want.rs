@@ -26,12 +26,19 @@ pub struct Want {
     pub priority: i32,
     /// A failure or divergence of this attempt, or of an earlier one, no longer counts.
     pub forgive: u32,
+    /// How often somebody has asked to try the run again: setbacks from before the last time no longer count.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Want {
     /// The wish on record; a run that nobody spoke about is wanted.
     pub fn read(dir: &RunDir) -> io::Result<Want> {
-        match std::fs::read(dir.want()) {
+        match crate::util::disk::read_small(&dir.want()) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|e| io::Error::other(format!("{}: {e}", dir.want().display()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Want::default()),

@@ -1,17 +1,29 @@
 //! What should happen next. [`plan`] is a pure function from a view of the runs to actions, one rule a function;
-//! [`drive`] carries it out. Nothing here reads a log or knows how a worker is started.
+//! [`drive`] carries it out. [`policy`] says what follows from a bad end, [`queue`] who starts next. Nothing here reads a log or knows how a worker is started.
 
 pub mod drive;
 mod lock;
+mod needs;
+pub mod policy;
+mod posted;
+pub mod queue;
 pub mod requests;
+mod silence;
 mod slots;
+mod time;
 
 use std::collections::BTreeMap;
 
-use crate::record::{RunId, Want, Wish};
+use crate::record::{RunId, Setback, Want, Wish};
+use crate::spec::RunSpec;
 use crate::store::{Run, RunState, Store};
 pub use drive::{Notice, Scheduler};
 pub use lock::{LockError, SchedulerLock, holder};
+use policy::Verdict;
+pub use posted::waits;
+use queue::Decision;
+pub use queue::Wait;
+pub use silence::Limits;
 
 /// One run as the rules see it.
 #[derive(Clone, Debug)]
@@ -28,19 +40,52 @@ pub struct Task {
     pub asked: bool,
     /// Why no further attempt is made, if so.
     pub given_up: Option<String>,
+    /// It runs only with no other at its side.
+    pub alone: bool,
+    /// Bytes that it is known to need.
+    pub memory: Option<u64>,
+    /// How often a run behind it has started before it.
+    pub overtaken: usize,
 }
 
 impl Task {
+    /// A run that no worker has touched, with no scheduler at work.
+    pub fn new(spec: &RunSpec) -> Self {
+        Self {
+            state: RunState::New,
+            want: Want::default(),
+            needs: spec.config.model.prerequisites().cloned().collect(),
+            slots: spec.config.train.ranks,
+            ours: false,
+            asked: false,
+            given_up: None,
+            alone: false,
+            memory: None,
+            overtaken: 0,
+        }
+    }
+
     /// A run as its directory tells it, with no scheduler at work.
     pub fn at_rest(run: &Run) -> Self {
         Self {
             state: run.state.clone(),
             want: run.want,
-            needs: run.spec.config.model.prerequisites().cloned().collect(),
-            slots: run.spec.config.train.ranks,
-            ours: false,
-            asked: false,
-            given_up: None,
+            ..Self::new(&run.spec)
+        }
+        .after(&run.setbacks)
+    }
+
+    /// The same run after these setbacks.
+    fn after(self, setbacks: &[Setback]) -> Self {
+        let (given_up, alone) = match policy::verdict(setbacks, self.want.retries) {
+            Verdict::GiveUp(reason) => (Some(reason), false),
+            Verdict::Alone => (None, true),
+            Verdict::Untroubled | Verdict::Again | Verdict::Elsewhere => (None, false),
+        };
+        Self {
+            given_up,
+            alone,
+            ..self
         }
     }
 }
@@ -52,8 +97,20 @@ pub struct View {
     /// The order in which runs of equal priority start.
     pub order: Vec<RunId>,
     pub free: usize,
+    /// Slots whose devices are not set aside.
+    pub usable: usize,
+    /// Devices that were lost.
+    pub set_aside: Vec<String>,
+    /// Bytes that the workers at work leave for others; none where nobody knows.
+    pub memory: Option<u64>,
+    /// Workers at work, of whatever runs.
+    pub workers: usize,
+    /// Why runs wait that are ready, as far as a scheduler said so.
+    pub waits: BTreeMap<RunId, Wait>,
     /// Start nothing more and stop what runs of ours.
     pub halting: bool,
+    /// The disk is full: start nothing more.
+    pub full: bool,
 }
 
 impl View {
@@ -99,9 +156,13 @@ pub enum Standing {
     },
 }
 
-/// What to do now. Stops come first, then starts: by priority, then in the given order, while there is room.
+/// What to do now. Stops come first, then starts in the order of the queue.
 pub fn plan(view: &View) -> Vec<Action> {
-    stops(view).chain(starts(view)).collect()
+    let starts = queue::decide(view)
+        .into_iter()
+        .filter(|(_, decision)| *decision == Decision::Start)
+        .map(|(id, _)| Action::Start(id));
+    stops(view).chain(starts).collect()
 }
 
 /// A running worker is stopped, once, when its run is no longer wanted.
@@ -112,33 +173,6 @@ fn stops(view: &View) -> impl Iterator<Item = Action> {
         .iter()
         .filter(move |(_, task)| due(task))
         .map(|(id, _)| Action::Stop(id.clone()))
-}
-
-/// Ready runs start in strict order: a large run at the head waits for its slots and is not overtaken for ever by
-/// small ones.
-fn starts(view: &View) -> Vec<Action> {
-    if view.halting {
-        return Vec::new();
-    }
-    let ready = |id: &&RunId| standing(view, id) == Some(Standing::Ready);
-    let mut queue: Vec<(&RunId, &Task)> = view
-        .order
-        .iter()
-        .filter(ready)
-        .map(|id| (id, &view.tasks[id]))
-        .collect();
-    queue.sort_by_key(|(_, task)| std::cmp::Reverse(task.want.priority));
-    let mut free = view.free;
-    let fits = |(_, task): &(&RunId, &Task)| {
-        let room = task.slots <= free;
-        free = free.saturating_sub(task.slots);
-        room
-    };
-    queue
-        .into_iter()
-        .take_while(fits)
-        .map(|(id, _)| Action::Start(id.clone()))
-        .collect()
 }
 
 /// Where one run stands; none for a run that the view lacks.

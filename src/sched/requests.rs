@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::SchedulerLock;
 use crate::record::RunId;
-use crate::util::{wall_clock_ms, write_atomic};
+use crate::util::{disk, write_atomic};
 
 fn folder(workspace: &Path) -> PathBuf {
     workspace.join("requests")
@@ -16,15 +17,19 @@ fn folder(workspace: &Path) -> PathBuf {
 pub fn ask(workspace: &Path, runs: &[RunId]) -> io::Result<PathBuf> {
     let folder = folder(workspace);
     fs::create_dir_all(&folder)?;
-    let name = format!("{}-{}.json", wall_clock_ms(), std::process::id());
-    let path = folder.join(name);
+    // After those that wait already. Clocks are set back; numbers are not. Two that come at once are told apart by who asks.
+    let last = waiting(&folder)?
+        .into_iter()
+        .filter_map(|path| number(&path));
+    let next = last.max().map_or(0, |last| last + 1);
+    let path = folder.join(format!("{next:010}-{}.json", std::process::id()));
     write_atomic(&path, &serde_json::to_vec(runs)?)?;
     Ok(path)
 }
 
-/// Take in what was asked for, oldest first. A request that cannot be read is left where it is and told.
-pub(super) fn take(workspace: &Path) -> io::Result<Vec<RunId>> {
-    let entries = match fs::read_dir(folder(workspace)) {
+/// The requests that nobody has taken in yet, oldest first.
+fn waiting(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e),
@@ -35,9 +40,21 @@ pub(super) fn take(workspace: &Path) -> io::Result<Vec<RunId>> {
     // A request on its way is a hidden file.
     paths.retain(|path| path.extension().is_some_and(|e| e == "json"));
     paths.sort();
+    Ok(paths)
+}
+
+fn number(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    name.split('-').next()?.parse().ok()
+}
+
+/// Take in what was asked for, oldest first. A request that cannot be read is left where it is and told. Refused when the
+/// lock is lost: it is for the next scheduler then.
+pub(super) fn take(lock: &SchedulerLock) -> io::Result<Vec<RunId>> {
     let mut runs = Vec::new();
-    for path in paths {
-        let asked: Vec<RunId> = serde_json::from_slice(&fs::read(&path)?)
+    for path in waiting(&folder(lock.workspace()))? {
+        lock.check()?;
+        let asked: Vec<RunId> = serde_json::from_slice(&disk::read_small(&path)?)
             .map_err(|e| io::Error::other(format!("{}: {e}", path.display())))?;
         fs::remove_file(&path)?;
         runs.extend(asked);
@@ -50,14 +67,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_for_is_taken_once() {
+    fn what_was_asked_for_is_taken_once_and_in_order() {
         let tmp = tempfile::tempdir().unwrap();
-        assert_eq!(take(tmp.path()).unwrap(), []);
+        let lock = SchedulerLock::acquire(tmp.path()).unwrap();
+        assert_eq!(take(&lock).unwrap(), []);
         let runs: Vec<RunId> = vec!["0123456789".parse().unwrap(), "abcdef0123".parse().unwrap()];
-        let path = ask(tmp.path(), &runs).unwrap();
-        assert!(path.exists());
-        assert_eq!(take(tmp.path()).unwrap(), runs);
-        assert!(!path.exists());
-        assert_eq!(take(tmp.path()).unwrap(), []);
+        let paths: Vec<PathBuf> = [1, 0]
+            .map(|n| ask(tmp.path(), &runs[n..=n]).unwrap())
+            .into();
+        assert!(paths[0].exists() && paths[1].exists());
+        assert_eq!(take(&lock).unwrap(), [runs[1].clone(), runs[0].clone()]);
+        assert!(!paths[0].exists() && !paths[1].exists());
+        assert_eq!(take(&lock).unwrap(), []);
+    }
+
+    #[test]
+    fn a_request_is_left_to_whoever_has_the_lock() {
+        let tmp = tempfile::tempdir().unwrap();
+        let stale = SchedulerLock::acquire(tmp.path()).unwrap();
+        fs::remove_file(tmp.path().join("scheduler.lock")).unwrap();
+        let lock = SchedulerLock::acquire(tmp.path()).unwrap();
+        let runs: Vec<RunId> = vec!["0123456789".parse().unwrap()];
+        ask(tmp.path(), &runs).unwrap();
+        take(&stale).unwrap_err();
+        assert_eq!(take(&lock).unwrap(), runs);
     }
 }

@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(
             (lr_mult.doc.as_str(), lr_mult.about.as_str()),
             (
-                "Multiplies the learning rate; 0 keeps the tower as it starts.",
+                "Multiplies the learning rate; 0 keeps the tower as it starts: locked, frozen, as in LiT.",
                 "The image tower's share."
             )
         );

@@ -6,7 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::source::Place;
-use crate::util::printable;
+use crate::util::abridged;
 
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum SpecError {
@@ -47,6 +47,14 @@ pub enum SpecError {
     },
 }
 
+/// Characters of a key or value that a sentence has room for.
+const LONGEST: usize = 1_000;
+
+/// As much of `text` as can be said, safe to print.
+pub(super) fn said(text: &str) -> String {
+    abridged(text, LONGEST)
+}
+
 fn expectation(expected: &str) -> String {
     if expected.is_empty() {
         String::new()
@@ -65,9 +73,9 @@ impl SpecError {
     ) -> Self {
         Self::Setting {
             place: place.show(file),
-            key: printable(key.as_ref()),
-            problem: printable(problem.as_ref()),
-            expected: printable(expected.as_ref()),
+            key: said(key.as_ref()),
+            problem: said(problem.as_ref()),
+            expected: said(expected.as_ref()),
         }
     }
 }

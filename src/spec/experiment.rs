@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::claim::{self, Claim, Conditions};
 use super::design::Design;
 use super::error::SpecError;
 use super::grid::Cell;
 use super::path;
 use super::prerequisite::{Prerequisite, stand_in};
 use super::problem::Problem;
+use super::report::{Report, ReportKind};
 use super::schema::Schema;
 use super::sections;
 use super::source::{self, Place};
@@ -20,6 +22,8 @@ use super::source::{self, Place};
 pub struct Experiment {
     pub path: PathBuf,
     pub question: String,
+    /// What somebody expected before it was run; empty where nobody said.
+    pub prediction: String,
     /// What all cells share; a later setting of the same key wins.
     pub base: Vec<Setting>,
     /// `[axes]` in the order of the file, then each `[[zip]]`.
@@ -30,6 +34,7 @@ pub struct Experiment {
     pub design: Design,
     pub reports: Vec<Report>,
     pub reported: Vec<Reported>,
+    pub claims: Vec<Claim>,
     pub(super) design_at: Place,
     pub(super) prerequisites: Vec<Prerequisite>,
     pub(super) schema: Schema,
@@ -66,16 +71,6 @@ pub struct Exclude {
     pub at: Place,
 }
 
-/// One table that the file asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    pub title: Option<String>,
-    /// Positions in [`Experiment::axes`].
-    pub rows: Option<usize>,
-    pub columns: Option<usize>,
-    pub metric: String,
-}
-
 /// Numbers that somebody else measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reported {
@@ -86,24 +81,13 @@ pub struct Reported {
     /// The measurement here that they are set beside.
     pub metric: String,
     /// Settings, and the value at cells that have them.
-    pub values: Vec<(Vec<(String, Value)>, f64)>,
+    pub values: Vec<(Conditions, f64)>,
 }
 
 impl Reported {
     /// The number for a cell; none for settings that nobody reports. The first that fits holds.
     pub fn value_of(&self, cell: &Cell) -> Option<f64> {
-        let has = |(key, value): &(String, Value)| {
-            cell.settings
-                .iter()
-                .any(|(axis, set)| match key.strip_prefix(axis.as_str()) {
-                    Some("") => set == value,
-                    Some(rest) => {
-                        rest.strip_prefix('.').and_then(|rest| path::get(set, rest)) == Some(value)
-                    }
-                    None => false,
-                })
-        };
-        let fits = self.values.iter().find(|(when, _)| when.iter().all(has));
+        let fits = self.values.iter().find(|(when, _)| cell.meets(when));
         fits.map(|(_, value)| *value)
     }
 }
@@ -112,6 +96,16 @@ impl Axis {
     /// The axis as a heading: its keys.
     pub fn name(&self) -> String {
         self.keys.join(", ")
+    }
+
+    /// Its positions as numbers, where it has one key and all values of that are some.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        let numbers = self.points.iter().map(|point| point.values[0].as_f64());
+        if self.keys.len() == 1 {
+            numbers.collect()
+        } else {
+            None
+        }
     }
 }
 
@@ -135,13 +129,10 @@ impl Point {
 }
 
 impl Exclude {
-    /// The condition as words: `loss.kind = softmax and loss.bias.init = 0`.
+    /// The condition as words.
     pub fn label(&self) -> String {
-        self.when
-            .iter()
-            .map(|setting| format!("{} = {}", setting.key, path::label(&setting.value)))
-            .collect::<Vec<_>>()
-            .join(" and ")
+        let when = self.when.iter();
+        claim::words(when.map(|setting| (setting.key.as_str(), &setting.value)))
     }
 }
 
@@ -172,6 +163,12 @@ impl Experiment {
             .position(|axis| axis.keys.iter().any(|k| k == key))
     }
 
+    /// The axes that `conditions` speak of.
+    pub fn axes_in(&self, conditions: &[(String, Value)]) -> BTreeSet<usize> {
+        let axis = |(key, _): &(String, Value)| self.locate(key).map(|(axis, ..)| axis);
+        conditions.iter().filter_map(axis).collect()
+    }
+
     /// Where a cell's value of `key` comes from: an axis, which of its keys, and the rest of the path inside its value.
     pub(super) fn locate<'k>(&self, key: &'k str) -> Option<(usize, usize, &'k str)> {
         let keys = self.axes.iter().enumerate().flat_map(|(axis, a)| {
@@ -198,49 +195,87 @@ impl Experiment {
             .collect()
     }
 
+    /// The reports of the file of some kinds.
+    pub fn asked(&self, wanted: impl Fn(ReportKind) -> bool) -> Vec<Report> {
+        let reports = self.reports.iter();
+        reports
+            .filter(|report| wanted(report.kind))
+            .cloned()
+            .collect()
+    }
+
     /// The tables to show: those asked for, or the first two axes over zero-shot accuracy.
-    pub fn reports(&self) -> Vec<Report> {
-        if self.reports.is_empty() {
+    pub fn tables(&self) -> Vec<Report> {
+        let tables = self.asked(|kind| kind == ReportKind::Table);
+        if tables.is_empty() {
             let axis = |index| (index < self.axes.len()).then_some(index);
-            vec![Report {
-                title: None,
-                rows: axis(0),
-                columns: axis(1),
-                metric: "zeroshot/top1".into(),
-            }]
+            vec![Report::table(axis(0), axis(1), "zeroshot/top1")]
         } else {
-            self.reports.clone()
+            tables
         }
     }
 
-    /// [`Experiment::reports`], or one table as flags ask for it, with the first report for what they leave open.
-    pub fn reports_with(
+    /// The reports to show in words and numbers, each with its number in the file, from 1: those that are not drawn, and
+    /// where there is none [`Experiment::tables`].
+    pub fn sheets(&self) -> Vec<(Option<usize>, Report)> {
+        let numbered = (1..).zip(&self.reports);
+        let in_words =
+            |report: &Report| matches!(report.kind, ReportKind::Table | ReportKind::Effects);
+        let asked = numbered.filter(|(_, report)| in_words(report));
+        let sheets: Vec<_> = asked
+            .map(|(number, report)| (Some(number), report.clone()))
+            .collect();
+        match sheets.is_empty() {
+            true => self
+                .tables()
+                .into_iter()
+                .map(|table| (None, table))
+                .collect(),
+            false => sheets,
+        }
+    }
+
+    /// [`Experiment::sheets`], or report `number` of the file, or one as flags ask for it, with the first for what they leave
+    /// open. Figures are tables here: what they are drawn from.
+    pub fn sheets_with(
         &self,
+        number: Option<usize>,
         rows: Option<&str>,
         columns: Option<&str>,
         metric: Option<&str>,
     ) -> Result<Vec<Report>, SpecError> {
-        let mut reports = self.reports();
+        let mut reports: Vec<Report> = match number {
+            Some(number) => {
+                let report = number.checked_sub(1).and_then(|at| self.reports.get(at));
+                let report = report.ok_or_else(|| {
+                    let count = self.reports.len();
+                    let problem = format!("--report {number} is none of its {count} [[report]]s");
+                    let expected = match count {
+                        0 => "the file without --report".to_owned(),
+                        count => format!("1 to {count}"),
+                    };
+                    self.error(Place::File, "report", &problem, &expected)
+                })?;
+                vec![report.clone()]
+            }
+            None => self
+                .sheets()
+                .into_iter()
+                .map(|(_, report)| report)
+                .collect(),
+        };
         if rows.or(columns).or(metric).is_some() {
             reports.truncate(1);
         }
-        let axis = |flag: &str, key: &str| {
-            let known: Vec<&str> = self.axis_keys().collect();
-            let unknown = || {
-                let problem = format!("--{flag} {key} names no axis of this file");
-                self.error(
-                    Place::File,
-                    key,
-                    &problem,
-                    &format!("one of {}", known.join(", ")),
-                )
-            };
-            self.axis_of(key).ok_or_else(unknown)
-        };
+        if rows.or(columns).is_some() {
+            reports
+                .iter_mut()
+                .for_each(|report| report.kind = ReportKind::Table);
+        }
         for report in &mut reports {
             let before = (report.rows, report.columns);
             if let Some(key) = rows {
-                report.rows = Some(axis("rows", key)?);
+                report.rows = Some(self.axis_flag("rows", key)?);
                 // The axis that was taken from the columns leaves its place to the one that it displaced.
                 report.columns = if report.rows == before.1 {
                     before.0
@@ -249,17 +284,64 @@ impl Experiment {
                 };
             }
             if let Some(key) = columns {
-                report.columns = Some(axis("columns", key)?);
+                report.columns = Some(self.axis_flag("columns", key)?);
                 if report.columns == report.rows {
                     report.rows = if rows.is_some() { None } else { before.1 };
                 }
             }
             if let Some(metric) = metric {
                 report.title = None;
-                report.metric = metric.to_owned();
+                report.metrics = vec![metric.to_owned()];
             }
         }
         Ok(reports)
+    }
+
+    /// The axis that the flag `--rows` or `--columns` names.
+    pub fn axis_flag(&self, flag: &str, key: &str) -> Result<usize, SpecError> {
+        self.axis_of(key).ok_or_else(|| {
+            let known: Vec<&str> = self.axis_keys().collect();
+            let problem = format!("--{flag} {key} names no axis of this file");
+            self.error(
+                Place::File,
+                key,
+                &problem,
+                &format!("one of {}", known.join(", ")),
+            )
+        })
+    }
+
+    /// The figures to draw: those asked for, or else the tables as figures.
+    pub fn figures(&self) -> Vec<Report> {
+        let figures = self.asked(ReportKind::is_figure);
+        if figures.is_empty() {
+            let tables = self.tables();
+            tables.into_iter().map(|table| self.drawn(table)).collect()
+        } else {
+            figures
+        }
+    }
+
+    /// `report` as a figure: a table is a line over numbers, bars over words, and curves without an axis to run along.
+    pub fn drawn(&self, report: Report) -> Report {
+        let ReportKind::Table = report.kind else {
+            return report;
+        };
+        let (rows, columns) = match report.rows {
+            None => (report.columns, None),
+            rows => (rows, report.columns),
+        };
+        let kind = match rows.map(|axis| self.axes[axis].numbers()) {
+            None => ReportKind::Curves,
+            Some(Some(_)) => ReportKind::Line,
+            Some(None) => ReportKind::Bars,
+        };
+        Report {
+            kind,
+            rows,
+            columns,
+            ..report
+        }
     }
 
     /// Every key that some axis has.
@@ -426,7 +508,9 @@ impl Experiment {
 /// A key as the file has it: `base.optim.lr`, `axes."optim.lr"`.
 pub(super) fn shown(section: &str, key: &str) -> String {
     match section {
-        "axes" | "zip" | "exclude" | "reported" => format!("{section}.\"{key}\""),
+        "axes" | "zip" | "exclude" | "report" | "reported" | "claim" => {
+            format!("{section}.\"{key}\"")
+        }
         _ => path::join(section, key),
     }
 }

@@ -85,6 +85,21 @@ impl Grid {
 }
 
 impl Cell {
+    /// Whether the axes give the cell all these values.
+    pub fn meets(&self, conditions: &[(String, Value)]) -> bool {
+        let has = |(key, value): &(String, Value)| {
+            let mut settings = self.settings.iter();
+            settings.any(|(axis, set)| match key.strip_prefix(axis.as_str()) {
+                Some("") => set == value,
+                Some(rest) => {
+                    rest.strip_prefix('.').and_then(|rest| path::get(set, rest)) == Some(value)
+                }
+                None => false,
+            })
+        };
+        conditions.iter().all(has)
+    }
+
     pub fn run(&self) -> Option<&RunSpec> {
         match &self.kind {
             CellKind::Run(spec) => Some(spec),

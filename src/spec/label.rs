@@ -54,7 +54,8 @@ pub fn distinguish(schema: &Schema, runs: &[&path::Flat]) -> Vec<Vec<(String, Va
     let mut keys: Vec<&String> = keys.into_iter().filter(differs).collect();
     keys.sort_by_key(|key| *key == "seed");
     let told = |changes: &&path::Flat| {
-        let value = |key: &&String| Some(((*key).clone(), schema.setting(changes, key)?.clone()));
+        let setting = schema.settings(changes);
+        let value = |key: &&String| Some(((*key).clone(), setting(key)?.clone()));
         keys.iter().filter_map(value).collect()
     };
     runs.iter().map(told).collect()

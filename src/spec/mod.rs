@@ -2,6 +2,7 @@
 //! process, screen or tensor.
 
 mod catalogue;
+mod claim;
 mod design;
 pub mod edit;
 mod error;
@@ -9,11 +10,13 @@ mod experiment;
 mod grid;
 mod identity;
 pub mod label;
+pub mod leaves;
 pub mod path;
 mod prerequisite;
 pub mod preset;
 mod problem;
 mod reader;
+mod report;
 mod schema;
 mod sections;
 mod source;
@@ -27,15 +30,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{FORMAT, RunDir, RunId};
 pub use crate::train::TrainConfig;
-use crate::util::{printable, write_atomic};
+use crate::util::{disk, printable, write_atomic};
 
 pub use catalogue::{Choice, KindDefault, KnownKey, catalogue};
+pub use claim::{Claim, ClaimSort, Conditions};
 pub use design::{Aliased, Aliases, Design, Effect};
 pub use edit::{Edit, EditError, EditWordsError, Seeds};
 pub use error::SpecError;
-pub use experiment::{Axis, Exclude, Experiment, Point, Report, Reported, Setting};
+pub use experiment::{Axis, Exclude, Experiment, Point, Reported, Setting};
 pub use grid::{Cell, CellKind, Grid};
 pub use identity::run_id;
+pub use report::{Against, Along, Amount, Budget, Interval, Moment, Report, ReportKind};
 pub use schema::Schema;
 pub use source::{Place, read_text};
 
@@ -81,7 +86,7 @@ impl RunSpec {
             )
         };
         let no_run = |e: serde_json::Error| unfit(format!("not the description of a run: {e}"));
-        let bytes = fs::read(&path)
+        let bytes = disk::read_small(&path)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
         let read = match serde_json::from_slice::<Self>(&bytes) {
             Ok(spec) if spec.format <= FORMAT => return Ok(spec),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::leaves::{Leaf, leaves};
 use super::path::{self, Flat};
 use super::prerequisite::stand_in;
 use super::problem::Problem;
@@ -100,16 +101,32 @@ impl Schema {
 
     /// What `config` changes from the defaults of the kinds it chose, those choices included where they differ.
     pub fn changes(&self, config: &TrainConfig) -> Flat {
-        let document =
-            serde_json::to_value(config).expect("settings are plain data with string keys");
-        let kinds = self.kinds(&document);
-        let mut flat = path::flatten(&document);
-        flat.retain(|key, value| self.default(key, &kinds) != Some(value));
-        flat
+        let (mut changes, mut kinds) = (Flat::new(), Kinds::new());
+        let see = |key: &str, leaf: Leaf| {
+            // The kind of a table comes before what is in it.
+            if let Leaf::Text(kind) = leaf
+                && is_tag(key)
+            {
+                kinds.insert(key.to_owned(), kind.to_owned());
+            }
+            if !self
+                .default(key, &kinds)
+                .is_some_and(|default| leaf.is(default))
+            {
+                changes.insert(key.to_owned(), leaf.value());
+            }
+        };
+        leaves(config, see).expect("settings are plain data with string keys");
+        changes
     }
 
     /// The value of `key` in a run with these changes; none when its kinds have no such setting.
     pub fn setting<'s>(&'s self, changes: &'s Flat, key: &str) -> Option<&'s Value> {
+        self.settings(changes)(key)
+    }
+
+    /// [`setting`](Self::setting) for those who ask one run for many.
+    pub fn settings<'s>(&'s self, changes: &'s Flat) -> impl Fn(&str) -> Option<&'s Value> {
         let mut kinds = Kinds::new();
         for (tag, _) in &self.tags {
             let said = changes.get(tag).or_else(|| self.default(tag, &kinds));
@@ -117,7 +134,7 @@ impl Schema {
                 kinds.insert(tag.clone(), kind.to_owned());
             }
         }
-        changes.get(key).or_else(|| self.default(key, &kinds))
+        move |key| changes.get(key).or_else(|| self.default(key, &kinds))
     }
 
     /// The settings that `document` describes.

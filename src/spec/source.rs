@@ -1,6 +1,7 @@
 //! TOML text as a tree in which every key and value knows its line. It refuses what no setting can be (dates, NaN,
 //! infinities) and makes whole floats integers, so that 10 and 10.0 are one value; it knows no section or key.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::path::Path;
 use serde_json::{Number, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::error::SpecError;
+use super::error::{SpecError, said};
 use crate::util::printable;
 
 /// Larger than any file somebody wrote, smaller than what would make us slow.
@@ -121,11 +122,11 @@ pub fn parse(file: &Path, text: &str) -> Result<Node, SpecError> {
             .map_or(Place::File, |span| reading.place(&span))
             .show(file),
         problem: match e.span().filter(|_| e.message() == DUPLICATE) {
-            Some(span) => printable(&format!(
+            Some(span) => said(&format!(
                 "`{}` is there already; keep one of the two",
                 key_at(text, &span)
             )),
-            None => printable(e.message()),
+            None => said(e.message()),
         },
     })?;
     reading.table(table.get_ref(), Place::Line(1, 1), &mut Vec::new())
@@ -152,6 +153,7 @@ pub fn parse_value(key: &str, text: &str) -> Result<Option<Value>, SpecError> {
     let reading = Reading {
         file: Path::new(""),
         lines: None,
+        counted: Cell::default(),
     };
     let node = reading.value(value.get_ref(), Place::Flag, &mut vec![key.to_owned()])?;
     Ok(Some(node.to_value()))
@@ -161,6 +163,8 @@ struct Reading<'a> {
     file: &'a Path,
     /// The text and the byte at which each of its lines starts; `None` on the command line.
     lines: Option<(&'a str, Vec<usize>)>,
+    /// The last byte that a place was asked of, and its column: a line may be all of the file.
+    counted: Cell<(usize, usize)>,
 }
 
 impl<'a> Reading<'a> {
@@ -171,6 +175,7 @@ impl<'a> Reading<'a> {
         Self {
             file,
             lines: Some((text, starts)),
+            counted: Cell::new((0, 1)),
         }
     }
 
@@ -179,9 +184,14 @@ impl<'a> Reading<'a> {
             return Place::Flag;
         };
         let line = starts.partition_point(|&start| start <= span.start);
-        let column = 1 + text
-            .get(starts[line - 1]..span.start)
-            .map_or(0, |before| before.chars().count());
+        let start = starts[line - 1];
+        let (from, before) = match self.counted.get() {
+            (at, column) if (start..=span.start).contains(&at) => (at, column),
+            _ => (start, 1),
+        };
+        let between = text.get(from..span.start);
+        let column = before + between.map_or(0, |between| between.chars().count());
+        self.counted.set((span.start, column));
         Place::Line(line, column)
     }
 
@@ -200,9 +210,11 @@ impl<'a> Reading<'a> {
         let mut read = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             path.push(key.get_ref().to_string());
+            // In the order of the file, in which columns are counted.
+            let at = self.place(&key.span());
             let node = self.value(value.get_ref(), self.place(&value.span()), path)?;
             path.pop();
-            read.push((key.get_ref().to_string(), self.place(&key.span()), node));
+            read.push((key.get_ref().to_string(), at, node));
         }
         Ok(Node {
             tree: Tree::Table(read),

@@ -378,6 +378,90 @@ fn bad_files_are_refused_with_place_key_and_expectation() {
             &["report.metric"],
         ),
         (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"pie\"\nmetric = \"loss\"",
+            &["x.toml:4:8: report.kind: `pie`", "\"table\", \"effects\""],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"line\"\nmetric = \"loss\"",
+            &["report.rows: is missing"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"curves\"\nat = \"end\"\nmetric = \"loss\"",
+            &["x.toml:5:1: report.at: is not part of a report of kind \"curves\""],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"curves\"\nmetric = \"loss\"\nalong = \"epochs\"",
+            &[
+                "x.toml:6:9: report.along: `epochs`",
+                "\"examples\", \"steps\", \"seconds\"",
+            ],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"curves\"\nmetric = \"loss\"\nspikes = 1",
+            &["report.spikes: found a number; expected true or false"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"curves\"\nmetric = [\"loss\", \"bias\"]\nlog = [\"loss\", \"b\"]",
+            &[
+                "x.toml:6:16: report.log: `b` is no metric of this report; expected one of loss, bias",
+            ],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nkind = \"bars\"\nrows = \"optim.lr\"\nmetric = \"loss\"\nlog = \"loss\"",
+            &["report.log: is not part of a report of kind \"bars\""],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nmetric = [\"loss\", \"bias\"]",
+            &["report.metric: found a list; expected a string"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nmetric = \"loss\"\nat = { epochs = 3 }",
+            &["report.at.epochs", "examples, pairs, device_hours"],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nmetric = \"loss\"\nat = { pairs = 0 }",
+            &["report.at.pairs: found a number; expected a number above 0, or \"matched\""],
+        ),
+        (
+            "[axes]\noptim.lr = [1]\n[[report]]\nmetric = \"loss\"\nagainst = { \"optim.lr\" = 2 }",
+            &["report.\"optim.lr\"", "2 is not on that axis"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nsays = \"a\"\nmetric = \"loss\"\nthan = { optim.lr = 1 }",
+            &["claim.higher: is missing", "higher, lower, equal"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nsays = \"a\"\nmetric = \"loss\"\nhigher = { optim.lr = 2 }",
+            &["claim.than: is missing"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nhigher = { optim.lr = 2 }\nlower = { optim.lr = 1 }",
+            &["x.toml:5:1: claim.lower: stands beside `higher`"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nsays = \"a\"\nmetric = \"loss\"\nhigher = { optim.lr = 3 }\nthan = { optim.lr = 1 }",
+            &["claim.\"optim.lr\"", "3 is not on that axis"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nsays = \"a\"\nmetric = \"loss\"\nequal = { optim.lr = 2 }\nthan = { optim.lr = 1 }",
+            &["claim.within: is missing"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nsays = \"a\"\nmetric = \"loss\"\nequal = { optim.lr = 2 }\nthan = { optim.lr = 1 }\nwithin = 0",
+            &["x.toml:8:10: claim.within: found a number; expected a number above 0"],
+        ),
+        (
+            "[axes]\noptim.lr = [1, 2]\n[[claim]]\nsays = \"a\"\nmetric = \"loss\"\nhigher = { optim.lr = 2 }\nthan = { optim.lr = 1 }\nwithin = 0.1",
+            &["x.toml:8:1: claim.within: has no meaning beside `higher`"],
+        ),
+        (
+            "[[zip]]\noptim.lr = [1, 1]\noptim.eps = [1, 2]\n[[report]]\nmetric = \"loss\"\nagainst = { \"optim.lr\" = 1 }",
+            &[
+                "x.toml:6:11: report.against: 2 points of the axis optim.lr, optim.eps have these values",
+                "the values of one point",
+            ],
+        ),
+        (
             "[basis]\noptim.lr = 1",
             &[
                 "x.toml:1:2: basis: is not part of an experiment file",
@@ -422,6 +506,68 @@ fn bad_files_are_refused_with_place_key_and_expectation() {
 }
 
 #[test]
+fn a_report_says_what_it_is_of_and_how_runs_are_compared() {
+    let experiment = load(
+        r#"
+        [axes]
+        "loss.kind" = ["sigmoid", "softmax"]
+        "train.batch_size" = [64, 128]
+        [[report]]
+        rows = "train.batch_size"
+        columns = "loss.kind"
+        metric = "zeroshot/top1"
+        at = { device_hours = "matched" }
+        interval = "bootstrap"
+        against = { loss.kind = "softmax" }
+        [[report]]
+        kind = "curves"
+        columns = "loss.kind"
+        metric = ["loss", "grad_norm"]
+        along = "steps"
+        spikes = true
+        log = "grad_norm"
+        "#,
+    )
+    .unwrap();
+    let [table, curves] = &experiment.reports[..] else {
+        panic!("two reports")
+    };
+    let matched = Moment::Budget {
+        of: Budget::DeviceHours,
+        amount: Amount::Matched,
+    };
+    assert_eq!((table.kind, table.at), (ReportKind::Table, matched));
+    assert_eq!(table.interval, Interval::Bootstrap);
+    assert_eq!(table.against.label(), "loss.kind = softmax");
+    assert_eq!((curves.rows, curves.columns), (None, Some(0)));
+    assert_eq!(curves.metrics, ["loss", "grad_norm"]);
+    assert_eq!((curves.along, curves.spikes), (Along::Steps, true));
+    assert_eq!(curves.log, ["grad_norm"]);
+    assert_eq!(experiment.tables(), std::slice::from_ref(table));
+    assert_eq!(experiment.figures(), std::slice::from_ref(curves));
+}
+
+#[test]
+fn a_file_without_figures_has_its_tables_drawn() {
+    let figures = |axes: &str, report: &str| {
+        let text = format!("[axes]\n{axes}\n[[report]]\nmetric = \"loss\"\n{report}");
+        let figures = load(&text).unwrap().figures();
+        assert_eq!(figures.len(), 1);
+        (figures[0].kind, figures[0].rows, figures[0].columns)
+    };
+    let axes = "loss.kind = [\"sigmoid\", \"softmax\"]\ntrain.batch_size = [64, 128]";
+    assert_eq!(
+        figures(axes, "rows = \"train.batch_size\"\ncolumns = \"loss.kind\""),
+        (ReportKind::Line, Some(1), Some(0))
+    );
+    assert_eq!(
+        figures(axes, "columns = \"loss.kind\""),
+        (ReportKind::Bars, Some(0), None)
+    );
+    assert_eq!(figures(axes, ""), (ReportKind::Curves, None, None));
+}
+
+#[test]
 fn a_hundred_thousand_cells_expand_within_seconds() {
     let axis = |key: &str, n: u32| {
         format!(
@@ -440,7 +586,7 @@ fn a_hundred_thousand_cells_expand_within_seconds() {
     let elapsed = start.elapsed();
     assert_eq!(grid.runs().len(), 100_000);
     // Far above what it takes, so that a busy machine does not fail it, far below what rebuilding the defaults takes.
-    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One run's two logs folded into its [`Run`]. An attempt says which step it goes on from, 0 when it starts from
-//! nothing, and so makes void what earlier attempts said of later steps. Lines that this version
-//! cannot read are counted and passed over. What did not change since the last look is not opened again.
+//! nothing, and so makes void what earlier attempts said of later steps. Lines that this version cannot read, and events
+//! that come twice or out of order, are counted and passed over. What did not change since the last look is not opened again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use super::kept::Kept;
 use super::names::Names;
 use super::{Change, Evaluation, Position, Run, RunState};
 use crate::record::{
-    Bite, Block, Event, Lease, Line, Outcome, RowReader, RunDir, Tail, Want, WorkerLock,
+    Bite, Block, Event, Lease, Line, Outcome, Room, RowReader, RunDir, Tail, Want, WorkerLock,
 };
 
 /// How an attempt ended, in its own words.
@@ -46,6 +46,8 @@ pub(super) struct Fold {
     /// The step that each attempt went on from; what earlier attempts said of later steps is void.
     starts: BTreeMap<u32, u64>,
     ending: Option<Ending>,
+    /// The number that the next event has, or a higher one.
+    next_seq: u64,
     /// An attempt is on record: what lies between its events is time that the run was busy.
     begun: bool,
 }
@@ -62,6 +64,7 @@ impl Fold {
             unread: false,
             starts: BTreeMap::new(),
             ending: None,
+            next_seq: 0,
             begun: false,
         }
     }
@@ -109,6 +112,9 @@ impl Fold {
         self.rows(run, reader, changes);
         self.unread = rows.more;
         let judged = self.judge(run, reader, changes);
+        if news && !self.unread && run.state.is_over() {
+            run.series.settle();
+        }
         let empty = self.events.is_at_start() && self.metrics.is_at_start();
         self.untouched = empty && run.state == RunState::New && judged.is_ok();
         if changes.contains(&Change::Rewound) && !run.evaluations.is_empty() {
@@ -129,12 +135,28 @@ impl Fold {
         reader: &mut Reader,
         changes: &mut Vec<Change>,
     ) -> io::Result<()> {
-        run.want = *self.want.renew(&run.dir.want(), || Want::read(&run.dir))?;
+        let want = *self.want.renew(&run.dir.want(), || Want::read(&run.dir))?;
+        let mut other = std::mem::replace(&mut run.want, want) != want;
         run.state = self.state(run)?;
         // A worker may have had its last word between the reading of its events and the look at its lock.
         if matches!(run.state, RunState::Interrupted { .. }) && self.events.has_news()? {
             self.events(run, reader, changes)?;
             run.state = self.state(run)?;
+        }
+        let waits = run.state == RunState::Running && Room::is_awaited(&run.dir)?;
+        if std::mem::replace(&mut run.waits, waits) != waits {
+            changes.push(Change::Waits);
+        }
+        // Of a run that is over nothing more depends on the lease: one that cannot be read is no trouble of it.
+        if let Ok(Some(lease)) = (self.lease).renew(&run.dir.lease(), || Lease::read(&run.dir)) {
+            run.peak = lease.peak;
+            if run.setbacks != lease.setbacks {
+                run.setbacks.clone_from(&lease.setbacks);
+                other = true;
+            }
+        }
+        if other {
+            changes.push(Change::Prospects);
         }
         run.finished_at = match self.ending {
             Some(Ending::Finished { at, .. }) if run.state.is_over() => Some(at),
@@ -159,9 +181,13 @@ impl Fold {
         }
         run.damaged += bite.damaged;
         for line in reader.events.lines() {
-            match line.and_then(|line| serde_json::from_str::<Line>(line).ok()) {
-                Some(line) => self.event(run, line, changes),
-                None => run.damaged += 1,
+            match line.and_then(Line::parse) {
+                // One writer counts up: what comes again or late was put there by somebody else.
+                Some(line) if line.seq >= self.next_seq => {
+                    self.next_seq = line.seq.saturating_add(1);
+                    self.event(run, line, changes);
+                }
+                _ => run.damaged += 1,
             }
         }
         Ok(false)
@@ -179,12 +205,23 @@ impl Fold {
         run.last_at = Some(at);
         let examples_seen = match event {
             Event::Started {
+                siglab,
+                host,
                 devices,
+                threads,
                 total_steps,
+                files,
+                provenance,
                 ..
             } => {
                 run.attempt = run.attempt.max(attempt);
                 run.devices = devices;
+                run.files = files;
+                run.starts.insert(attempt, at);
+                run.siglab = Some(siglab);
+                run.host = Some(host);
+                run.threads = Some(threads);
+                run.provenance = *provenance;
                 run.total_steps = Some(total_steps);
                 self.ending = None;
                 self.begun = true;
@@ -202,6 +239,8 @@ impl Fold {
             } => {
                 run.evaluations.retain(|evaluation| evaluation.step < step);
                 run.evaluations.push(Evaluation {
+                    attempt,
+                    at,
                     step,
                     examples,
                     metrics,
@@ -213,6 +252,12 @@ impl Fold {
                 run.warnings.push(message);
                 return;
             }
+            Event::RolledBack { .. } => {
+                run.warnings.push(event.to_string());
+                return;
+            }
+            // The lease says what became of it; the scheduler reads the rest.
+            Event::Interrupted { .. } => return,
             Event::Stopped { examples, .. } => {
                 self.ending = Some(Ending::Stopped);
                 examples

@@ -8,6 +8,7 @@
 mod entry;
 mod file;
 mod fold;
+mod full;
 mod kept;
 mod names;
 mod query;
@@ -28,6 +29,7 @@ pub use crate::record::RunId;
 use entry::{Entry, News};
 pub use file::FileWatch;
 use fold::Reader;
+pub use full::Full;
 use names::Names;
 pub use query::{Query, QueryError};
 pub use run::{Evaluation, Run, RunState, TOP1};
@@ -59,6 +61,10 @@ pub enum Change {
     State {
         before: RunState,
     },
+    /// Something else is wanted of it, or an attempt came to a bad end: whether it starts is another question now.
+    Prospects,
+    /// Its worker has begun or ceased to wait for room on the disk.
+    Waits,
     /// Rows were taken back: what was read of the series and `evaluations` before is void.
     Rewound,
     /// Rows `from..` of the series are new.
@@ -96,14 +102,16 @@ pub struct Reading {
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    entries: BTreeMap<RunId, Entry>,
+    /// By themselves: the nodes of a tree are half empty.
+    entries: BTreeMap<RunId, Box<Entry>>,
     /// Run directories that cannot be read, and why: a newer format, damage, no permission.
     unreadable: BTreeMap<RunId, String>,
     /// Names in the workspace that are run ids, and whether they still are all.
     present: BTreeSet<RunId>,
     names: Names,
-    /// Directories that the round under way has still to look at.
+    /// Directories that the round under way has still to look at, and how many of them are new.
     due: VecDeque<RunId>,
+    unseen: usize,
     /// The run that was the last to be looked at of those that are over, and the last whose rows were read.
     swept: Option<RunId>,
     bitten: Option<RunId>,
@@ -127,6 +135,7 @@ impl Store {
             present: BTreeSet::new(),
             names: Names::default(),
             due: VecDeque::new(),
+            unseen: 0,
             swept: None,
             bitten: None,
             reader: Reader::default(),
@@ -138,6 +147,35 @@ impl Store {
                 cause,
             })?;
         Ok(store)
+    }
+
+    /// Every run as its events tell it, with no rows: for who takes the rows of one run after the other, by
+    /// [`whole`](Self::whole).
+    pub fn survey(root: &Path) -> Result<Store, WorkspaceError> {
+        let mut store = Self::begin(root)?;
+        let ids: Vec<RunId> = store.due.drain(..).collect();
+        store.unseen = 0;
+        store.read(&ids, 0, &mut Vec::new());
+        Ok(store)
+    }
+
+    /// A run read by itself, all its rows too, which are the caller's: nothing of them stays here.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn whole(&self, id: &RunId) -> Result<Run, String> {
+        let gone = || format!("run {id} is not in {} any more", self.root.display());
+        let mut entry = Entry::admit(&self.root, id)?.ok_or_else(gone)?;
+        let mut reader = Reader::default();
+        loop {
+            let news = entry.read(&mut reader, BITE);
+            if let Some(trouble) = news.trouble {
+                return Err(trouble);
+            }
+            if !entry.fold.unread() {
+                return Ok(entry.run);
+            }
+        }
     }
 
     pub fn root(&self) -> &Path {
@@ -158,13 +196,19 @@ impl Store {
         &self.unreadable
     }
 
+    /// Whether the disk that the runs are on is full, asked anew of the file system and as of the last look at the workers.
+    pub fn full(&self) -> Option<Full> {
+        let waits = |entry: &&Entry| entry.run.waits;
+        let entries = self.entries.values().map(Box::as_ref);
+        Full::of(&self.root, entries.filter(waits).count())
+    }
+
     /// How many of the runs are read to the end, as far as the last look at them told.
     pub fn reading(&self) -> Reading {
         let unread = self.entries.values().filter(|entry| entry.fold.unread());
-        let unseen = self.due.iter().filter(|id| !self.entries.contains_key(id));
         Reading {
             read: self.entries.len() - unread.count(),
-            of: self.entries.len() + unseen.count(),
+            of: self.entries.len() + self.unseen,
         }
     }
 
@@ -191,11 +235,15 @@ impl Store {
         let mut deltas = Vec::new();
         while !self.due.is_empty() {
             let ids: Vec<RunId> = self.due.drain(..LOOKS.min(self.due.len())).collect();
+            let new = ids.iter().filter(|id| !self.entries.contains_key(id));
+            self.unseen = self.unseen.saturating_sub(new.count());
             self.read(&ids, 0, &mut deltas);
             if began.elapsed() >= budget && !self.due.is_empty() {
                 return deltas;
             }
         }
+        // Some of them may have been read for themselves meanwhile.
+        self.unseen = 0;
         // A bite in any case: rounds that take the whole budget must not starve the rows.
         while self.read_rows(&mut deltas) && began.elapsed() < budget {}
         deltas
@@ -240,6 +288,7 @@ impl Store {
         let (over, open): (Vec<_>, Vec<_>) =
             (self.entries.iter()).partition(|(id, entry)| settled(id, &entry.run));
         let mut due: Vec<&RunId> = open.into_iter().map(|(id, _)| id).collect();
+        let known = due.len();
         if self.present.len() > self.entries.len() {
             due.extend(
                 self.present
@@ -247,6 +296,7 @@ impl Store {
                     .filter(|id| !self.entries.contains_key(*id)),
             );
         }
+        self.unseen = due.len() - known;
         let part = over.len().div_ceil(SWEEP).max(FEW).min(over.len());
         let first = over.partition_point(|(id, _)| Some(*id) <= self.swept.as_ref());
         let swept = over
@@ -286,7 +336,7 @@ impl Store {
                 Ok(Some(_)) if self.entries.contains_key(id) => {}
                 Ok(Some((news, entry))) => {
                     self.present.insert(id.clone());
-                    self.entries.insert(id.clone(), entry);
+                    self.entries.insert(id.clone(), Box::new(entry));
                     deltas.push(Delta {
                         id: id.clone(),
                         change: Change::Appeared,
@@ -355,9 +405,9 @@ fn list(root: &Path) -> io::Result<BTreeSet<RunId>> {
 
 /// The first runs after `last` that have rows to read, some at a time.
 fn next_unread<'e>(
-    entries: &'e mut BTreeMap<RunId, Entry>,
+    entries: &'e mut BTreeMap<RunId, Box<Entry>>,
     last: Option<&RunId>,
-) -> Vec<(&'e RunId, &'e mut Entry)> {
+) -> Vec<(&'e RunId, &'e mut Box<Entry>)> {
     let from = last.map_or(Bound::Unbounded, Bound::Excluded);
     let later = entries.range_mut::<RunId, _>((from, Bound::Unbounded));
     let unread = later.filter(|(_, entry)| entry.fold.unread());

@@ -235,6 +235,7 @@ mod tests {
             step: 1,
             examples: 256,
             metrics: [("zeroshot/top1".to_owned(), 0.25)].into(),
+            ..Evaluation::default()
         });
         run
     }

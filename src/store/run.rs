@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Along, Series};
-use crate::record::{RunDir, RunId, Want};
+use crate::record::{Provenance, RunDir, RunId, Setback, Want};
 use crate::spec::RunSpec;
 
 /// Zero-shot top-1 of the data set that a run trains on.
@@ -16,12 +16,24 @@ pub struct Run {
     pub dir: RunDir,
     pub spec: RunSpec,
     pub state: RunState,
+    /// Its worker waits for room on the disk.
+    pub waits: bool,
     /// What the faces want of it.
     pub want: Want,
     /// The attempt that wrote last; 0 before the first.
     pub attempt: u32,
+    /// When each attempt started, in milliseconds since 1970.
+    pub starts: BTreeMap<u32, u64>,
+    /// The version, the machine and the threads of the last attempt.
+    pub siglab: Option<String>,
+    pub host: Option<String>,
+    pub threads: Option<usize>,
+    /// What else the last attempt's numbers come from; empty in logs from before it was noted.
+    pub provenance: Provenance,
     /// What the last attempt ran on, one entry a rank; empty before the first.
     pub devices: Vec<String>,
+    /// What the files looked like that the last attempt read, by the setting that names them.
+    pub files: BTreeMap<String, String>,
     /// Updates that the run takes, as its last attempt said.
     pub total_steps: Option<u64>,
     /// Time that its attempts took, each from its start to its newest event, by the wall clock. What passed since that
@@ -38,12 +50,19 @@ pub struct Run {
     /// Evaluations that stand, in order of step.
     pub evaluations: Vec<Evaluation>,
     pub warnings: Vec<String>,
-    /// Lines of the logs that could not be read.
+    /// The most memory that the last worker was seen to hold, in bytes.
+    pub peak: Option<u64>,
+    /// How attempts came to a bad end that was no result, oldest first.
+    pub setbacks: Vec<Setback>,
+    /// Lines of the logs that could not be read, or were not where they belong.
     pub damaged: u64,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
+    pub attempt: u32,
+    /// When it was done, in milliseconds since 1970.
+    pub at: u64,
     pub step: u64,
     pub examples: u64,
     pub metrics: BTreeMap<String, f64>,
@@ -101,9 +120,16 @@ impl Run {
             dir,
             spec,
             state: RunState::New,
+            waits: false,
             want: Want::default(),
             attempt: 0,
+            starts: BTreeMap::new(),
+            siglab: None,
+            host: None,
+            threads: None,
+            provenance: Provenance::default(),
             devices: Vec::new(),
+            files: BTreeMap::new(),
             total_steps: None,
             busy: Duration::ZERO,
             last_at: None,
@@ -112,6 +138,8 @@ impl Run {
             series: Series::default(),
             evaluations: Vec::new(),
             warnings: Vec::new(),
+            peak: None,
+            setbacks: Vec::new(),
             damaged: 0,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::record::{Lease, Process, RunDir, Want, Wish, WorkerLock};
+use crate::record::{Cause, FileLock, Lease, Process, RunDir, Setback, Want, Wish, WorkerLock};
 use crate::spec::RunSpec;
 use crate::train::TrainConfig;
 
@@ -70,9 +70,10 @@ impl Fixture {
     }
 
     fn event_at(&self, at: u64, attempt: u32, event: &str) {
+        let seq = fs::read_to_string(self.dir.events()).map_or(0, |text| text.lines().count());
         Self::append(
             &self.dir.events(),
-            &format!(r#"{{"seq":0,"attempt":{attempt},"at":{at},"event":{event}}}"#),
+            &format!(r#"{{"seq":{seq},"attempt":{attempt},"at":{at},"event":{event}}}"#),
         );
     }
 
@@ -403,6 +404,36 @@ fn time_counts_while_an_attempt_is_under_way() {
 }
 
 #[test]
+fn what_bears_on_whether_a_run_starts_is_told_once() {
+    let fixture = Fixture::new();
+    let mut store = fixture.store();
+    let mut told = || {
+        let deltas = store.refresh().unwrap();
+        deltas
+            .iter()
+            .filter(|d| d.change == Change::Prospects)
+            .count()
+    };
+    assert_eq!(told(), 0, "nothing is wanted and nothing befell it");
+    let want = Want {
+        wish: Wish::Stop,
+        ..Want::default()
+    };
+    want.write(&fixture.dir).unwrap();
+    assert_eq!((told(), told()), (1, 0));
+    let me = Process::with_pid(std::process::id()).unwrap().unwrap();
+    let mut lease = Lease::new("local", me, vec![]);
+    lease.write(&fixture.dir).unwrap();
+    assert_eq!(told(), 0, "the state tells of a worker");
+    lease.setbacks = vec![Setback {
+        cause: Cause::Silent { code: 2 },
+        retries: 0,
+    }];
+    lease.write(&fixture.dir).unwrap();
+    assert_eq!((told(), told()), (1, 0));
+}
+
+#[test]
 fn the_state_follows_the_log_the_lock_and_the_wish() {
     let fixture = Fixture::new();
     let mut store = fixture.store();
@@ -417,12 +448,7 @@ fn the_state_follows_the_log_the_lock_and_the_wish() {
     drop(lock);
     state(RunState::Interrupted { cause: None });
     let me = Process::with_pid(std::process::id()).unwrap().unwrap();
-    let mut lease = Lease {
-        executor: "local".into(),
-        process: me,
-        devices: vec![],
-        ended: None,
-    };
+    let mut lease = Lease::new("local", me, vec![]);
     lease.write(&fixture.dir).unwrap();
     state(RunState::Running);
     lease.ended = Some("signal 9".into());
@@ -480,6 +506,143 @@ fn damage_is_counted_and_a_newer_format_is_named() {
         "{:?}",
         store.unreadable()
     );
+}
+
+#[test]
+fn events_that_come_twice_or_late_are_dropped_and_counted() {
+    let fixture = Fixture::new();
+    fixture.started(1);
+    fixture.event(1, r#"{"kind":"warned","step":1,"message":"once"}"#);
+    let text = fs::read_to_string(fixture.dir.events()).unwrap();
+    fs::write(fixture.dir.events(), text.repeat(2)).unwrap();
+    fixture.event(1, COMPLETED);
+    let store = fixture.store();
+    let run = store.get(&fixture.id).unwrap();
+    assert_eq!((run.warnings.len(), run.damaged), (1, 2));
+    assert_eq!(run.state, RunState::Completed);
+}
+
+#[test]
+fn a_way_back_is_told_and_its_rows_do_not_stand() {
+    let fixture = Fixture::new();
+    fixture.started(1);
+    fixture.event(1, r#"{"kind":"resumed","step":0,"examples":0}"#);
+    fixture.rows(1, 1..=8);
+    fixture.event(1, r#"{"kind":"rolled_back","step":8,"examples":80,"to":5,"left_out":[[6,9]],"reason":"the loss was NaN"}"#);
+    fixture.started(2);
+    fixture.event(2, r#"{"kind":"resumed","step":4,"examples":40}"#);
+    fixture.rows(2, 5..=9);
+    let store = fixture.store();
+    let old = (1..=4).map(|step| (1, step));
+    let expected: Vec<_> = old.chain((5..=9).map(|step| (2, step))).collect();
+    assert_eq!(fixture.standing(&store), expected);
+    let run = store.get(&fixture.id).unwrap();
+    assert_eq!(
+        run.warnings,
+        ["goes back from step 8 to 5: the loss was NaN; leaves out batches 6 to 9"]
+    );
+}
+
+#[test]
+fn a_run_that_waits_for_room_is_seen_and_so_is_its_end() {
+    let fixture = Fixture::new();
+    fixture.started(1);
+    let mut store = fixture.store();
+    assert!(store.full().is_none());
+    let lock = WorkerLock::acquire(&fixture.dir).unwrap();
+    let waiting = FileLock::acquire(&fixture.dir.waiting(), Duration::ZERO).unwrap();
+    let waits = Delta {
+        id: fixture.id.clone(),
+        change: Change::Waits,
+    };
+    assert!(store.refresh().unwrap().contains(&waits));
+    assert!(store.get(&fixture.id).unwrap().waits);
+    assert_eq!(store.full().unwrap().waiting, 1);
+    drop(waiting);
+    assert!(store.refresh().unwrap().contains(&waits));
+    assert!(store.full().is_none());
+    drop(lock);
+}
+
+/// Everything below `root`, links not followed, with the content of files.
+fn everything(root: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = fs::symlink_metadata(&path).unwrap();
+            let content = kind.is_file().then(|| fs::read(&path).unwrap());
+            found.push((path.clone(), content));
+            if kind.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn what_others_put_into_a_workspace_is_left_alone() {
+    let runs = completed_runs(2);
+    let root = runs[0].tmp.path();
+    // Names of runs that are files, links to nowhere, to themselves, to the workspace, and to a run of another name.
+    fs::write(root.join("aaaaaaaaaa"), "a file").unwrap();
+    for (name, to) in [
+        ("bbbbbbbbbb", "nowhere"),
+        ("cccccccccc", "cccccccccc"),
+        ("dddddddddd", "."),
+        ("eeeeeeeeee", runs[0].id.as_str()),
+        ("loop", ".."),
+    ] {
+        std::os::unix::fs::symlink(to, root.join(name)).unwrap();
+    }
+    fs::create_dir(root.join("ffffffffff")).unwrap();
+    fs::write(root.join("ffffffffff/spec.json"), "[".repeat(100_000)).unwrap();
+    fs::create_dir(root.join("0000000000")).unwrap();
+    fs::create_dir(root.join("0000000000/spec.json")).unwrap();
+    // Directories in the place of logs.
+    fs::remove_file(runs[1].dir.events()).unwrap();
+    fs::create_dir(runs[1].dir.events()).unwrap();
+    let before = everything(root);
+    let mut store = runs[0].store();
+    store.read_all().unwrap();
+    let states: Vec<&RunState> = store.runs().map(|run| &run.state).collect();
+    assert_eq!(states.len(), 2, "{states:?}");
+    let run = store.get(&runs[0].id).unwrap();
+    assert_eq!((&run.state, run.series.len()), (&RunState::Completed, 50));
+    let unreadable: Vec<&str> = store.unreadable().keys().map(RunId::as_str).collect();
+    for id in ["eeeeeeeeee", "ffffffffff", "0000000000"] {
+        assert!(unreadable.contains(&id), "{id}: {unreadable:?}");
+    }
+    assert!(unreadable.contains(&runs[1].id.as_str()), "{unreadable:?}");
+    assert_eq!(everything(root), before);
+}
+
+/// A workspace with so many entries that are no runs, and one that is.
+fn crowded(count: usize) -> Duration {
+    let runs = completed_runs(1);
+    for n in 0..count {
+        fs::write(runs[0].tmp.path().join(format!("notes-{n}")), "").unwrap();
+    }
+    let began = Instant::now();
+    let store = runs[0].store();
+    assert_eq!(store.runs().count(), 1);
+    began.elapsed()
+}
+
+#[test]
+fn a_crowd_of_foreign_files_hides_no_run() {
+    crowded(5_000);
+}
+
+#[test]
+#[ignore = "100,000 files"]
+fn a_hundred_thousand_foreign_files_hide_no_run() {
+    let took = crowded(100_000);
+    println!("opened in {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,27 +30,29 @@ pub struct Hint {
 
 #[derive(Debug)]
 pub struct Watch {
-    news: Receiver<News>,
-    /// The waker was called and nobody has taken the hint since.
-    told: Arc<AtomicBool>,
+    news: Arc<Mutex<News>>,
     notice: Option<String>,
     polled: Instant,
     watcher: Sender<Message>,
 }
 
-/// What the watching thread tells.
-#[derive(Debug)]
-enum News {
-    Written(RunId),
+/// What has not been taken yet.
+#[derive(Debug, Default)]
+struct News {
+    written: BTreeSet<RunId>,
     /// Notices were lost: anything may have been written.
-    Lost,
-    Notice(Option<String>),
+    lost: bool,
+    /// Why changes are seen late, or that they are not, where that is new.
+    notice: Option<Option<String>>,
+    /// The waker was called.
+    told: bool,
 }
 
 /// What the watching thread hears.
 #[derive(Debug)]
 enum Message {
-    Seen(notify::Event),
+    /// Something has come into the workspace.
+    Appeared(PathBuf),
     End,
 }
 
@@ -65,15 +66,15 @@ impl Watch {
     /// something to [`Watch::take`]: once, until it is taken.
     pub fn with_waker(root: &Path, waker: impl Fn() + Send + 'static) -> Self {
         let (watcher, messages) = channel();
-        let (sender, news) = channel();
-        let told = Arc::new(AtomicBool::new(false));
+        let news = Arc::new(Mutex::new(News::default()));
         let watching = Watching {
             root: root.to_owned(),
             seen: watcher.clone(),
             messages,
-            news: sender,
-            told: told.clone(),
-            waker,
+            teller: Arc::new(Teller {
+                news: Arc::downgrade(&news),
+                waker: Mutex::new(waker),
+            }),
         };
         // A thread that cannot be had leaves a look once a second.
         let spawned = thread::Builder::new()
@@ -81,7 +82,6 @@ impl Watch {
             .spawn(move || watching.run());
         Self {
             news,
-            told,
             notice: spawned.err().map(|e| late(root, &e)),
             polled: Instant::now(),
             watcher,
@@ -96,18 +96,15 @@ impl Watch {
     /// What has changed since the last call, without waiting. Ask once a second at least: no waker tells of what the
     /// file system gives no notice of.
     pub fn take(&mut self) -> Hint {
-        // What comes from here on wakes again, even if it is among what is taken now.
-        self.told.store(false, Ordering::SeqCst);
-        let mut hint = Hint::default();
-        for news in self.news.try_iter() {
-            match news {
-                News::Written(id) => {
-                    hint.runs.insert(id);
-                }
-                News::Lost => hint.all = true,
-                News::Notice(notice) => self.notice = notice,
-            }
+        // What comes from here on wakes again.
+        let news = std::mem::take(&mut *lock(&self.news));
+        if let Some(notice) = news.notice {
+            self.notice = notice;
         }
+        let mut hint = Hint {
+            runs: news.written,
+            all: news.lost,
+        };
         if self.polled.elapsed() >= POLL {
             self.polled = Instant::now();
             hint.all = true;
@@ -129,23 +126,63 @@ impl Drop for Watch {
     }
 }
 
+/// A thread that panicked under a lock left plain data behind it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Passes on what happens. Thousands of notices a second are told right where they come in: each hop to another thread
+/// would wake it.
+struct Teller<W> {
+    /// Gone when nobody is left to tell.
+    news: Weak<Mutex<News>>,
+    waker: Mutex<W>,
+}
+
+impl<W: Fn()> Teller<W> {
+    fn tell(&self, add: impl FnOnce(&mut News)) {
+        let Some(news) = self.news.upgrade() else {
+            return;
+        };
+        let mut news = lock(&news);
+        add(&mut news);
+        if std::mem::replace(&mut news.told, true) {
+            return;
+        }
+        drop(news);
+        lock(&self.waker)();
+    }
+
+    fn notice(&self, notice: Option<String>) {
+        self.tell(|news| news.notice = Some(notice));
+    }
+
+    fn lost(&self) {
+        self.tell(|news| news.lost = true);
+    }
+
+    fn written(&self, id: RunId) {
+        self.tell(|news| {
+            news.written.insert(id);
+        });
+    }
+}
+
 /// The thread that watches.
 struct Watching<W> {
     root: PathBuf,
     seen: Sender<Message>,
     messages: Receiver<Message>,
-    news: Sender<News>,
-    told: Arc<AtomicBool>,
-    waker: W,
+    teller: Arc<Teller<W>>,
 }
 
-impl<W: Fn()> Watching<W> {
+impl<W: Fn() + Send + 'static> Watching<W> {
     /// Watch until the [`Watch`] is dropped. A workspace that does not exist yet is asked for again and again.
     fn run(mut self) {
         loop {
             match self.start() {
-                Ok(watcher) => return self.pass_on(watcher),
-                Err(e) => self.tell(News::Notice(Some(late(&self.root, &e)))),
+                Ok(watcher) => return self.look_out(watcher),
+                Err(e) => self.teller.notice(Some(late(&self.root, &e))),
             }
             // Nothing is watched yet, so what comes is the end.
             match self.messages.recv_timeout(POLL) {
@@ -158,78 +195,69 @@ impl<W: Fn()> Watching<W> {
     /// Watch the workspace's own directory, and below it what [`Watching::watch_run`] is called for.
     fn start(&mut self) -> notify::Result<RecommendedWatcher> {
         self.root = self.root.canonicalize()?;
-        let seen = self.seen.clone();
+        let (root, seen) = (self.root.clone(), self.seen.clone());
+        let teller = Arc::clone(&self.teller);
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // Reading the logs opens them: only writes are news.
-                if let Ok(event) = event
-                    && is_news(&event.kind)
-                {
-                    // Nobody is left to tell when the watch is being dropped.
-                    let _ = seen.send(Message::Seen(event));
+                let Some(event) = event.ok().filter(|event| is_news(&event.kind)) else {
+                    return;
+                };
+                if event.need_rescan() {
+                    teller.lost();
+                }
+                let appeared = matches!(
+                    event.kind,
+                    EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))
+                );
+                for path in event.paths {
+                    if appeared && path.parent() == Some(&root) {
+                        // Nobody is left to hear it when the watch is being dropped.
+                        let _ = seen.send(Message::Appeared(path));
+                    } else if let Some(id) = run_of(&root, &path) {
+                        teller.written(id);
+                    }
                 }
             })?;
         watcher.watch(&self.root, RecursiveMode::NonRecursive)?;
         Ok(watcher)
     }
 
-    fn pass_on(&self, mut watcher: RecommendedWatcher) {
-        self.tell(News::Notice(None));
+    fn look_out(&self, mut watcher: RecommendedWatcher) {
+        self.teller.notice(None);
         let entries = fs::read_dir(&self.root).into_iter().flatten();
         for entry in entries.flatten() {
             self.watch_run(&mut watcher, &entry.path());
         }
         // What was written before the watching began was not seen.
-        self.tell(News::Lost);
-        while let Ok(Message::Seen(event)) = self.messages.recv() {
-            if event.need_rescan() {
-                self.tell(News::Lost);
-            }
-            for path in event.paths {
-                let appeared = matches!(
-                    event.kind,
-                    EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_))
-                );
-                // Before it is told of: whoever reads it now misses nothing that comes later.
-                if appeared && path.parent() == Some(&self.root) {
-                    self.watch_run(&mut watcher, &path);
-                }
-                if let Some(id) = self.run_of(&path) {
-                    self.tell(News::Written(id));
-                }
+        self.teller.lost();
+        while let Ok(Message::Appeared(path)) = self.messages.recv() {
+            // Before it is told of: whoever reads it now misses nothing that comes later.
+            self.watch_run(&mut watcher, &path);
+            if let Some(id) = run_of(&self.root, &path) {
+                self.teller.written(id);
             }
         }
     }
 
     /// Watch the files in a run's directory, and not its checkpoints: systems allow only so many watches.
     fn watch_run(&self, watcher: &mut RecommendedWatcher, path: &Path) {
-        if self.run_of(path).is_none() || !path.is_dir() {
+        if run_of(&self.root, path).is_none() || !path.is_dir() {
             return;
         }
         if let Err(e) = watcher.watch(path, RecursiveMode::NonRecursive)
             && path.is_dir()
         {
-            self.tell(News::Notice(Some(late(path, &e))));
+            self.teller.notice(Some(late(path, &e)));
         }
     }
+}
 
-    fn tell(&self, news: News) {
-        // Nobody is left to tell when the watch is being dropped.
-        if self.news.send(news).is_ok() && !self.told.swap(true, Ordering::SeqCst) {
-            (self.waker)();
-        }
-    }
-
-    fn run_of(&self, path: &Path) -> Option<RunId> {
-        path.strip_prefix(&self.root)
-            .ok()?
-            .components()
-            .next()?
-            .as_os_str()
-            .to_str()?
-            .parse()
-            .ok()
-    }
+/// The run whose directory in `root` is `path` or holds it.
+fn run_of(root: &Path, path: &Path) -> Option<RunId> {
+    let inside = path.strip_prefix(root).ok()?;
+    let name = inside.components().next()?.as_os_str();
+    name.to_str()?.parse().ok()
 }
 
 fn is_news(kind: &EventKind) -> bool {

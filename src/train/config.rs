@@ -14,6 +14,7 @@ use super::loss::{LossConfig, Way};
 use super::model::{ModelConfig, TowerKind};
 use super::ops::{self, Checkpointing, Compute};
 use super::optim::OptimConfig;
+use super::rollback::RollbackConfig;
 
 /// Every setting of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,8 +69,10 @@ pub struct LoopConfig {
     pub ahead: usize,
     /// Write a row of metrics every so many steps.
     pub log_every: u64,
-    /// Seconds between checkpoints; 0 saves after every step.
+    /// Seconds between checkpoints, or fifty times as long as the last one took, if that is more; 0 saves after every step.
     pub save_seconds: f64,
+    /// What the run does when it diverges.
+    pub rollback: RollbackConfig,
 }
 
 impl Default for LoopConfig {
@@ -88,6 +91,7 @@ impl Default for LoopConfig {
             ahead: 1,
             log_every: 1,
             save_seconds: 20.0,
+            rollback: RollbackConfig::default(),
         }
     }
 }
@@ -149,6 +153,7 @@ impl TrainConfig {
             checkpointing: _,
             cache,
             ahead,
+            ref rollback,
         } = self.train;
         check(
             "train.examples",
@@ -176,6 +181,7 @@ impl TrainConfig {
         check("train.save_seconds", save_seconds >= 0.0, || {
             "must not be negative".into()
         })?;
+        rollback.validate()?;
         self.data.validate()?;
         let pairs = self.data.pairs();
         check(
@@ -224,8 +230,9 @@ impl TrainConfig {
         self.optim.validate(self.examples())?;
         let towers = [self.model.image.tower, self.model.text.tower];
         let no_vectors = towers.iter().all(|kind| *kind == TowerKind::Transformer);
+        let held_out = self.data.held_out();
         self.eval
-            .validate(batch_size, (self.has_text_tower(), no_vectors))
+            .validate(batch_size, held_out, (self.has_text_tower(), no_vectors))
     }
 }
 

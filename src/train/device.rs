@@ -4,6 +4,8 @@
 use burn::backend::Flex;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::record::Lack;
+
 /// A name that this build cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this build has no device `{name}`: expected {}", AVAILABLE)]
@@ -26,6 +28,41 @@ pub fn open(name: &str) -> Result<Device, UnknownDevice> {
             name: crate::util::printable(name),
         }),
     }
+}
+
+/// What libraries say when memory, of the machine or of a device, is out.
+const MEMORY: [&str; 4] = [
+    "out of memory",
+    "out_of_memory",
+    "can't allocate memory",
+    "memory allocation failed",
+];
+/// What drivers say when a device does not answer any more.
+const LOST: [&str; 5] = [
+    "device lost",
+    "device is lost",
+    "no cuda-capable device",
+    "fallen off the bus",
+    "uncorrectable ecc error",
+];
+
+/// What an attempt on `devices` that ended with this error or panic lacked; none if it was not for a lack. A lost device
+/// is one that the error names, or the only one.
+pub fn lack(error: &str, devices: &[String]) -> Option<Lack> {
+    let error = error.to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| error.contains(phrase));
+    if says(&MEMORY) {
+        return Some(Lack::Memory);
+    }
+    let mut named = devices.iter().filter(|name| error.contains(*name));
+    let device = match (named.next(), devices) {
+        (Some(named), _) => named,
+        (None, [only]) => only,
+        (None, _) => return None,
+    };
+    says(&LOST).then(|| Lack::Device {
+        name: device.clone(),
+    })
 }
 
 /// Whether tensors of the device lie in the memory of the process.
@@ -67,6 +104,29 @@ pub fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_machine_did_is_told_from_what_the_run_did() {
+        let two = ["cuda:0".to_owned(), "cuda:1".to_owned()];
+        let lost = |name: &str| Some(Lack::Device { name: name.into() });
+        let cases = [
+            ("CUDA error: out of memory", Some(Lack::Memory)),
+            (
+                "DefaultCPUAllocator: can't allocate memory",
+                Some(Lack::Memory),
+            ),
+            ("cuda:1: Device lost", lost("cuda:1")),
+            ("Device lost", None),
+            ("the disk is full", None),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(lack(error, &two), expected, "{error}");
+        }
+        assert_eq!(
+            lack("GPU has fallen off the bus", &two[..1]),
+            lost("cuda:0")
+        );
+    }
 
     #[test]
     fn names_are_checked() {

@@ -11,16 +11,22 @@ mod inputs;
 pub mod loss;
 pub mod mesh;
 pub mod model;
+mod npy;
 pub mod ops;
 pub mod optim;
 pub mod profile;
+pub mod reads;
 mod recorder;
+pub mod rollback;
 pub mod side;
 mod simd;
 mod snapshot;
 mod splitmix;
 mod start;
 pub mod step;
+mod tensors;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,12 +40,13 @@ pub use config::TrainConfig;
 pub use recorder::Recorder;
 
 use crate::record::checkpoint::Checkpoint;
-use crate::record::{Outcome, RunId};
+use crate::record::{Outcome, Phase, RunId};
 use data::Source;
 use eval::Evaluation;
 use feed::{Feed, Parts};
 use loss::LossError;
 use mesh::{Mesh, RankLost};
+use rollback::Detours;
 use step::State;
 
 /// How an attempt ended without an error.
@@ -47,6 +54,8 @@ use step::State;
 pub enum Ending {
     /// On request, with a checkpoint to go on from.
     Stopped,
+    /// To go on from an earlier step in another attempt, which [`train`] makes when it is called again.
+    RolledBack,
     Finished(Outcome),
 }
 
@@ -65,12 +74,21 @@ pub fn train(
     recorder: &mut Recorder,
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
-    let resume = recorder.resume()?;
+    let (resume, detours) = recorder.resume()?;
     let config = &start::resolved(config, starts, resume.as_ref())?;
     let source = Source::open(&config.data, config.model.text.context, config.seed)?;
     source.suits(config)?;
     if config.has_text_tower() {
-        config.model.text.rows(source.vocabulary())?;
+        let ids = source.vocabulary();
+        let rows = config.model.text.rows(ids)?;
+        if rows > ids && config.model.text.init.file().is_some() {
+            recorder.warn(
+                0,
+                format!(
+                    "the text tower's file has {rows} tokens and the tokenizer {ids}: is it the one that the tower was trained with?"
+                ),
+            )?;
+        }
     }
     let pool = feed::pool()?;
     let endings = thread::scope(|scope| {
@@ -79,7 +97,8 @@ pub fn train(
             let from = (starts, resume.as_ref());
             let (state, done) =
                 begin(config, mesh, device, &source, from, recorder.as_deref_mut())?;
-            let parts = Parts::new(config, mesh, &source, state.sides().clone());
+            let parts = Parts::new(config, mesh, &source, state.sides().clone())
+                .without(detours.left_out.clone());
             let steps = done + 1..=config.steps();
             let mut feed = Feed::ahead(config.train.ahead, parts, steps, &pool, scope)?;
             run_rank(
@@ -89,7 +108,7 @@ pub fn train(
                 &source,
                 (state, done),
                 recorder,
-                stop,
+                (&detours, stop),
             )
         };
         Mesh::run(
@@ -166,7 +185,7 @@ fn run_rank(
     source: &Source,
     (mut state, mut done): (State, u64),
     mut recorder: Option<&mut Recorder>,
-    stop: &AtomicBool,
+    (detours, stop): (&Detours, &AtomicBool),
 ) -> anyhow::Result<Ending> {
     if let Some(recorder) = &mut recorder {
         recorder.skips(done, source, true)?;
@@ -177,8 +196,14 @@ fn run_rank(
     };
 
     let (steps, batch) = (config.steps(), config.train.batch_size as u64);
+    let rollback = &config.train.rollback;
     let mut saved = done;
+    let first = done;
     while done < steps {
+        // The first update compiles what the others use: it is no measure of their time.
+        if let Some(recorder) = recorder.as_mut().filter(|_| done > first) {
+            recorder.at(Phase::Training, done);
+        }
         let save = recorder
             .as_ref()
             .is_some_and(|r| r.save_is_due(config.train.save_seconds));
@@ -189,7 +214,8 @@ fn run_rank(
         if (orders.save || orders.stop) && done > saved {
             saved = done;
             if let Some(recorder) = &mut recorder {
-                recorder.save(done, done * batch, &state)?;
+                recorder.save(done, done * batch, &state, rollback)?;
+                recorder.at(Phase::Training, done);
             }
         }
         if orders.stop {
@@ -204,31 +230,45 @@ fn run_rank(
         let logged = step.is_multiple_of(config.train.log_every) || step == steps;
         let update = state.update(config, mesh, feed, step, logged)?;
         let diverged = !update.is_finite();
+        let goes_back = detours.times < rollback.times;
+        let watch = state.watch.as_mut();
+        // Told of every update, so that it is the same for a run that takes the same way without going back.
+        let spikes = watch.is_some_and(|watch| watch.sees_spike(update.loss)) && goes_back;
         if let Some(recorder) = &mut recorder
-            && (logged || diverged)
+            && (logged || diverged || spikes)
         {
             recorder.skips(step, source, step == steps)?;
             recorder.row(config, step, examples, &update)?;
         }
-        if diverged {
+        if diverged || spikes {
             let reason = match &update.problem {
                 Some(problem) => problem.to_string(),
+                None if spikes => format!("the loss spiked, to {}", update.loss),
                 None => format!(
                     "the loss was {}, the gradient norm {} and the update norm {}",
                     update.loss, update.norms.gradient, update.norms.update
                 ),
             };
-            let outcome = Outcome::Diverged { reason };
+            let outcome = Outcome::Diverged {
+                reason: reason.clone(),
+            };
             if let Some(recorder) = &mut recorder {
                 recorder.skips(step, source, true)?;
-                recorder.finished(step, examples, outcome.clone())?;
+                match goes_back {
+                    true => recorder.rolled_back(step, examples, reason, rollback, detours)?,
+                    false => recorder.finished(step, examples, outcome.clone())?,
+                }
             }
-            return Ok(Ending::Finished(outcome));
+            return Ok(match goes_back {
+                true => Ending::RolledBack,
+                false => Ending::Finished(outcome),
+            });
         }
         done = step;
         if let (Some(recorder), Some(evaluation)) = (&mut recorder, &evaluation)
             && (config.eval.is_due(before, examples) || done == steps)
         {
+            recorder.at(Phase::Evaluating, done);
             let asked = Instant::now();
             let metrics = evaluation.run(&state.model.valid(), &state.device)?;
             recorder.evaluated(done, examples, metrics, asked.elapsed())?;
@@ -236,7 +276,7 @@ fn run_rank(
     }
     if let Some(recorder) = &mut recorder {
         if done > saved {
-            recorder.save(done, done * batch, &state)?;
+            recorder.save(done, done * batch, &state, rollback)?;
         }
         state.discard_caches(recorder.dir())?;
         recorder.skips(done, source, true)?;

@@ -1,16 +1,23 @@
 //! What the training loop says about a run: rows, events and checkpoints, written to its directory. Rank 0 alone has
-//! one. Nothing is read back here but the checkpoint to go on from.
+//! one. Where there is no room for them, it waits until there is. Nothing is read back here but the checkpoint to go on from,
+//! and the ways back that the run took.
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::record::checkpoint::{self, Checkpoint};
-use crate::record::{Event, EventLog, MetricLog, Outcome, Row, RunDir};
+use crate::record::{
+    Event, EventLog, Heart, Lack, MetricLog, Outcome, Phase, Room, Row, RunDir, read_events,
+};
+use crate::util::printable_lines;
 
 use super::config::TrainConfig;
 use super::data::Source;
 use super::loss::gauges;
+use super::rollback::{Detours, RollbackConfig};
 use super::snapshot;
 use super::step::{State, Update};
 
@@ -21,8 +28,15 @@ pub struct Recorder {
     /// Hears every event as a sentence.
     voice: Box<dyn Write + Send>,
     metrics: MetricLog,
+    room: Room,
+    /// Updates made when something was last put on record.
+    step: u64,
+    heart: Heart,
     started: Instant,
     saved: Instant,
+    /// How long the last checkpoint took, and all of this attempt.
+    saving: Duration,
+    saved_for: Duration,
     /// Time and examples of the last row, for the rate.
     last_row: (Instant, u64),
     /// How long evaluations took.
@@ -38,46 +52,79 @@ impl Recorder {
         voice: Box<dyn Write + Send>,
     ) -> anyhow::Result<Self> {
         let metrics = MetricLog::open(&dir)?;
+        let heart = Heart::new(&dir)?;
         let now = Instant::now();
         Ok(Self {
+            room: Room::new(dir.clone(), Arc::default()),
+            step: 0,
             dir,
             events,
             voice,
             metrics,
+            heart,
             started: now,
             saved: now,
+            saving: Duration::ZERO,
+            saved_for: Duration::ZERO,
             last_row: (now, 0),
             evaluating: Duration::ZERO,
             skipped: 0,
         })
     }
 
+    /// Let `stop` end the waiting for room.
+    pub fn heed(&mut self, stop: Arc<AtomicBool>) {
+        self.room = Room::new(self.dir.clone(), stop);
+    }
+
     pub fn dir(&self) -> &RunDir {
         &self.dir
     }
 
-    /// The checkpoint to go on from, if there is one; damaged ones are warned of. Tells the log what is void.
-    pub fn resume(&mut self) -> anyhow::Result<Option<Checkpoint>> {
+    /// What takes the time from now on, `step` updates being done.
+    pub fn at(&mut self, phase: Phase, step: u64) {
+        self.heart.beat(phase, step);
+    }
+
+    /// The checkpoint to go on from, if there is one, and the ways back so far; damaged checkpoints are warned of. Tells the
+    /// log what is void.
+    pub fn resume(&mut self) -> anyhow::Result<(Option<Checkpoint>, Detours)> {
+        let detours = Detours::of(&read_events(&self.dir)?);
+        if let Some(to) = detours.due {
+            // They are of the way that the run did not go; nothing on record tells them from those to come.
+            checkpoint::discard_after(&self.dir, to)?;
+        }
         let (checkpoint, damaged) = checkpoint::latest(&self.dir)?;
         let (step, examples) = checkpoint
             .as_ref()
             .map_or((0, 0), |c| (c.manifest.step, c.manifest.examples));
+        self.step = step;
         self.tell(Event::Resumed { step, examples })?;
         for message in damaged {
             self.warn(step, message)?;
         }
         self.last_row.1 = examples;
         self.last_row.0 = Instant::now();
-        Ok(checkpoint)
+        Ok((checkpoint, detours))
     }
 
     /// Put an event on record, and say it.
     fn tell(&mut self, event: Event) -> anyhow::Result<()> {
-        let line = event.to_string();
-        self.events.append(event)?;
+        let line = printable_lines(&event.to_string());
+        let waited = self.room.hold(|| self.events.append(event.clone()))?.1;
         // The record is what counts: that nobody listens is no reason to stop.
         let _ = writeln!(self.voice, "{line}");
-        Ok(())
+        self.note_wait(waited)
+    }
+
+    /// Say how long the run had to wait for room, if it had. That was no training.
+    fn note_wait(&mut self, waited: Option<Duration>) -> anyhow::Result<()> {
+        let Some(waited) = waited else { return Ok(()) };
+        self.started += waited;
+        self.last_row.0 += waited;
+        let seconds = waited.as_secs_f64();
+        let message = format!("the disk was full: the run waited {seconds:.1} s for room");
+        self.warn(self.step, message)
     }
 
     pub fn started(&mut self, event: Event) -> anyhow::Result<()> {
@@ -92,6 +139,7 @@ impl Recorder {
         examples: u64,
         update: &Update,
     ) -> anyhow::Result<()> {
+        self.step = step;
         let now = Instant::now();
         let rate =
             (examples - self.last_row.1) as f64 / (now - self.last_row.0).as_secs_f64().max(1e-9);
@@ -176,13 +224,16 @@ impl Recorder {
         let share = |waited: Duration| waited.as_secs_f64() / seconds.max(1e-9);
         values.insert("wait/data".into(), share(update.waited));
         values.insert("wait/eval".into(), share(self.evaluating));
-        Ok(self.metrics.append(&Row {
+        values.insert("wait/save".into(), share(self.saved_for));
+        let row = Row {
             attempt: self.events.attempt(),
             step,
             examples,
             seconds,
             values,
-        })?)
+        };
+        let waited = self.room.hold(|| self.metrics.append(&row))?.1;
+        self.note_wait(waited)
     }
 
     /// An evaluation that kept training from going on for `took`.
@@ -226,22 +277,66 @@ impl Recorder {
         Ok(())
     }
 
-    /// Whether `seconds` have gone by since the last checkpoint.
+    /// Whether `seconds` have gone by since the last checkpoint, and so much more that checkpoints take a fiftieth of the
+    /// time at most; with 0 there is always one due.
     pub fn save_is_due(&self, seconds: f64) -> bool {
-        self.saved.elapsed().as_secs_f64() >= seconds
+        let since = self.saved.elapsed();
+        seconds == 0.0 || since.as_secs_f64() >= seconds && since >= 50 * self.saving
     }
 
-    /// Commit a checkpoint. Rows are durable first, so that none before it can be lost.
-    pub fn save(&mut self, step: u64, examples: u64, state: &State) -> anyhow::Result<()> {
+    /// Commit a checkpoint, and keep one that `rollback` can go back to. Rows are durable first, so that none before it can
+    /// be lost.
+    pub fn save(
+        &mut self,
+        step: u64,
+        examples: u64,
+        state: &State,
+        rollback: &RollbackConfig,
+    ) -> anyhow::Result<()> {
+        let began = Instant::now();
+        self.step = step;
+        self.at(Phase::Saving, step);
         self.metrics.sync()?;
-        let name = checkpoint::save(&self.dir, step, examples, &snapshot::files(state)?)?;
+        let (files, back) = (snapshot::files(state)?, rollback.keeps_back());
+        let save = || checkpoint::save(&self.dir, step, examples, &files, back);
+        let (name, waited) = self.room.hold(save)?;
+        self.note_wait(waited)?;
         self.tell(Event::Saved {
             step,
             examples,
             name,
         })?;
         self.saved = Instant::now();
+        self.saving = (self.saved - began).saturating_sub(waited.unwrap_or_default());
+        self.saved_for += self.saving;
         Ok(())
+    }
+
+    /// Put on record that the run goes back from `step`, for `reason`, and which batches it leaves out besides those of
+    /// `detours`. Neither depends on which checkpoints there are.
+    pub fn rolled_back(
+        &mut self,
+        step: u64,
+        examples: u64,
+        reason: String,
+        rollback: &RollbackConfig,
+        detours: &Detours,
+    ) -> anyhow::Result<()> {
+        let to = step.saturating_sub(rollback.back.max(1));
+        self.metrics.sync()?;
+        self.tell(Event::RolledBack {
+            step,
+            examples,
+            to,
+            left_out: detours.left_out.after(to, rollback.skip),
+            reason,
+        })
+    }
+
+    /// The attempt lacks what it cannot do without.
+    pub fn interrupted(&mut self, lack: Lack, reason: String) -> anyhow::Result<()> {
+        self.metrics.sync()?;
+        self.tell(Event::Interrupted { lack, reason })
     }
 
     pub fn stopped(&mut self, step: u64, examples: u64) -> anyhow::Result<()> {

@@ -21,6 +21,8 @@ use crate::record::checkpoint::Checkpoint;
 
 pub const MODEL: &str = "model.safetensors";
 pub const OPTIMISER: &str = "optimiser.safetensors";
+/// What a spike of the loss is told by: numbers of 8 bytes.
+const WATCH: &str = "watch.bin";
 
 /// Where [`Settings`] are noted in the file of parameters.
 const SETTINGS: &str = "siglab";
@@ -57,7 +59,11 @@ pub fn files(state: &State) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let optimiser = state.optimiser.state().into_iter();
     let optimiser = optimiser.map(|v| (&v.values, remembered(v)));
     let optimiser = serialise(optimiser.collect(), None)?;
-    Ok(vec![(MODEL, model), (OPTIMISER, optimiser)])
+    let watch = state.watch.iter().map(|watch| (WATCH, watch.to_bytes()));
+    Ok([(MODEL, model), (OPTIMISER, optimiser)]
+        .into_iter()
+        .chain(watch)
+        .collect())
 }
 
 /// Put `state` where the run was when `checkpoint` was taken.
@@ -69,6 +75,9 @@ pub fn restore(state: &mut State, checkpoint: &Checkpoint) -> anyhow::Result<()>
         kept.values = vector(values, &state.device);
     }
     state.set(flat);
+    if let Some(watch) = &mut state.watch {
+        watch.restore(&checkpoint.read(WATCH)?);
+    }
     Ok(())
 }
 

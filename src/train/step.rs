@@ -27,6 +27,7 @@ use super::model::{Inputs, Model, initialise};
 use super::optim::staleness::staleness;
 use super::optim::{self, Norms, Optimiser, Rates};
 use super::profile::span;
+use super::rollback::Watch;
 use super::side::{Reading, SharedCache, Side};
 use super::snapshot::Settings;
 use crate::record::RunDir;
@@ -48,6 +49,8 @@ pub struct State {
     sides: [Side; 2],
     /// What a checkpoint says of the model.
     pub settings: Settings,
+    /// What a spike of the loss is told by, in a run that goes back from one.
+    pub watch: Option<Watch>,
 }
 
 /// What one update saw, over all ranks.
@@ -125,6 +128,7 @@ impl State {
                 inputs,
                 data: config.data.clone(),
             },
+            watch: Watch::new(&config.train.rollback),
         }
     }
 

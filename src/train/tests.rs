@@ -2,6 +2,7 @@
 //! stopped and resumed ends with the same bits as one that was not.
 
 mod files;
+mod rollback;
 
 use std::sync::atomic::AtomicBool;
 

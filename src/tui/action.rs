@@ -101,6 +101,7 @@ pub enum Action {
     Raise,
     Lower,
     Log,
+    Diff,
     Sort,
     SortBack,
     Group,
@@ -126,6 +127,7 @@ pub enum Action {
     LastReport,
     Effects,
     Export,
+    Figure,
 }
 
 /// One action: its keys, the screens that it holds on (none: all of them), and its words.
@@ -168,12 +170,14 @@ impl Action {
             Self::Retry => "siglab retry RUN..",
             Self::Raise | Self::Lower => "siglab priority N RUN..",
             Self::Log => "siglab logs RUN",
+            Self::Diff => "siglab diff RUN RUN",
             Self::NextSpike | Self::LastSpike => "siglab spikes RUN",
             Self::Metric => "siglab table FILE --metric KEY",
             Self::Rows => "siglab table FILE --rows KEY",
             Self::Columns => "siglab table FILE --columns KEY",
             Self::Effects => "siglab table FILE --effects",
-            Self::Export => "siglab table FILE --format FORMAT > PATH",
+            Self::Export => "siglab table FILE --format FORMAT -o PATH",
+            Self::Figure => "siglab plot FILE -o PATH",
             Self::Mouse => "siglab --no-mouse",
             _ => return None,
         })
@@ -411,6 +415,13 @@ pub const BINDINGS: &[Binding] = &[
         "Show the worker's log beside the list",
     ),
     row(
+        Action::Diff,
+        &["d"],
+        RUNS,
+        "diff",
+        "Show what tells two selected runs apart, or the selected one and the one under the cursor",
+    ),
+    row(
         Action::Sort,
         &["s"],
         RUNS,
@@ -579,7 +590,14 @@ pub const BINDINGS: &[Binding] = &[
         &["x"],
         RESULTS,
         "export",
-        "Write the table to a file: text, Markdown, CSV or JSON",
+        "Write the table to a file: text, Markdown, LaTeX, HTML, CSV, JSON or Parquet",
+    ),
+    row(
+        Action::Figure,
+        &["X"],
+        RESULTS,
+        "",
+        "Draw what is shown as a figure for a paper, SVG or PNG",
     ),
     row(
         Action::Open,

@@ -43,6 +43,7 @@ pub enum Asked {
     ExportPath {
         format: Format,
     },
+    FigurePath,
     /// An external edit contradicts ours: which one holds.
     Conflict,
     /// Nothing: the page was read.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::spec::RunSpec;
 use crate::store::RunId;
+use crate::util::as_word;
 use crate::workbench::Verb;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +29,7 @@ pub enum Effect {
     /// Write what was exported.
     Export {
         path: PathBuf,
-        text: String,
+        bytes: Vec<u8>,
     },
     Mouse(bool),
     Suspend,
@@ -50,7 +51,7 @@ pub struct Launch {
 impl Launch {
     /// The arguments after `siglab run`.
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec![self.file.display().to_string()];
+        let mut arguments = vec![as_word(&self.file).display().to_string()];
         for (key, value) in &self.sets {
             arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
         }

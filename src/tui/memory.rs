@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::View;
 use super::screen::{ResultsMemory, RunsMemory, WatchMemory};
-use crate::util::write_atomic;
+use crate::util::{disk, write_atomic};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,7 +47,7 @@ pub fn place(workspace: &Path) -> Option<PathBuf> {
 impl Memory {
     /// What is kept at `place`; a memory that cannot be read is an empty one.
     pub fn load(place: &Path) -> Self {
-        let bytes = fs::read(place).unwrap_or_default();
+        let bytes = disk::read_small(place).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 

@@ -37,10 +37,11 @@ mod world;
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+pub use effect::quoted;
 use key::Key;
 pub use preferences::{Preferences, PreferencesError};
 pub use session::{Options, Session, Wanted};
@@ -48,6 +49,10 @@ use terminal::{Terminal, Woken};
 
 /// Ended by SIGTERM or a hangup, as a shell counts it.
 const TERMINATED: u8 = 143;
+
+/// News of the runs is taken in and drawn this often at most, however many workers write: 25 pictures a second are as
+/// good as more. A key is answered at once.
+const FRAME: Duration = Duration::from_millis(40);
 
 /// Open the workbench on the terminal of this process and stay until the user leaves. The exit code.
 ///
@@ -67,10 +72,6 @@ pub fn run(options: Options, keys: &[Key]) -> anyhow::Result<u8> {
     match code {
         Ok(Left::Quit) => Ok(0),
         Ok(Left::Terminated) => Ok(TERMINATED),
-        Ok(Left::Hangup) => {
-            terminal.abandon();
-            Ok(TERMINATED)
-        }
         Err(e) => {
             drop(terminal);
             Err(e)
@@ -82,7 +83,6 @@ pub fn run(options: Options, keys: &[Key]) -> anyhow::Result<u8> {
 enum Left {
     Quit,
     Terminated,
-    Hangup,
 }
 
 fn stay<W: Fn() + Clone + Send + 'static>(
@@ -90,23 +90,24 @@ fn stay<W: Fn() + Clone + Send + 'static>(
     terminal: &mut Terminal,
 ) -> anyhow::Result<Left> {
     session.turn()?;
-    let mut stale = true;
+    let (mut turned, mut stale) = (Instant::now(), true);
     loop {
         if stale {
             terminal.draw(|buffer| session.draw(buffer))?;
             stale = false;
         }
         let mut until = session.due();
+        // Who is behind with reading goes on at once.
+        let mut from = until.min(turned + FRAME);
         // All that has come is taken in before the next picture.
         loop {
-            let wanted = match terminal.wait(until)? {
+            let wanted = match terminal.wait(from, until)? {
                 None => bail!("the terminal interface broke down; the message is above"),
                 Some(Woken::Input(event)) => {
                     stale = true;
                     session.event(event)
                 }
-                Some(Woken::Leave { hangup: true }) => return Ok(Left::Hangup),
-                Some(Woken::Leave { hangup: false }) => return Ok(Left::Terminated),
+                Some(Woken::Leave) => return Ok(Left::Terminated),
                 Some(Woken::Suspend) => vec![Wanted::Suspend],
                 Some(Woken::Redrawn) => {
                     stale = true;
@@ -131,7 +132,9 @@ fn stay<W: Fn() + Clone + Send + 'static>(
                 }
             }
             until = Instant::now();
+            from = until;
         }
+        turned = Instant::now();
         stale |= session.turn()?;
     }
 }

@@ -25,7 +25,7 @@ use crate::util::{wall_clock_ms, write_atomic};
 use crate::workbench::{Handover, Verb, Workbench};
 
 /// Reading what the runs wrote may hold up a key for this long.
-const BITE: Duration = Duration::from_millis(12);
+const BITE: Duration = Duration::from_millis(6);
 /// The first picture is worth a longer bite: in this time most workspaces are listed whole.
 const FIRST_BITE: Duration = Duration::from_millis(25);
 /// Everything is looked at after this long, whatever the file system says.
@@ -132,7 +132,7 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         loop {
             self.turn()?;
             if !self.busy {
-                self.world.review(self.app.desk.specs());
+                self.world.review();
                 return Ok(());
             }
         }
@@ -148,14 +148,12 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         let looking = self.world.look_for_spikes();
         changed |= looking;
         self.busy = self.world.unread() > 0 || looking;
-        if !self.busy {
-            self.world.settle(self.app.desk.specs());
-        }
         if due {
             self.polled = Instant::now();
-            self.world.review(self.app.desk.specs());
+            self.world.review();
             changed |= self.world.ask_for_scheduler()? || self.app.has_clocks(&self.world);
         }
+        changed |= self.world.ask_for_room();
         if self.file.changed() {
             let text = self
                 .file
@@ -304,8 +302,8 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         match effect {
             Effect::Wish { verb, runs } => self.wish(verb, &runs),
             Effect::Launch(launch) => self.launch(&launch),
-            Effect::Export { path, text } => {
-                write_atomic(&path, text.as_bytes())
+            Effect::Export { path, bytes } => {
+                write_atomic(&path, &bytes)
                     .with_context(|| format!("cannot write {}", path.display()))?;
                 Ok(Said::new(format!("wrote {}", path.display())))
             }
@@ -329,8 +327,6 @@ impl<W: Fn() + Clone + Send + 'static> Session<W> {
         }
         let deltas = self.world.bench.look_at(runs);
         self.take_in(deltas);
-        // A wish changes how runs stand, and no log.
-        self.world.stand(self.app.desk.specs());
         let names: Vec<&str> = runs.iter().map(|id| id.as_str()).collect();
         let argument = if let Verb::Priority(priority) = verb {
             format!("{priority} ")

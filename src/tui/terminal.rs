@@ -3,6 +3,7 @@
 //! wakes the loop, so that nothing runs while nothing happens. It knows nothing of screens.
 
 use std::io::{self, ErrorKind, Read, Stdout, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
+use crate::util::is_printable;
+
 /// Whether the terminal is ours now. A panic hook has no other way to know.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// A thread panicked: the loop must end, since the screen is no longer ours.
@@ -31,10 +34,8 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub enum Woken {
     Input(Event),
-    /// SIGTERM or SIGINT: leave in order. SIGHUP: leave, and write to the terminal no more.
-    Leave {
-        hangup: bool,
-    },
+    /// SIGTERM, SIGINT or SIGHUP, or the terminal is gone: leave in order.
+    Leave,
     /// SIGTSTP from outside; Ctrl-Z is a key here.
     Suspend,
     /// The process was continued, and the screen is bare.
@@ -44,7 +45,9 @@ pub enum Woken {
 }
 
 pub struct Terminal {
-    screen: ratatui::Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped with the rest: it would show the cursor, as [`leave`] does, and panic where nobody can be told that
+    /// the terminal is gone.
+    screen: ManuallyDrop<ratatui::Terminal<CrosstermBackend<Stdout>>>,
     mouse: bool,
     /// Each signal has a pipe of its own.
     signals: Vec<(i32, UnixStream)>,
@@ -83,7 +86,7 @@ impl Terminal {
         give_back_on_panic();
         enter(mouse)?;
         Ok(Self {
-            screen: ratatui::Terminal::new(CrosstermBackend::new(stdout()))?,
+            screen: ManuallyDrop::new(bare()?),
             mouse,
             signals,
             wake,
@@ -93,7 +96,10 @@ impl Terminal {
     /// Draw what differs from the last picture, in one go where the terminal can.
     pub fn draw(&mut self, picture: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         queue!(stdout(), BeginSynchronizedUpdate)?;
-        self.screen.draw(|frame| picture(frame.buffer_mut()))?;
+        self.screen.draw(|frame| {
+            picture(frame.buffer_mut());
+            defuse(frame.buffer_mut());
+        })?;
         execute!(stdout(), EndSynchronizedUpdate)
     }
 
@@ -101,7 +107,8 @@ impl Terminal {
     pub fn redraw(&mut self) -> io::Result<()> {
         execute!(stdout(), terminal::Clear(terminal::ClearType::All))?;
         // `clear` would ask the terminal where its cursor is and wait for the answer.
-        self.screen = ratatui::Terminal::new(CrosstermBackend::new(stdout()))?;
+        let before = std::mem::replace(&mut self.screen, ManuallyDrop::new(bare()?));
+        drop(ManuallyDrop::into_inner(before));
         Ok(())
     }
 
@@ -128,8 +135,9 @@ impl Terminal {
         self.lend(|| emulate_default_handler(SIGTSTP))
     }
 
-    /// Wait for a key, a signal, the waker or `until`. None when a thread panicked: the screen is lost.
-    pub fn wait(&mut self, until: Instant) -> io::Result<Option<Woken>> {
+    /// Wait for a key, a signal, the waker or `until`; the waker is not heard before `from`. None when a thread panicked:
+    /// the screen is lost.
+    pub fn wait(&mut self, from: Instant, until: Instant) -> io::Result<Option<Woken>> {
         loop {
             if PANICKED.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -141,15 +149,18 @@ impl Terminal {
             if let Some(woken) = self.signalled()? {
                 return Ok(Some(woken));
             }
-            if drain(&mut self.wake)? > 0 || Instant::now() >= until {
+            let now = Instant::now();
+            let hears = now >= from;
+            if hears && (drain(&mut self.wake)? > 0 || now >= until) {
                 return Ok(Some(Woken::Due));
             }
-            let patience = until.saturating_duration_since(Instant::now());
+            let patience = if hears { until } else { from }.saturating_duration_since(now);
             let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
             let stdin = io::stdin();
             let pipes = self.signals.iter().map(|(_, pipe)| pipe.as_fd());
-            let mut sources: Vec<PollFd> = [stdin.as_fd(), self.wake.as_fd()]
-                .into_iter()
+            let wake = hears.then(|| self.wake.as_fd());
+            let mut sources: Vec<PollFd> = std::iter::once(stdin.as_fd())
+                .chain(wake)
                 .chain(pipes)
                 .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
                 .collect();
@@ -160,7 +171,7 @@ impl Terminal {
             // The terminal is gone: the kernel may tell so before the hangup's signal comes.
             let lost = PollFlags::HUP | PollFlags::ERR;
             if sources[0].revents().intersects(lost) {
-                return Ok(Some(Woken::Leave { hangup: true }));
+                return Ok(Some(Woken::Leave));
             }
         }
     }
@@ -184,23 +195,33 @@ impl Terminal {
                     let (width, height) = terminal::size()?;
                     return Ok(Some(Woken::Input(Event::Resize(width, height))));
                 }
-                SIGHUP => return Ok(Some(Woken::Leave { hangup: true })),
-                _ => return Ok(Some(Woken::Leave { hangup: false })),
+                _ => return Ok(Some(Woken::Leave)),
             }
         }
         Ok(None)
-    }
-
-    /// The terminal is gone: nothing is to be written to it any more.
-    pub fn abandon(self) {
-        TAKEN.store(false, Ordering::Relaxed);
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // Nothing is left to do about a terminal that does not take it.
+        // Nothing is left to do about a terminal that does not take it, or that is gone; after a SIGHUP that somebody sent
+        // by hand it is still there.
         let _ = leave();
+    }
+}
+
+/// The terminal as one on which nothing is drawn yet.
+fn bare() -> io::Result<ratatui::Terminal<CrosstermBackend<Stdout>>> {
+    ratatui::Terminal::new(CrosstermBackend::new(stdout()))
+}
+
+/// The edge of the screens: whatever was drawn, nothing that drives a terminal leaves here. Widgets replace such text
+/// before, since they must know how wide it is.
+fn defuse(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if !is_printable(cell.symbol()) {
+            cell.set_symbol("\u{fffd}");
+        }
     }
 }
 

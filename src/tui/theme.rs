@@ -106,7 +106,11 @@ impl Theme {
             Role::Good => plain.fg(Color::Green),
             Role::Warn => plain.fg(Color::Yellow),
             Role::Bad => bold.fg(Color::Red),
-            Role::Cursor => plain.add_modifier(Modifier::REVERSED),
+            // One bar, whatever the colours of the words in it.
+            Role::Cursor => plain
+                .fg(Color::Reset)
+                .remove_modifier(Modifier::DIM)
+                .add_modifier(Modifier::REVERSED),
             Role::Key => plain.fg(Color::Cyan),
         }
     }

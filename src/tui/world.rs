@@ -12,12 +12,10 @@ use crate::analysis::spikes::{Spike, SpikeConfig, Spikes};
 use crate::spec::path::Flat;
 use crate::spec::{KnownKey, RunSpec, Schema, label};
 use crate::store::{Change, Delta, Run, RunId, RunState, Store};
-use crate::workbench::{View, Workbench, log_of, prospect, why};
+use crate::workbench::{View, Workbench, log_of, prospect, renew, why};
 
-/// While runs are being read, how they stand is worked out no more often than this.
-const STAND: Duration = Duration::from_millis(200);
 /// Looking for spikes may hold up a key for this long.
-const LOOK: Duration = Duration::from_millis(8);
+const LOOK: Duration = Duration::from_millis(3);
 
 #[derive(Debug)]
 pub struct World {
@@ -32,6 +30,8 @@ pub struct World {
     pub forecast: Forecast,
     /// Every setting, to pick from.
     pub catalogue: Vec<KnownKey>,
+    /// What there is to say of a disk that is full.
+    pub full: Option<String>,
     /// The end of the log that is looked at.
     pub log: Option<(RunId, Vec<String>)>,
     /// What each run changes from the defaults.
@@ -42,9 +42,6 @@ pub struct World {
     unseen: BTreeSet<RunId>,
     /// Runs have ended that the forecast has not learnt from.
     learn: bool,
-    /// `view` is of runs as they were.
-    stale: bool,
-    stood: Instant,
 }
 
 impl World {
@@ -54,6 +51,7 @@ impl World {
             bench,
             catalogue: schema.catalogue(),
             schema,
+            full: None,
             log: None,
             scheduler: None,
             view: View::default(),
@@ -64,8 +62,6 @@ impl World {
             spike_config,
             unseen: BTreeSet::new(),
             learn: true,
-            stale: true,
-            stood: Instant::now(),
         }
     }
 
@@ -110,13 +106,28 @@ impl World {
         Ok(changed)
     }
 
+    /// Whether the disk is full, asked anew. True when there is something else to say of that.
+    pub fn ask_for_room(&mut self) -> bool {
+        let now = self.store().full().map(|full| full.to_string());
+        let changed = now != self.full;
+        self.full = now;
+        changed
+    }
+
     /// Work out what `deltas` changed; `grid` are the runs of the experiment.
     pub fn take_in(&mut self, deltas: &[Delta], grid: &[RunSpec]) {
-        let mut appeared = Vec::new();
+        let (mut appeared, mut moved, mut gone) = (Vec::new(), BTreeSet::new(), false);
         for Delta { id, change } in deltas {
             match change {
-                Change::Appeared => appeared.extend(self.bench.store().get(id)),
+                Change::Appeared => {
+                    appeared.extend(self.bench.store().get(id));
+                    moved.insert(id);
+                }
+                Change::State { .. } | Change::Prospects => {
+                    moved.insert(id);
+                }
                 Change::Vanished => {
+                    gone = true;
                     self.changes.remove(id);
                     self.spikes.remove(id);
                     self.unseen.remove(id);
@@ -129,14 +140,12 @@ impl World {
                 Change::Rows { .. } => {
                     self.unseen.insert(id.clone());
                 }
-                Change::State { .. } | Change::Evaluated { .. } | Change::Warned { .. } => {}
+                Change::Waits | Change::Evaluated { .. } | Change::Warned { .. } => {}
             }
-            let moves = matches!(
+            self.learn |= matches!(
                 change,
                 Change::Appeared | Change::Vanished | Change::State { .. }
             );
-            self.stale |= moves;
-            self.learn |= moves;
         }
         // A workspace is opened with thousands of them.
         let schema = &self.schema;
@@ -145,33 +154,27 @@ impl World {
             .map(|run| (run.id().clone(), schema.changes(&run.spec.config)))
             .collect();
         self.changes.extend(changes);
-        // While runs pour in, how each of them stands can wait.
-        if self.stale && (self.unread() == 0 || self.stood.elapsed() > STAND) {
-            self.stand(grid);
+        match gone {
+            // It may be one of the grid, which would still begin.
+            true => self.stand(grid),
+            false => renew(&mut self.view, self.bench.store(), moved),
         }
     }
 
-    /// What is due once a second: how runs stand, since a wish of another face is no news of its own, and what is to be
-    /// learnt of those that ended.
-    pub fn review(&mut self, grid: &[RunSpec]) {
-        self.stand(grid);
-        if std::mem::take(&mut self.learn) {
+    /// What is due once a second: what the scheduler at work says, and what is to be learnt of runs that ended.
+    pub fn review(&mut self) {
+        self.view.waits = self.bench.waits();
+        if self.unread() == 0 && std::mem::take(&mut self.learn) {
             self.forecast = Forecast::learn(self.bench.store().runs());
-        }
-    }
-
-    /// Everything is read: work out what was put off.
-    pub fn settle(&mut self, grid: &[RunSpec]) {
-        if self.stale {
-            self.stand(grid);
         }
     }
 
     /// How the runs of the workspace and of `grid` stand.
     pub fn stand(&mut self, grid: &[RunSpec]) {
-        self.view = prospect(self.bench.store(), grid);
-        self.stale = false;
-        self.stood = Instant::now();
+        self.view = View {
+            waits: self.bench.waits(),
+            ..prospect(self.bench.store(), grid)
+        };
     }
 
     /// Look for spikes in new rows, some at a time. True while there are more.
@@ -179,11 +182,13 @@ impl World {
         let began = Instant::now();
         while let Some(id) = self.unseen.pop_first() {
             if let Some(run) = self.bench.store().get(&id) {
-                let new = || Spikes::new(self.spike_config.clone());
-                self.spikes
-                    .entry(id)
-                    .or_insert_with(new)
-                    .follow(&run.series);
+                let known = self.spikes.remove(&id);
+                let mut spikes = known.unwrap_or_else(|| Spikes::new(self.spike_config.clone()));
+                spikes.follow(&run.series);
+                // What comes after the end of a run is looked at from the beginning again.
+                if !(run.state.is_over() && spikes.found().is_empty()) {
+                    self.spikes.insert(id, spikes);
+                }
             }
             if began.elapsed() > LOOK {
                 break;

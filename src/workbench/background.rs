@@ -2,7 +2,7 @@
 //! schedules is its command line's affair.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 
 use crate::exec::local::lead_session;
 use crate::sched::{SchedulerLock, holder};
-use crate::util::printable;
+use crate::util::{as_word, disk, printable};
 
 /// A scheduler that has not taken the workspace after this long is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,18 +35,14 @@ pub fn start<S: AsRef<OsStr>>(
     // Refused here, where somebody reads it; the child takes the lock for itself.
     drop(SchedulerLock::acquire(workspace)?);
     let path = workspace.join("scheduler.log");
-    let mut log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(&path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let mut log =
+        disk::open_to_append(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let begins = log.seek(SeekFrom::End(0))?;
     let program = std::env::current_exe().context("cannot find the path of this programme")?;
     let mut command = Command::new(program);
     command
         .arg("--workspace")
-        .arg(workspace)
+        .arg(as_word(workspace))
         .arg("run")
         .args(arguments);
     command

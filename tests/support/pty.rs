@@ -7,9 +7,13 @@ use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -18,8 +22,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Pty {
     pub child: Child,
     master: Option<File>,
-    slave: OwnedFd,
+    slave: Option<OwnedFd>,
     bytes: Receiver<Vec<u8>>,
+    /// Reads what is written, until it is told to let go of the terminal.
+    reader: Option<JoinHandle<()>>,
+    closed: Arc<AtomicBool>,
     pub screen: vt100::Parser,
     /// Everything that was written to the terminal.
     pub raw: Vec<u8>,
@@ -27,7 +34,8 @@ pub struct Pty {
 
 impl Pty {
     pub fn start(mut command: Command, columns: u16, rows: u16) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
@@ -67,19 +75,32 @@ impl Pty {
         let master = File::from(master);
         let mut reader = master.try_clone().unwrap();
         let (sender, bytes) = channel();
-        std::thread::spawn(move || {
+        let closed = Arc::new(AtomicBool::new(false));
+        let lets_go = Arc::clone(&closed);
+        let reader = std::thread::spawn(move || {
             let mut block = [0; 4096];
-            while let Ok(n @ 1..) = reader.read(&mut block) {
-                if sender.send(block[..n].to_vec()).is_err() {
-                    return;
+            while !lets_go.load(Ordering::Relaxed) {
+                let patience = Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 20_000_000,
+                };
+                let mut sources = [PollFd::new(&reader, PollFlags::IN)];
+                if poll(&mut sources, Some(&patience)) == Ok(0) {
+                    continue;
+                }
+                match reader.read(&mut block) {
+                    Ok(n @ 1..) if sender.send(block[..n].to_vec()).is_ok() => {}
+                    _ => return,
                 }
             }
         });
         Self {
             child,
             master: Some(master),
-            slave,
+            slave: Some(slave),
             bytes,
+            reader: Some(reader),
+            closed,
             screen: vt100::Parser::new(some(rows), some(columns), 0),
             raw: Vec::new(),
         }
@@ -142,7 +163,8 @@ impl Pty {
 
     /// Whether lines are edited and echoed by the kernel, as a shell finds the terminal.
     pub fn is_cooked(&self) -> bool {
-        let modes = tcgetattr(&self.slave).unwrap().local_modes;
+        let slave = self.slave.as_ref().unwrap();
+        let modes = tcgetattr(slave).unwrap().local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO)
     }
 
@@ -163,9 +185,26 @@ impl Pty {
         }
     }
 
-    /// Take the terminal away, as a closed window does.
+    /// Take the terminal away, as a closed window does: the kernel tells the program so.
     pub fn hang_up(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.reader.take().unwrap().join().unwrap();
         self.master = None;
+    }
+
+    /// All that the program writes to the terminal until it, and whatever it started there, has ended.
+    pub fn finish(mut self) -> Vec<u8> {
+        // The last end that is closed ends the terminal, and with it what can be read.
+        self.slave = None;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => self.raw.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => return std::mem::take(&mut self.raw),
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end"),
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ stopped() {
 
 # Before the first word: whoever has read it may ask for a stop.
 [ "$part" = hang ] && trap stopped TERM
+[ "$part" = deaf ] && trap '' TERM
 
 event "{\"kind\":\"started\",\"siglab\":\"0\",\"host\":\"h\",\"pid\":$$,\"devices\":[\"$4\"],\"threads\":1,\"total_steps\":3,\"total_examples\":30}"
 event '{"kind":"resumed","step":0,"examples":0}'
@@ -43,7 +44,7 @@ crash-once)
     [ "$attempt" = 1 ] && kill -9 $$
     finish '{"kind":"completed"}'
     ;;
-hang)
+hang | deaf)
     # The sleeper must not inherit the lock: it would outlive a killed worker.
     while :; do sleep 0.05 9>&-; done
     ;;

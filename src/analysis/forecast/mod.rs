@@ -9,18 +9,18 @@
 //! runs of the same settings are left out together. With fewer than three such errors there is no interval, else the
 //! 95 % interval is exp(prediction ± t · rms).
 
-mod leaves;
 mod queue;
 mod words;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::interval::t_quantile;
 use crate::spec::RunSpec;
+use crate::spec::leaves::{Leaf, leaves};
 use crate::store::{Run, RunState};
-use leaves::leaves;
 use queue::{Job, makespan};
 
 /// Errors that an interval takes at least.
@@ -232,9 +232,12 @@ impl Forecast {
 
     fn encode(&self, spec: &RunSpec) -> Option<Codes> {
         let mut reader = self.keys.reader();
-        leaves(&spec.config, |key, text| {
-            if matters(key, text) {
-                reader.see(key, text);
+        let mut text = String::new();
+        leaves(&spec.config, |key, leaf| {
+            if matters(key, &leaf) {
+                text.clear();
+                write!(text, "{leaf}").expect("a string takes all");
+                reader.see(key, &text);
             }
         })
         .ok()?;
@@ -383,15 +386,15 @@ fn half_width(squares: &[f64]) -> Option<f64> {
         return None;
     }
     let rms = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
-    Some(t_quantile(squares.len() as u32 - 1)? * rms)
+    Some(t_quantile(squares.len() as f64 - 1.0)? * rms)
 }
 
 /// The settings of a run that its cost may depend on.
 fn settings(spec: &RunSpec) -> Option<Settings> {
     let mut found = Settings::new();
-    leaves(&spec.config, |key, text| {
-        if matters(key, text) {
-            found.push((key.to_owned(), text.to_owned()));
+    leaves(&spec.config, |key, leaf| {
+        if matters(key, &leaf) {
+            found.push((key.to_owned(), leaf.to_string()));
         }
     })
     .ok()?;
@@ -399,10 +402,9 @@ fn settings(spec: &RunSpec) -> Option<Settings> {
 }
 
 /// Whether a setting may change what an example costs.
-fn matters(key: &str, text: &str) -> bool {
-    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    let locks = key.ends_with(".lr_mult") && text.parse() == Ok(0.0);
-    let of_optimiser = is_number && key.starts_with("optim.") && !locks;
+fn matters(key: &str, leaf: &Leaf) -> bool {
+    let locks = key.ends_with(".lr_mult") && *leaf == Leaf::Float(0.0);
+    let of_optimiser = leaf.is_number() && key.starts_with("optim.") && !locks;
     !(of_optimiser || key == "seed" || key == "train.examples")
 }
 

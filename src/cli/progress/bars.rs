@@ -2,15 +2,16 @@
 //! figures stand first in columns of fixed width; the label takes what the terminal has left.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write, stderr};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Progress, Scene, Tally, sentence};
+use crate::cli::say::park_cursor;
+use crate::cli::tell;
 use crate::record::RunId;
 use crate::store::Run;
-use crate::util::{human_count, human_duration};
+use crate::util::{human_count, human_duration, printable_lines};
 use crate::workbench::{Notice, Standing, Turn, standing};
 
 /// A bar counts thousandths of its budget.
@@ -79,10 +80,10 @@ impl Progress for Bars {
 
     fn say(&mut self, message: &str) -> anyhow::Result<()> {
         if self.whole.is_finished() {
-            eprintln!("{message}");
+            tell(message);
             return Ok(());
         }
-        self.screen.println(message)?;
+        self.screen.println(printable_lines(message))?;
         Ok(park_cursor()?)
     }
 
@@ -90,7 +91,7 @@ impl Progress for Bars {
         for bar in self.runs.values().chain([&self.whole]) {
             bar.finish_and_clear();
         }
-        eprintln!("{}", Tally::of(scene));
+        tell(Tally::of(scene));
         Ok(())
     }
 }
@@ -120,14 +121,6 @@ fn whole(scene: &Scene) -> f64 {
         })
         .sum();
     seen / runs().map(weight).sum::<f64>().max(1.0)
-}
-
-/// The bars leave the cursor in the last column, where the terminal's echo of Ctrl-C would wrap to a line that they
-/// know nothing of; in the first column it overwrites two cells that the next drawing restores.
-fn park_cursor() -> io::Result<()> {
-    let mut terminal = stderr().lock();
-    terminal.write_all(b"\r")?;
-    terminal.flush()
 }
 
 /// `1m05s left  31.2 %  loss 2.310  12.3k/s`, in columns: what people look for first comes first.

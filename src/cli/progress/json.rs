@@ -61,7 +61,14 @@ fn of_notice(scene: &Scene, notice: &Notice) -> Value {
         Notice::Adopted { id } => {
             json!({ "event": "adopted", "run": id, "label": scene.label(id) })
         }
-        Notice::Restarts { id, how } => json!({ "event": "restarts", "run": id, "how": how }),
+        Notice::Restarts { id, how, then } => {
+            json!({ "event": "restarts", "run": id, "how": how, "then": then })
+        }
+        Notice::Kills { id, reason } => json!({ "event": "kills", "run": id, "reason": reason }),
+        Notice::SetAside { id, device } => {
+            json!({ "event": "set_aside", "run": id, "device": device })
+        }
+        Notice::Superseded { problem } => json!({ "event": "superseded", "problem": problem }),
         Notice::GivenUp { id, reason } => {
             json!({ "event": "given_up", "run": id, "reason": reason })
         }
@@ -100,6 +107,8 @@ fn of_delta(scene: &Scene, delta: &Delta) -> Vec<Value> {
         Change::Appeared
         | Change::Vanished
         | Change::State { .. }
+        | Change::Prospects
+        | Change::Waits
         | Change::Rewound
         | Change::Rows { .. } => Vec::new(),
     }
@@ -114,7 +123,8 @@ fn summary(scene: &Scene) -> Value {
             "of": run.spec.config.examples(),
             "examples_per_second": run.speed(),
             "loss": run.latest("loss"),
-            "zeroshot/top1": run.evaluated("zeroshot/top1"),
+            "top1": run.top1(),
+            "top1_of": run.top1_key(),
         })
     };
     let running = scene

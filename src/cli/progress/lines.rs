@@ -1,10 +1,9 @@
 //! Progress for a pipe or a log file: a line when a run starts or ends, and a summary now and then.
 
-use std::io::stderr;
 use std::time::{Duration, Instant};
 
 use super::{Progress, Scene, Tally, sentence};
-use crate::cli::write;
+use crate::cli::tell;
 use crate::workbench::Turn;
 
 /// Between two summaries.
@@ -39,7 +38,8 @@ impl Progress for Lines {
     }
 
     fn say(&mut self, message: &str) -> anyhow::Result<()> {
-        Ok(write(stderr().lock(), &format!("{message}\n"))?)
+        tell(message);
+        Ok(())
     }
 
     fn end(&mut self, scene: &Scene) -> anyhow::Result<()> {

@@ -68,9 +68,15 @@ fn sentence(scene: &Scene, notice: &Notice) -> Option<String> {
             format!("started    {}  on {}", name(id), devices.join(", "))
         }
         Notice::Adopted { id } => format!("running    {}  started earlier", name(id)),
-        Notice::Restarts { id, how } => {
-            format!("crashed    {}  {how}; starting it once more", name(id))
+        Notice::Restarts { id, how, then } => {
+            format!("crashed    {}  {}: {then}", name(id), printable(how))
         }
+        Notice::Kills { id, reason } => format!("killed     {}  {}", name(id), printable(reason)),
+        Notice::SetAside { id, device } => {
+            let device = printable(device);
+            format!("set aside  {device}, which {id} lost: nothing more is placed on it")
+        }
+        Notice::Superseded { problem } => format!("superseded {}", printable(problem)),
         Notice::Trouble { id, problem } => {
             format!("warning    {}  {}", name(id), printable(problem))
         }
@@ -79,7 +85,7 @@ fn sentence(scene: &Scene, notice: &Notice) -> Option<String> {
                 "failed     {}  {}{}",
                 name(id),
                 printable(reason),
-                quoted_log(scene, id)
+                quoted_log(scene, id, reason)
             )
         }
         Notice::Ended { id, .. } => return scene.store.get(id).and_then(|run| ending(scene, run)),
@@ -90,7 +96,14 @@ fn ending(scene: &Scene, run: &Run) -> Option<String> {
     let id = run.id();
     let label = scene.label(id);
     Some(match &run.state {
-        RunState::Completed => format!("completed  {id}  {label}  {}", measures(run)),
+        RunState::Completed => {
+            let warnings = run
+                .warnings
+                .iter()
+                .map(|w| format!("\n    warning: {}", printable(w)));
+            let warnings: String = warnings.collect();
+            format!("completed  {id}  {label}  {}{warnings}", measures(run))
+        }
         RunState::Diverged { step, reason } => {
             format!(
                 "diverged   {id}  {label}  at step {step}: {}",
@@ -101,7 +114,7 @@ fn ending(scene: &Scene, run: &Run) -> Option<String> {
             format!(
                 "failed     {id}  {label}  {}{}",
                 printable(reason),
-                quoted_log(scene, id)
+                quoted_log(scene, id, reason)
             )
         }
         RunState::Stopped => format!(
@@ -121,14 +134,15 @@ fn measures(run: &Run) -> String {
     loss.into_iter().chain(top1).collect::<Vec<_>>().join("  ")
 }
 
-/// The end of a run's log, set in and made safe to print.
-fn quoted_log(scene: &Scene, id: &RunId) -> String {
+/// The end of a run's log but for lines that say `reason` again, set in and made safe to print.
+fn quoted_log(scene: &Scene, id: &RunId, reason: &str) -> String {
     let Some(run) = scene.store.get(id) else {
         return String::new();
     };
     match end_of_log(&run.dir, LOG_LINES) {
         Ok(lines) => lines
             .iter()
+            .filter(|line| !line.contains(reason))
             .map(|line| format!("\n    | {}", printable(line)))
             .collect(),
         Err(e) => format!("\n    (no log: {e})"),

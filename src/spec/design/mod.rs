@@ -213,6 +213,14 @@ impl Experiment {
         Some(Aliases::of(self, &fraction))
     }
 
+    /// Where a design of one factor at a time stands on each axis while another varies; None for others.
+    pub fn baseline(&self) -> Option<Vec<usize>> {
+        match &self.design {
+            Design::OneFactor { around } => baseline(self, around).ok(),
+            _ => None,
+        }
+    }
+
     /// The design in words, such as `random, 20 of 1000 cells, seed 1`; None for the full product.
     pub fn design_label(&self) -> Option<String> {
         let all = product(&lengths(self));

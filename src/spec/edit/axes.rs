@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::flat::{self, Keys};
 use super::layout::{Layout, Leaf, Statement, replace, swap};
-use super::{EditError, checked, list, references, reported, zips};
+use super::{EditError, checked, comparisons, list, references, reported, zips};
 use crate::spec::values::quoted;
 use crate::util::printable;
 
@@ -128,7 +128,7 @@ pub fn set(text: &str, columns: &[(String, Vec<Value>)]) -> Result<String, EditE
         let list = list::with_values(&text[bytes.clone()], values);
         (bytes, list)
     });
-    reported::prune(&replace(text, changes.collect()))
+    comparisons::prune(&reported::prune(&replace(text, changes.collect()))?)
 }
 
 pub fn rename(text: &str, key: &str, to: &str) -> Result<String, EditError> {

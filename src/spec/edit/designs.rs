@@ -92,7 +92,7 @@ pub fn with_design(
     };
     let mut changed = table.clone();
     if let Some(around) = table.get("around") {
-        let around = conditions(&axes, &json!({ "when": around }));
+        let around = conditions(&axes, &json!({ "when": around }), "when");
         let around = around
             .into_iter()
             .filter_map(|(key, value)| Some((to(&key)?, value)));

@@ -12,8 +12,19 @@ use crate::spec::source;
 use crate::util::{line_of, printable};
 
 /// The sections of a file in the order in which new ones are put.
-const ORDER: [&str; 10] = [
-    "question", "base", "runs", "axes", "zip", "exclude", "seeds", "design", "report", "reported",
+const ORDER: [&str; 12] = [
+    "question",
+    "prediction",
+    "base",
+    "runs",
+    "axes",
+    "zip",
+    "exclude",
+    "seeds",
+    "design",
+    "claim",
+    "report",
+    "reported",
 ];
 
 pub struct Layout<'t> {

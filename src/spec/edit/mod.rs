@@ -3,6 +3,7 @@
 //! [`super::Experiment::parse`] to say.
 
 mod axes;
+mod comparisons;
 mod designs;
 mod flat;
 mod layout;

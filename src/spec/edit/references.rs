@@ -6,13 +6,11 @@ use super::axes::{Axes, Place};
 use super::designs::{generators, names, with_design, with_names};
 use super::flat;
 use super::layout::{Layout, replace};
-use super::{EditError, reported};
+use super::{EditError, comparisons, reported};
+use crate::spec::Conditions;
 use crate::spec::path::{self, Flat};
 use crate::spec::values::{quoted, show_one, to_toml};
 use crate::util::printable;
-
-/// A condition: keys of axes, or keys inside of their values, and what these must be.
-pub type Conditions = Vec<(String, Value)>;
 
 /// The conditions of each `[[exclude]]`.
 pub fn excludes(text: &str) -> Result<Vec<Conditions>, EditError> {
@@ -20,12 +18,12 @@ pub fn excludes(text: &str) -> Result<Vec<Conditions>, EditError> {
     let elements = flat::elements(text, "exclude")?;
     Ok(elements
         .iter()
-        .map(|element| conditions(&axes, element))
+        .map(|element| conditions(&axes, element, "when"))
         .collect())
 }
 
-/// The conditions that `element` says in `when`, down to the keys of axes.
-pub fn conditions(axes: &Axes, element: &Value) -> Conditions {
+/// The conditions that `element` says in `name`, down to the keys of axes.
+pub fn conditions(axes: &Axes, element: &Value, name: &str) -> Conditions {
     fn collect(axes: &Axes, key: &str, value: &Value, conditions: &mut Conditions) {
         match value.as_object() {
             Some(table) if !table.is_empty() && axes.find(key).is_none() => {
@@ -37,10 +35,33 @@ pub fn conditions(axes: &Axes, element: &Value) -> Conditions {
         }
     }
     let mut all = Vec::new();
-    if let Some(when) = element.get("when") {
+    if let Some(when) = element.get(name).filter(|when| when.is_object()) {
         collect(axes, "", when, &mut all);
     }
     all
+}
+
+/// Whether some cell of the file meets a condition, as far as its axis goes.
+pub fn met<'l>(layout: &'l Layout, axes: &'l Axes) -> impl Fn(&(String, Value)) -> bool + 'l {
+    |(key, wanted)| {
+        let axis = axes
+            .keys()
+            .find(|axis| *axis == key || path::is_inside(key, axis));
+        let Some(place) = axis.and_then(|axis| axes.find(axis)) else {
+            return false;
+        };
+        let leaf = axes.leaf(place);
+        let rest = key[leaf.key.len()..].trim_start_matches('.');
+        let values = layout.list(&leaf.value).unwrap_or_default();
+        values.iter().any(|value| {
+            let inside = if rest.is_empty() {
+                Some(value)
+            } else {
+                path::get(value, rest)
+            };
+            inside == Some(wanted)
+        })
+    }
 }
 
 /// A condition as its leaves: two that mean one thing are equal.
@@ -68,7 +89,7 @@ pub fn when(conditions: &Conditions) -> String {
     format!("{{ {} }}", parts.collect::<Vec<_>>().join(", "))
 }
 
-fn speaks_of(conditions: &Conditions, key: &str) -> bool {
+pub fn speaks_of(conditions: &Conditions, key: &str) -> bool {
     conditions
         .iter()
         .any(|(other, _)| other == key || path::is_inside(other, key))
@@ -108,12 +129,13 @@ pub fn rename(text: &str, key: &str, to: &str) -> Result<String, EditError> {
                 for (other, _) in &mut all {
                     *other = renamed(other).unwrap_or_else(|| other.clone());
                 }
-                text = with_condition(&text, index, &all)?;
+                text = with_conditions(&text, "exclude", index, "when", &all)?;
             }
         }
     }
     let text = replace_reports(&text, |axis| (axis == key).then(|| to.to_owned()))?;
     let text = reported::rename(&text, renamed)?;
+    let text = comparisons::rename(&text, key, renamed)?;
     let words = generators(&text)?;
     let words = words
         .iter()
@@ -130,7 +152,7 @@ pub fn forget(text: &str, key: &str) -> Result<String, EditError> {
     let lines = report_axes(&layout).into_iter();
     let gone = lines.filter(|(_, _, axis, _)| axis == key);
     let bytes = gone.map(|(.., statement)| layout.statements[statement].block.clone());
-    let text = reported::prune(&layout.without(bytes.collect()))?;
+    let text = comparisons::prune(&reported::prune(&layout.without(bytes.collect()))?)?;
     let gone = |other: &str| other == key || path::is_inside(other, key);
     let words = generators(&text)?;
     with_design(&text, words, |other| {
@@ -162,28 +184,30 @@ pub fn mend(text: &str) -> Result<String, EditError> {
     Ok(layout.without(gone))
 }
 
-/// `text` with another condition for the exclude at `index`, all excludes being flat.
-fn with_condition(text: &str, index: usize, all: &Conditions) -> Result<String, EditError> {
+/// `text` with other conditions under `name` in the element at `index` of a section, whose elements are all flat.
+pub fn with_conditions(
+    text: &str,
+    section: &str,
+    index: usize,
+    name: &str,
+    all: &Conditions,
+) -> Result<String, EditError> {
     let layout = Layout::read(text)?;
-    let mut entries = layout
-        .of_element("exclude", index)
-        .filter(|s| s.entry.is_some());
-    let only = entries.next().filter(|s| s.path.len() == 2);
-    if let (Some(entry), None) = (only.and_then(|s| s.entry.as_ref()), entries.next()) {
+    let entries = || {
+        let statements = layout.of_element(section, index);
+        statements.filter(|s| s.entry.is_some() && s.path.get(1).is_some_and(|n| n == name))
+    };
+    let mut several = entries();
+    let only = several.next().filter(|s| s.path.len() == 2);
+    if let (Some(entry), None) = (only.and_then(|s| s.entry.as_ref()), several.next()) {
         return Ok(replace(text, vec![(entry.value.clone(), when(all))]));
     }
     // One line for the several of a dotted condition.
-    let lines: Vec<_> = layout
-        .of_element("exclude", index)
-        .filter(|s| s.entry.is_some())
-        .map(|s| s.lines.clone())
-        .collect();
-    let mut changes: Vec<_> = lines
-        .into_iter()
-        .map(|line| (line, String::new()))
+    let mut changes: Vec<_> = entries()
+        .map(|statement| (statement.lines.clone(), String::new()))
         .collect();
     if let Some((_, first)) = changes.first_mut() {
-        *first = format!("when = {}\n", when(all));
+        *first = format!("{name} = {}\n", when(all));
     }
     Ok(replace(text, changes))
 }

@@ -4,9 +4,8 @@ use serde_json::Value;
 
 use super::axes::Axes;
 use super::layout::{Layout, replace};
-use super::references::conditions;
+use super::references::{conditions, met};
 use super::{EditError, flat, list};
-use crate::spec::path;
 
 /// `text` without reported values that no cell has any more.
 pub fn prune(text: &str) -> Result<String, EditError> {
@@ -16,25 +15,7 @@ pub fn prune(text: &str) -> Result<String, EditError> {
     let text = flat::array(&flat::array(text, "zip")?, "reported")?;
     let layout = Layout::read(&text)?;
     let axes = Axes::of(&layout);
-    let holds = |(key, wanted): &(String, Value)| {
-        let axis = axes
-            .keys()
-            .find(|axis| *axis == key || path::is_inside(key, axis));
-        let Some(place) = axis.and_then(|axis| axes.find(axis)) else {
-            return false;
-        };
-        let leaf = axes.leaf(place);
-        let rest = key[leaf.key.len()..].trim_start_matches('.');
-        let values = layout.list(&leaf.value).unwrap_or_default();
-        values.iter().any(|value| {
-            let inside = if rest.is_empty() {
-                Some(value)
-            } else {
-                path::get(value, rest)
-            };
-            inside == Some(wanted)
-        })
-    };
+    let holds = met(&layout, &axes);
     let mut changes = Vec::new();
     for (index, leaves) in layout.elements("reported").iter().enumerate() {
         let Some(leaf) = leaves.iter().find(|leaf| leaf.key == "values") else {
@@ -43,7 +24,7 @@ pub fn prune(text: &str) -> Result<String, EditError> {
         let values = layout.list(&leaf.value).unwrap_or_default();
         let kept: Vec<Value> = values
             .iter()
-            .filter(|value| conditions(&axes, value).iter().all(&holds))
+            .filter(|value| conditions(&axes, value, "when").iter().all(&holds))
             .cloned()
             .collect();
         if kept.is_empty() {
@@ -75,7 +56,7 @@ pub fn rename(text: &str, renamed: impl Fn(&str) -> Option<String>) -> Result<St
         }
         let mut values = layout.list(&leaf.value).unwrap_or_default();
         for value in &mut values {
-            let all = conditions(&axes, value);
+            let all = conditions(&axes, value, "when");
             if all.iter().any(|(key, _)| renamed(key).is_some()) {
                 let all = all
                     .into_iter()

@@ -4,11 +4,10 @@ use serde_json::Value;
 
 use super::flat::{self, Keys};
 use super::layout::{Layout, replace};
-use super::references::{self, Conditions};
+use super::references;
 use super::{EditError, Seeds, checked, list};
-use crate::spec::Design;
-use crate::spec::path;
 use crate::spec::values::{quoted, to_toml};
+use crate::spec::{Conditions, Design, path};
 use crate::util::printable;
 
 pub fn set_base(text: &str, key: &str, value: &Value) -> Result<String, EditError> {

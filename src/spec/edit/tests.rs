@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::spec::Experiment;
+use crate::spec::{Against, Experiment};
 
 mod drawn;
 mod meaning;
@@ -472,6 +472,53 @@ fn reported_numbers_follow_the_axes_and_go_with_their_values() {
         "axis remove loss.bias.mode",
     );
     assert!(parse(&without).unwrap().reported.is_empty(), "{without}");
+}
+
+#[test]
+fn claims_and_baselines_follow_the_axes_and_go_with_their_values() {
+    let text = r#"
+[axes]
+"loss.kind" = ["sigmoid", "softmax"]
+"train.batch_size" = [16, 32]
+[[claim]]
+says = "It is ahead."
+metric = "loss"
+lower = { loss.kind = "sigmoid" } # of the two
+than = { "loss.kind" = "softmax" }
+when = { "train.batch_size" = 16 }
+[[claim]]
+says = "It grows."
+metric = "loss"
+lower = { train.batch_size = 32 }
+than = { train.batch_size = 16 }
+[[report]]
+rows = "train.batch_size"
+metric = "loss"
+against = { "loss.kind" = "softmax" }
+"#;
+    let parse = |text: &str| {
+        let experiment = Experiment::parse(Path::new("x.toml"), text, &[]).unwrap();
+        experiment.expand().unwrap();
+        let claims: Vec<String> = experiment
+            .claims
+            .iter()
+            .map(|claim| claim.says.clone())
+            .collect();
+        (claims, experiment.reports[0].against.clone())
+    };
+    let baseline = |key: &str| Against::Baseline(vec![(key.into(), "softmax".into())]);
+    let both = vec!["It is ahead.".to_owned(), "It grows.".into()];
+    assert_eq!(parse(text), (both.clone(), baseline("loss.kind")));
+    let renamed = edited(text, "axis rename train.batch_size train.log_every");
+    assert_eq!(parse(&renamed), (both.clone(), baseline("loss.kind")));
+    assert!(
+        renamed.contains("lower = { loss.kind = \"sigmoid\" } # of the two"),
+        "{renamed}"
+    );
+    let fewer = edited(text, "axis set train.batch_size 16, 64");
+    assert_eq!(parse(&fewer), (both[..1].to_vec(), baseline("loss.kind")));
+    let without = edited(text, "axis remove loss.kind");
+    assert_eq!(parse(&without), (both[1..].to_vec(), Against::Best));
 }
 
 #[test]

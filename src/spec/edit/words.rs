@@ -7,10 +7,9 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::references::Conditions;
 use super::{Edit, Seeds};
-use crate::spec::Design;
 use crate::spec::values::{self, ValuesError, quoted, show, show_one};
+use crate::spec::{Conditions, Design};
 use crate::util::printable;
 
 /// The forms that an edit has, for a person who got one wrong.

@@ -2,6 +2,7 @@
 
 use super::{Node, Result, Sections, Tree};
 use crate::spec::experiment::{Axis, Point, shown};
+use crate::spec::grid::LIMIT;
 use crate::spec::path;
 
 impl Sections<'_> {
@@ -18,6 +19,15 @@ impl Sections<'_> {
             match &node.tree {
                 Tree::Table(entries) if !entries.is_empty() => {
                     self.axes(section, &key, node, axes)?
+                }
+                // Before each value is looked at, which takes its time.
+                Tree::List(nodes) if nodes.len() > LIMIT => {
+                    return Err(self.error(
+                        node.at,
+                        &shown(section, &key),
+                        format!("{} values", nodes.len()),
+                        format!("at most {LIMIT} cells in one grid"),
+                    ));
                 }
                 Tree::List(nodes) if !nodes.is_empty() => {
                     let points = nodes

@@ -1,6 +1,7 @@
 //! Conditions on cells: keys of axes and the values that they must have there. One that no cell can meet is refused.
 
 use super::{Node, Place, Result, Sections, Tree};
+use crate::spec::claim::Conditions;
 use crate::spec::experiment::{Experiment, Setting, shown};
 use crate::spec::path;
 
@@ -43,6 +44,22 @@ impl Sections<'_> {
             }
         }
         Ok(conditions)
+    }
+
+    /// [`conditions`](Self::conditions) for who does not ask where each was said.
+    pub(super) fn met_by(
+        &self,
+        section: &str,
+        name: &str,
+        node: &Node,
+        at: Place,
+        experiment: &Experiment,
+    ) -> Result<Conditions> {
+        let said = self.conditions(section, name, node, at, experiment)?;
+        Ok(said
+            .into_iter()
+            .map(|said| (said.key, said.value))
+            .collect())
     }
 
     /// The leaves of a condition; a table that is itself a value of an axis is one.

@@ -2,7 +2,7 @@
 
 use super::{Node, Place, Result, Sections, Tree};
 use crate::spec::design::{Design, DesignProblem};
-use crate::spec::experiment::{Experiment, Setting};
+use crate::spec::experiment::Experiment;
 use crate::spec::grid::LIMIT;
 
 /// The kinds of designs, and the keys that each has.
@@ -50,11 +50,9 @@ impl Sections<'_> {
         let design = match *kind {
             "one-factor" => Design::OneFactor {
                 around: match entry("around") {
-                    Some((_, at, node)) => self
-                        .conditions("design", "around", node, *at, experiment)?
-                        .into_iter()
-                        .map(|Setting { key, value, .. }| (key, value))
-                        .collect(),
+                    Some((_, at, node)) => {
+                        self.met_by("design", "around", node, *at, experiment)?
+                    }
                     None => Vec::new(),
                 },
             },

@@ -2,6 +2,7 @@
 //! Shapes are checked here; whether a key is a setting, and a value fits it, is not.
 
 mod axes;
+mod claim;
 mod conditions;
 mod design;
 mod exclude;
@@ -25,15 +26,30 @@ use super::source::{Node, Place, Tree};
 type Result<T> = std::result::Result<T, SpecError>;
 type Entry = (String, Place, Node);
 
-const SECTIONS: [&str; 10] = [
-    "question", "base", "axes", "zip", "exclude", "seeds", "design", "report", "reported", "runs",
+const SECTIONS: [&str; 12] = [
+    "question",
+    "prediction",
+    "claim",
+    "base",
+    "axes",
+    "zip",
+    "exclude",
+    "seeds",
+    "design",
+    "report",
+    "reported",
+    "runs",
 ];
+
+/// Every cell is held against every exclude and shown in every report: so many are slow already.
+const MOST_BLOCKS: usize = 1_000;
 
 pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
     let sections = Sections { file };
     let mut experiment = Experiment {
         path: file.to_owned(),
         question: String::new(),
+        prediction: String::new(),
         base: Vec::new(),
         axes: Vec::new(),
         excludes: Vec::new(),
@@ -42,6 +58,7 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
         design_at: Place::File,
         reports: Vec::new(),
         reported: Vec::new(),
+        claims: Vec::new(),
         prerequisites: Vec::new(),
         schema: Schema::learn(),
     };
@@ -49,11 +66,12 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
     for (name, _, node) in sections.table("", document, &SECTIONS)? {
         match name.as_str() {
             "question" => experiment.question = sections.string(name, node)?,
+            "prediction" => experiment.prediction = sections.string(name, node)?,
             "base" => experiment.base = sections.settings(name, node)?,
             "axes" => sections.axes("axes", "", node, &mut experiment.axes)?,
             "zip" => {
                 zips = sections
-                    .list(name, node)?
+                    .blocks(name, node)?
                     .iter()
                     .map(|node| sections.zip(node))
                     .collect::<Result<_>>()?
@@ -69,7 +87,7 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
         match name.as_str() {
             "exclude" => {
                 experiment.excludes = sections
-                    .list(name, node)?
+                    .blocks(name, node)?
                     .iter()
                     .map(|node| sections.exclude(node, &experiment))
                     .collect::<Result<_>>()?
@@ -80,14 +98,21 @@ pub fn read(file: &Path, document: &Node) -> Result<Experiment> {
             }
             "reported" => {
                 experiment.reported = sections
-                    .list(name, node)?
+                    .blocks(name, node)?
                     .iter()
                     .map(|node| sections.reported(node, &experiment))
                     .collect::<Result<_>>()?
             }
+            "claim" => {
+                experiment.claims = sections
+                    .blocks(name, node)?
+                    .iter()
+                    .map(|node| sections.claim(node, &experiment))
+                    .collect::<Result<_>>()?
+            }
             "report" => {
                 experiment.reports = sections
-                    .list(name, node)?
+                    .blocks(name, node)?
                     .iter()
                     .map(|node| sections.report(node, &experiment))
                     .collect::<Result<_>>()?
@@ -150,11 +175,46 @@ impl Sections<'_> {
         }
     }
 
+    /// The tables of a section with double brackets.
+    fn blocks<'n>(&self, key: &str, node: &'n Node) -> Result<&'n [Node]> {
+        match self.list(key, node)? {
+            nodes if nodes.len() <= MOST_BLOCKS => Ok(nodes),
+            nodes => Err(self.error(
+                nodes[MOST_BLOCKS].at,
+                key,
+                format!("[[{key}]] is there {} times", nodes.len()),
+                format!("at most {MOST_BLOCKS}"),
+            )),
+        }
+    }
+
     fn string(&self, key: &str, node: &Node) -> Result<String> {
         match &node.tree {
             Tree::Leaf(Value::String(text)) => Ok(text.clone()),
             _ => Err(self.error(node.at, key, format!("found {}", node.sort()), "a string")),
         }
+    }
+
+    fn boolean(&self, key: &str, node: &Node) -> Result<bool> {
+        match &node.tree {
+            Tree::Leaf(Value::Bool(said)) => Ok(*said),
+            _ => Err(self.error(
+                node.at,
+                key,
+                format!("found {}", node.sort()),
+                "true or false",
+            )),
+        }
+    }
+
+    fn above_zero(&self, key: &str, node: &Node, expected: &str) -> Result<f64> {
+        let number = match &node.tree {
+            Tree::Leaf(Value::Number(number)) => number.as_f64(),
+            _ => None,
+        };
+        number
+            .filter(|number| *number > 0.0 && number.is_finite())
+            .ok_or_else(|| self.error(node.at, key, format!("found {}", node.sort()), expected))
     }
 
     fn whole(&self, key: &str, node: &Node) -> Result<u64> {

@@ -59,11 +59,7 @@ impl Sections<'_> {
         for (name, at, node) in self.table("reported.values", node, &["when", "value"])? {
             match (name.as_str(), &node.tree) {
                 ("when", _) => {
-                    let conditions = self.conditions("reported", "when", node, *at, experiment)?;
-                    when = conditions
-                        .into_iter()
-                        .map(|setting| (setting.key, setting.value))
-                        .collect();
+                    when = self.met_by("reported", "when", node, *at, experiment)?;
                 }
                 (_, Tree::Leaf(Value::Number(number))) => value = number.as_f64(),
                 _ => {

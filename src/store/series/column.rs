@@ -2,6 +2,7 @@
 //! extremes included, in time that grows with the logarithm of its length. It does not know what a row is.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Children of one node of the pyramid.
 const BRANCH: usize = 16;
@@ -72,15 +73,49 @@ pub(super) fn push<T>(values: &mut Vec<T>, value: T) {
     values.push(value);
 }
 
+/// Tells columns apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+fn next() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Values by row; NaN where a row lacks the metric. Rows hold finite numbers only.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Column {
+    id: u64,
     values: Vec<f64>,
     /// `levels[k][i]` summarises the values from `i·16^(k+1)` up to `(i+1)·16^(k+1)`; whole nodes only.
     levels: Vec<Vec<Option<Summary>>>,
 }
 
+impl Default for Column {
+    fn default() -> Self {
+        Self {
+            id: next(),
+            values: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+}
+
+impl Clone for Column {
+    fn clone(&self) -> Self {
+        Self {
+            id: next(),
+            values: self.values.clone(),
+            levels: self.levels.clone(),
+        }
+    }
+}
+
 impl Column {
+    /// Of the same id and as many rows are the same values: none is taken back or comes from another column without another
+    /// id.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// A column that the first `rows` rows lack.
     pub fn absent(rows: usize) -> Self {
         let mut column = Self::default();
@@ -130,6 +165,10 @@ impl Column {
 
     /// Forget all rows from `rows` on.
     pub fn truncate(&mut self, rows: usize) {
+        if rows >= self.values.len() {
+            return;
+        }
+        self.id = next();
         self.values.truncate(rows);
         let mut length = self.values.len();
         for level in &mut self.levels {
@@ -216,6 +255,13 @@ impl Column {
         }
     }
 
+    /// Give back the room for more values.
+    pub(super) fn settle(&mut self) {
+        self.values.shrink_to_fit();
+        self.levels.shrink_to_fit();
+        self.levels.iter_mut().for_each(Vec::shrink_to_fit);
+    }
+
     /// Bytes that the column holds.
     pub fn bytes(&self) -> usize {
         let nodes: usize = self.levels.iter().map(Vec::capacity).sum();
@@ -287,6 +333,18 @@ mod tests {
             prop_assert_eq!(column.last_before(row), (0..row.min(values.len())).rev().find(there));
             prop_assert_eq!(column.first_from(row), (row..values.len()).find(there));
         }
+    }
+
+    #[test]
+    fn an_id_stands_for_values() {
+        let mut first = column(&[1.0, 2.0, 3.0]);
+        let id = first.id();
+        first.push(4.0);
+        first.truncate(4);
+        assert_eq!(first.id(), id, "nothing was taken back");
+        first.truncate(3);
+        let others = [first.id(), first.clone().id(), column(&[1.0]).id()];
+        assert!(!others.contains(&id) && others[0] != others[1]);
     }
 
     #[test]

@@ -6,20 +6,9 @@ mod column;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+pub use crate::spec::Along;
 use column::push;
 pub use column::{Column, Summary};
-
-/// What a curve is drawn over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Along {
-    /// Image-text pairs seen: runs of different batch sizes compare fairly.
-    #[default]
-    Examples,
-    /// Updates.
-    Steps,
-    /// Seconds of training, over all attempts that stand; pauses between them do not count.
-    Seconds,
-}
 
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -177,6 +166,15 @@ impl Series {
         true
     }
 
+    /// No more rows are expected: give back the room for them.
+    pub fn settle(&mut self) {
+        self.steps.shrink_to_fit();
+        self.examples.shrink_to_fit();
+        self.seconds.shrink_to_fit();
+        self.columns.shrink_to_fit();
+        self.columns.iter_mut().for_each(Column::settle);
+    }
+
     /// Bytes that the rows hold.
     pub fn bytes(&self) -> usize {
         let columns: usize = self.columns.iter().map(Column::bytes).sum();
@@ -215,6 +213,22 @@ mod tests {
             (Some(2.0), None)
         );
         assert_eq!(series.names().collect::<Vec<_>>(), ["loss", "bias"]);
+    }
+
+    #[test]
+    fn a_series_that_is_whole_gives_back_the_room_for_more_and_goes_on_all_the_same() {
+        let mut series = Series::default();
+        (1..=50).for_each(|step| series.push(at(1, step, step as f64), [("loss", step as f64)]));
+        let before = series.bytes();
+        series.settle();
+        assert!(series.bytes() < before);
+        // Three places and one value a row, and three whole nodes.
+        assert_eq!(
+            series.bytes(),
+            50 * 4 * 8 + 3 * size_of::<Option<Summary>>()
+        );
+        series.push(at(1, 51, 51.0), [("loss", 7.0)]);
+        assert_eq!((series.len(), series.latest("loss")), (51, Some(7.0)));
     }
 
     #[test]

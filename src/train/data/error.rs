@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::util::printable;
+use crate::util::abridged;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -35,8 +35,7 @@ impl DataError {
 
     /// What a library says of the file at `path`, which may repeat much of the file.
     pub fn said(path: &Path, error: &impl std::fmt::Display) -> Self {
-        let said: String = error.to_string().chars().take(200).collect();
-        Self::content(path, printable(&said))
+        Self::content(path, abridged(&error.to_string(), 200))
     }
 
     /// For `map_err` of what was done with the file at `path`.

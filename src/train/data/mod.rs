@@ -20,9 +20,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::ConfigError;
+use super::reads::Reads;
 pub use corrupt::{Alignment, CorruptConfig};
 pub use error::DataError;
 pub(super) use files::Files;
+pub(super) use files::expand;
 pub use files::{Caption, FilesConfig, Format, SourceConfig};
 pub use language::Language;
 pub use picture::{Augment, Filter, Preparation, Resize, decode};
@@ -80,6 +82,22 @@ impl DataConfig {
         match self.kept() {
             Kept::Nowhere(shapes) => shapes.pairs,
             Kept::Files(_, files) => files.pairs,
+        }
+    }
+
+    /// The files that it is made of, and those of the tokenizer.
+    pub(super) fn reads(&self) -> Vec<Reads> {
+        match self.kept() {
+            Kept::Nowhere(_) => Vec::new(),
+            Kept::Files(format, files) => files.reads(format),
+        }
+    }
+
+    /// Pairs that are kept out of training for evaluation; none where these have no end.
+    pub fn held_out(&self) -> Option<u64> {
+        match self.kept() {
+            Kept::Nowhere(_) => None,
+            Kept::Files(_, files) => Some(files.held_out),
         }
     }
 

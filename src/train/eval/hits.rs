@@ -69,25 +69,27 @@ impl Hits {
     }
 
     /// `PREFIX/top1`, `PREFIX/top5` and `PREFIX/mean_per_class_recall` over all classes, of `PREFIX/n` pictures;
-    /// `PREFIX/top1_seen` and `PREFIX/top1_held_out` over those that training showed and did not show, where that is known.
-    /// Fractions in [0, 1].
+    /// `PREFIX/top1_seen` and `PREFIX/top1_held_out` over those that training showed and did not show, where that is known,
+    /// of `PREFIX/n_seen` and `PREFIX/n_held_out`. Shares are fractions in [0, 1].
     pub fn metrics(&self, prefix: &str) -> BTreeMap<String, f64> {
         let known = self.held_out.iter().any(|held_out| *held_out);
         let of = |wanted: bool| known.then(|| self.over(|held_out| held_out == wanted));
-        let shares = [
+        let (seen, held_out) = (of(false), of(true));
+        let share = |of: Option<Proportion>| of.and_then(|of| of.share());
+        let trials = |of: Option<Proportion>| of.map(|of| of.trials as f64);
+        let numbers = [
             ("top1", self.top1().share()),
-            ("top5", self.top5().and_then(|top5| top5.share())),
-            ("top1_seen", of(false).and_then(|seen| seen.share())),
-            (
-                "top1_held_out",
-                of(true).and_then(|held_out| held_out.share()),
-            ),
+            ("top5", share(self.top5())),
+            ("top1_seen", share(seen)),
+            ("top1_held_out", share(held_out)),
             ("mean_per_class_recall", self.mean_per_class_recall()),
             ("n", Some(self.top5.trials as f64)),
+            ("n_seen", trials(seen)),
+            ("n_held_out", trials(held_out)),
         ];
-        let known = shares.into_iter().filter(|_| self.top5.trials > 0);
+        let known = numbers.into_iter().filter(|_| self.top5.trials > 0);
         known
-            .filter_map(|(name, share)| Some((format!("{prefix}/{name}"), share?)))
+            .filter_map(|(name, number)| Some((format!("{prefix}/{name}"), number?)))
             .collect()
     }
 }
@@ -117,6 +119,8 @@ mod tests {
         let expected = [
             ("mean_per_class_recall", 0.5),
             ("n", 4.0),
+            ("n_held_out", 1.0),
+            ("n_seen", 3.0),
             ("top1", 0.5),
             ("top1_held_out", 1.0),
             ("top1_seen", third),

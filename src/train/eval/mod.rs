@@ -12,6 +12,7 @@ mod validation;
 mod zeroshot;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::ensure;
@@ -21,10 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainConfig;
 use super::config::{ConfigError, check};
-use super::data::{DataError, Example, Source};
+use super::data::{DataError, Example, Source, expand};
 use super::device::host;
 use super::inputs;
 use super::model::Model;
+use super::reads::Reads;
 use super::side::Side;
 pub use hits::Hits;
 pub use knn::Neighbours;
@@ -71,10 +73,12 @@ impl Default for EvalConfig {
 }
 
 impl EvalConfig {
-    /// `batch` is the run's; it may have a text tower, and towers that read no vectors.
+    /// `batch` is the run's, and `held_out` the pairs that it holds out, if these are not without end; it may have a text
+    /// tower, and towers that read no vectors.
     pub(super) fn validate(
         &self,
         batch: usize,
+        held_out: Option<u64>,
         (has_texts, no_vectors): (bool, bool),
     ) -> Result<(), ConfigError> {
         const MOST: usize = 1 << 20;
@@ -90,6 +94,14 @@ impl EvalConfig {
                 self.val
             )
         })?;
+        let enough = |pairs: usize| held_out.is_none_or(|held| held >= pairs as u64);
+        let held_out = held_out.unwrap_or_default();
+        check("eval.val", self.val == 0 || enough(batch), || {
+            format!("data.held_out keeps {held_out} pairs out of training, and a batch is {batch}")
+        })?;
+        check("eval.retrieval", self.retrieval == 0 || enough(1), || {
+            "data.held_out keeps no pair out of training to retrieve".into()
+        })?;
         check("eval.retrieval", self.retrieval <= MOST, || {
             format!("{} is more than {MOST}", self.retrieval)
         })?;
@@ -103,6 +115,19 @@ impl EvalConfig {
             "the towers read vectors, and data sets have pictures and texts".into()
         })?;
         sets::validate(&self.sets)
+    }
+
+    /// The paths of all sets.
+    pub(super) fn reads(&self) -> Option<Reads> {
+        let paths = self
+            .sets
+            .iter()
+            .flat_map(|set| expand(&set.path).unwrap_or_default());
+        let paths: Vec<PathBuf> = paths.map(Into::into).collect();
+        (!paths.is_empty()).then_some(Reads {
+            key: "eval.sets",
+            paths,
+        })
     }
 
     /// Whether the update from `before` to `after` examples passes the next evaluation.

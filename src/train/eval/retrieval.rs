@@ -162,7 +162,7 @@ fn beaten(cosine: f32, best: f32) -> bool {
 }
 
 /// `PREFIX/image_to_text/r1`, `…/r5`, `…/r10` and `PREFIX/text_to_image/…`, fractions in [0, 1] of `…/n` queries. With
-/// several languages they are the mean over these, and each language's own has its code behind: `…/r1/de`.
+/// several languages they are the mean over these, and each language's own has its code behind: `…/r1/de`, of `…/n/de`.
 pub fn metrics(prefix: &str, found: &BTreeMap<String, Retrieval>) -> BTreeMap<String, f64> {
     type Way = fn(&Retrieval) -> &Recalls;
     let ways: [(&str, Way); 2] = [
@@ -187,8 +187,14 @@ pub fn metrics(prefix: &str, found: &BTreeMap<String, Retrieval>) -> BTreeMap<St
                 metrics.extend(each.map(|(language, share)| (format!("{name}/{language}"), share)));
             }
         }
-        let queries = found.values().map(|found| way(found).0[0].trials as f64);
-        metrics.insert(format!("{prefix}/{name}/n"), queries.sum());
+        let queries = |found: &Retrieval| way(found).0[0].trials as f64;
+        let name = format!("{prefix}/{name}/n");
+        metrics.insert(name.clone(), found.values().map(queries).sum());
+        if found.len() > 1 {
+            let each = found.iter();
+            let each = each.map(|(language, found)| (format!("{name}/{language}"), queries(found)));
+            metrics.extend(each);
+        }
     }
     metrics
 }
@@ -250,6 +256,9 @@ mod tests {
             // Its text is the only one, and it the only image.
             assert_eq!(metrics[&format!("retrieval/{way}/r1/de")], 1.0);
             assert_eq!(metrics[&format!("retrieval/{way}/n")], 3.0);
+            let of_each =
+                ["en", "de"].map(|language| metrics[&format!("retrieval/{way}/n/{language}")]);
+            assert_eq!(of_each, [2.0, 1.0]);
         }
     }
 

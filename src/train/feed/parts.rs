@@ -10,6 +10,7 @@ use crate::train::config::TrainConfig;
 use crate::train::data::{Alignment, DataError, Example, Source};
 use crate::train::loss::LossConfig;
 use crate::train::mesh::Mesh;
+use crate::train::rollback::LeftOut;
 use crate::train::side::{Reading, Side};
 
 /// One part of one update.
@@ -58,7 +59,9 @@ pub struct Parts<'a> {
     /// A supervised loss looks at one side.
     supervised: bool,
     classes: bool,
-    /// The texts of the update under way, if corruption has moved them.
+    /// Batches that no update takes.
+    left_out: LeftOut,
+    /// The texts of the batch under way, if corruption has moved them.
     alignment: Option<(u64, Alignment)>,
 }
 
@@ -85,8 +88,15 @@ impl<'a> Parts<'a> {
             most,
             supervised,
             classes: supervised || config.loss.positives_by_class(),
+            left_out: LeftOut::default(),
             alignment: None,
         }
+    }
+
+    /// The same for a run that leaves some batches out.
+    pub fn without(mut self, left_out: LeftOut) -> Self {
+        self.left_out = left_out;
+        self
     }
 
     /// How many there are.
@@ -121,10 +131,11 @@ impl<'a> Parts<'a> {
     pub fn draw(&mut self, ask: Ask, stop: &AtomicBool) -> Result<Option<Part>, DataError> {
         let start = self.slice.start + ask.part as u64 * self.most;
         let places = start..(start + self.most).min(self.slice.end);
-        let first = (ask.step - 1) * self.batch;
         for side in &mut self.sides {
-            side.unlock(self.config, first);
+            side.unlock(self.config, (ask.step - 1) * self.batch);
         }
+        let batch = self.left_out.batch(ask.step);
+        let first = (batch - 1) * self.batch;
         let mut own = Vec::with_capacity((places.end - places.start) as usize);
         for at in places.clone().step_by(BITE as usize) {
             if stop.load(Ordering::Relaxed) {
@@ -133,7 +144,7 @@ impl<'a> Parts<'a> {
             let end = (at + BITE).min(places.end);
             own.extend(self.source.train(first + at..first + end)?);
         }
-        let partners = self.partners(ask.step, &places, &own)?;
+        let partners = self.partners(batch, &places, &own)?;
         let examples = [&own, partners.as_ref().unwrap_or(&own)];
 
         let mut sides = [None, None];
@@ -169,18 +180,18 @@ impl<'a> Parts<'a> {
     /// the batch.
     fn partners(
         &mut self,
-        step: u64,
+        batch: u64,
         places: &Range<u64>,
         own: &[Example],
     ) -> Result<Option<Vec<Example>>, DataError> {
-        if self.alignment.as_ref().is_none_or(|(of, _)| *of != step) {
-            let alignment = self.source.corruption().alignment(step, self.batch);
-            self.alignment = alignment.map(|alignment| (step, alignment));
+        if self.alignment.as_ref().is_none_or(|(of, _)| *of != batch) {
+            let alignment = self.source.corruption().alignment(batch, self.batch);
+            self.alignment = alignment.map(|alignment| (batch, alignment));
         }
         let Some((_, alignment)) = &self.alignment else {
             return Ok(None);
         };
-        let first = (step - 1) * self.batch;
+        let first = (batch - 1) * self.batch;
         let from: Vec<u64> = alignment.of(places.clone()).collect();
         let partner = |place: u64| match places.contains(&place) {
             true => Ok(own[(place - places.start) as usize].clone()),

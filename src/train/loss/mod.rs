@@ -155,6 +155,19 @@ impl LossConfig {
         }
     }
 
+    /// Pairs that the loss takes in of a batch of `batch`: B², times the share of the negatives that count. A run of matched
+    /// pairs takes in as many as one of all negatives. None where no pairs are compared.
+    pub fn pairs(&self, batch: usize) -> Option<f64> {
+        let all = (batch as f64).powi(2);
+        match self {
+            Self::Sigmoid(c) if batch > 1 => {
+                Some(all * c.negatives.per_positive(batch) / (batch - 1) as f64)
+            }
+            Self::Sigmoid(_) | Self::Softmax(_) => Some(all),
+            Self::Classify(_) => None,
+        }
+    }
+
     /// Whether every image and text of one class is a positive.
     pub fn positives_by_class(&self) -> bool {
         matches!(self, Self::Sigmoid(c) if c.positives == Positives::Class)

@@ -58,6 +58,8 @@ const TOKENIZER: [&str; 8] = [
     "merges.txt",
 ];
 const PREPROCESSOR: &str = "preprocessor_config.json";
+/// Without it transformers does not know what to make of a tokenizer.json.
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 /// Write `model` into the folder `out`, which is made, and must not hold a model yet.
 ///
@@ -102,6 +104,12 @@ pub fn hugging_face(model: &Opened, out: &Path) -> anyhow::Result<Family> {
         if from.is_file() {
             fs::copy(&from, place(name)).with_context(|| from.display().to_string())?;
         }
+    }
+    if place("tokenizer.json").exists() && !place(TOKENIZER_CONFIG).exists() {
+        let length = model.config.text.context;
+        let fast =
+            json!({ "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length });
+        write(TOKENIZER_CONFIG, &fast)?;
     }
     if let Some(preparation) = &model.preparation
         && !place(PREPROCESSOR).exists()

@@ -10,7 +10,7 @@ use super::import::{Checkpoint, Tower};
 use super::params::Layout;
 use super::{Inputs, Model, ModelConfig, TextPool, TowerKind};
 use crate::record::{RunDir, checkpoint};
-use crate::train::data::text::{Padding, Tokenizer, TokenizerConfig, TokensConfig};
+use crate::train::data::text::{Canonical, Padding, Tokenizer, TokenizerConfig, TokensConfig};
 use crate::train::data::{DataConfig, Preparation};
 use crate::train::device::{host, vector};
 use crate::train::loss::{BiasInit, Line, LogTInit, LossConfig, SigmoidConfig, SoftmaxConfig};
@@ -290,14 +290,24 @@ impl Opened {
         Ok(self.gathered(parts))
     }
 
-    /// Where the tokenizer's files are, if there are any.
-    pub fn tokenizer_folder(&self) -> PathBuf {
-        let config = match &self.texts {
+    /// How texts become token ids, where somebody says.
+    fn tokens(&self) -> Option<&TokensConfig> {
+        match &self.texts {
             Some(Texts::Of(data)) => Some(data.text()),
             Some(Texts::File(config)) => Some(config),
             None => None,
-        };
-        match config.map(|config| &config.tokenizer) {
+        }
+    }
+
+    /// What texts are changed to before a tokenizer sees them, which its own files do not say.
+    pub fn canonicalise(&self) -> Canonical {
+        self.tokens()
+            .map_or(Canonical::None, |config| config.canonicalise)
+    }
+
+    /// Where the tokenizer's files are, if there are any.
+    pub fn tokenizer_folder(&self) -> PathBuf {
+        match self.tokens().map(|config| &config.tokenizer) {
             Some(TokenizerConfig::File(path)) => {
                 let path = Path::new(path);
                 let folder = if path.is_dir() {

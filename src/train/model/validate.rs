@@ -1,6 +1,9 @@
 //! What the types of a tower's settings cannot say. Where a tower is as a file says, the file is asked when the run
 //! starts, and what it says is held against the same limits.
 
+use serde::Serialize;
+use serde_json::{Map, Value};
+
 use super::image::ImageConfig;
 use super::projection::Projection;
 use super::size::{Shape, Size};
@@ -59,6 +62,21 @@ struct Common<'a> {
     norm_eps: f64,
     projection: Projection,
     init: &'a TowerInit,
+    /// The first setting that says what a file says too.
+    beside: Option<String>,
+}
+
+/// The first setting of a tower that is not its default, besides those that name a file.
+fn beside<T: Default + Serialize>(config: &T) -> Option<String> {
+    let object = |config: &T| match serde_json::to_value(config) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    };
+    let usual = object(&T::default());
+    let changed = object(config).into_iter();
+    let mut changed = changed.filter(|(key, value)| usual.get(key) != Some(value));
+    let named = changed.find(|(key, _)| !["size", "init"].contains(&key.as_str()));
+    named.map(|(key, value)| format!("{key} = {value}"))
 }
 
 impl<'a> Common<'a> {
@@ -74,6 +92,7 @@ impl<'a> Common<'a> {
             norm_eps: config.norm_eps,
             projection: config.projection,
             init: &config.init,
+            beside: beside(config),
         }
     }
 
@@ -89,6 +108,7 @@ impl<'a> Common<'a> {
             norm_eps: config.norm_eps,
             projection: config.projection,
             init: &config.init,
+            beside: beside(config),
         }
     }
 
@@ -113,6 +133,12 @@ impl<'a> Common<'a> {
             }
         }
         if self.size == Size::File {
+            check(size, self.beside.is_none(), || {
+                let beside = self.beside.as_deref().unwrap_or_default();
+                format!(
+                    "\"file\" takes all of the tower from the file, and {beside} is set beside it: leave one of the two out"
+                )
+            })?;
             let named = *self.init != TowerInit::Random;
             check(size, named, || {
                 format!(

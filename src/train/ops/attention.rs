@@ -4,7 +4,7 @@
 use burn::tensor::{Bool, Tensor, activation};
 use rayon::prelude::*;
 
-use super::product::{Left, Matrix, Panels, Precision, Sums, Words, multiply};
+use super::product::{Left, Matrix, Panels, Precision, Room, Sums, multiply};
 use super::tape::{Fused, apply};
 use crate::train::simd::{self, Kernel, exp, greatest, sum, sum3};
 
@@ -81,7 +81,7 @@ const PRECISION: Precision = Precision::F32;
 #[derive(Default)]
 pub(super) struct Scratch {
     panels: Panels,
-    words: Words,
+    room: Room,
     weights: Vec<f32>,
     d_weights: Vec<f32>,
 }
@@ -144,14 +144,14 @@ impl Attention {
             scratch.weights.resize(self.queries * self.keys, 0.0);
             let Scratch {
                 panels,
-                words,
+                room,
                 weights,
                 ..
             } = &mut *scratch;
-            self.weigh(q, k, weights, (panels, words));
+            self.weigh(q, k, weights, (panels, room));
             let weights = Left::Plain(Matrix::new(weights, self.keys));
             let out = Sums::set(&mut out[column..], self.width);
-            multiply(weights, panels.pack(v, PRECISION), None, out, words);
+            multiply(weights, panels.pack(v, PRECISION), None, out, room);
         }
     }
 
@@ -166,7 +166,7 @@ impl Attention {
     ) {
         let Scratch {
             panels,
-            words,
+            room,
             weights,
             d_weights,
         } = scratch;
@@ -175,7 +175,7 @@ impl Attention {
         for column in self.columns() {
             let [q, k, v] = inputs.map(|x| self.head(x, column));
             let d_out = self.head(d_out, column);
-            self.weigh(q, k, weights, (panels, words));
+            self.weigh(q, k, weights, (panels, room));
             let p = Matrix::new(weights, self.keys);
             let d_v = Sums::set(&mut d_v[column..], self.width);
             multiply(
@@ -183,7 +183,7 @@ impl Attention {
                 panels.pack(d_out, PRECISION),
                 None,
                 d_v,
-                words,
+                room,
             );
             let d_p = Sums::set(d_weights, self.keys);
             multiply(
@@ -191,7 +191,7 @@ impl Attention {
                 panels.pack_transposed(v, PRECISION),
                 None,
                 d_p,
-                words,
+                room,
             );
             simd::run(Scores {
                 keys: self.keys,
@@ -201,20 +201,14 @@ impl Attention {
             });
             let d_s = Matrix::new(d_weights, self.keys);
             let d_q = Sums::set(&mut d_q[column..], self.width);
-            multiply(
-                Left::Plain(d_s),
-                panels.pack(k, PRECISION),
-                None,
-                d_q,
-                words,
-            );
+            multiply(Left::Plain(d_s), panels.pack(k, PRECISION), None, d_q, room);
             let d_k = Sums::set(&mut d_k[column..], self.width);
             multiply(
                 Left::Transposed(d_s),
                 panels.pack(q, PRECISION),
                 None,
                 d_k,
-                words,
+                room,
             );
         }
     }
@@ -225,7 +219,7 @@ impl Attention {
         q: Matrix,
         k: Matrix,
         weights: &mut [f32],
-        (panels, words): (&mut Panels, &mut Words),
+        (panels, room): (&mut Panels, &mut Room),
     ) {
         let scores = Sums::set(weights, self.keys);
         multiply(
@@ -233,7 +227,7 @@ impl Attention {
             panels.pack_transposed(k, PRECISION),
             None,
             scores,
-            words,
+            room,
         );
         simd::run(Softmax {
             keys: self.keys,

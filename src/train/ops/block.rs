@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::attention::{Attention, attention};
 use super::gelu::{Activation, gelu};
 use super::layer_norm::layer_norm;
-use super::linear::{Map, add, linear};
+use super::linear::{self, Map, add, linear};
 use super::product::Precision;
 use super::tape::{Fused, apply};
 use super::{GROUP, PIECE};
@@ -222,13 +222,13 @@ impl<'a> Weights<'a> {
         let norm = |norm: Norm| norm.map(|x| vec![0.0; x.len()]);
         Gradients {
             norm_1: norm(self.norm_1),
-            query: self.query.no_gradients(),
-            key: self.key.no_gradients(),
-            value: self.value.no_gradients(),
-            out: self.out.no_gradients(),
+            query: self.query.no_gradient(),
+            key: self.key.no_gradient(),
+            value: self.value.no_gradient(),
+            out: self.out.no_gradient(),
             norm_2: norm(self.norm_2),
-            up: self.up.no_gradients(),
-            down: self.down.no_gradients(),
+            up: self.up.no_gradient(),
+            down: self.down.no_gradient(),
         }
     }
 }
@@ -236,26 +236,26 @@ impl<'a> Weights<'a> {
 /// Of weight and bias of every part.
 struct Gradients {
     norm_1: [Vec<f32>; 2],
-    query: [Vec<f32>; 2],
-    key: [Vec<f32>; 2],
-    value: [Vec<f32>; 2],
-    out: [Vec<f32>; 2],
+    query: linear::Gradient,
+    key: linear::Gradient,
+    value: linear::Gradient,
+    out: linear::Gradient,
     norm_2: [Vec<f32>; 2],
-    up: [Vec<f32>; 2],
-    down: [Vec<f32>; 2],
+    up: linear::Gradient,
+    down: linear::Gradient,
 }
 
 impl Gradients {
-    fn parts(self) -> [[Vec<f32>; 2]; 8] {
+    fn settled(self) -> [[Vec<f32>; 2]; 8] {
         [
             self.norm_1,
-            self.query,
-            self.key,
-            self.value,
-            self.out,
+            self.query.settled(),
+            self.key.settled(),
+            self.value.settled(),
+            self.out.settled(),
             self.norm_2,
-            self.up,
-            self.down,
+            self.up.settled(),
+            self.down.settled(),
         ]
     }
 }
@@ -334,7 +334,7 @@ impl Fused<INPUTS> for Block {
                     };
                     piece.backward(x, kept, d_y, d_x, &mut gradients, &mut scratch);
                 }
-                gradients.parts()
+                gradients.settled()
             })
             .collect();
         let mut groups = sums.into_iter();

@@ -4,7 +4,7 @@
 use burn::tensor::{Tensor, module};
 use rayon::prelude::*;
 
-use super::product::{Left, Matrix, Panels, Precision, Sums, Words, multiply};
+use super::product::{Left, Matrix, Panels, Precision, Scratch, Sums, Terms, multiply};
 use super::tape::{Fused, apply};
 use super::{GROUP, PIECE};
 use crate::train::profile::span;
@@ -72,13 +72,13 @@ impl Fused<3> for Linear {
         let groups = groups.zip(gradient.par_chunks(GROUP * PIECE * bias.len()));
         let mut sums: Vec<[Vec<f32>; 2]> = groups
             .map(|(x, d_y)| {
-                let mut sums = map.no_gradients();
+                let mut gradient = map.no_gradient();
                 let mut scratch = Scratch::default();
                 let pieces = x.chunks(PIECE * inputs);
                 for (x, d_y) in pieces.zip(d_y.chunks(PIECE * bias.len())) {
-                    map.add_gradients(x, d_y, &mut sums, &mut scratch);
+                    map.add_gradient(x, d_y, &mut gradient, &mut scratch);
                 }
-                sums
+                gradient.settled()
             })
             .collect();
         let (first, others) = sums.split_first_mut().expect("a batch has rows");
@@ -100,11 +100,20 @@ pub(super) struct Map<'a> {
     precision: Precision,
 }
 
-/// What a map needs for a while.
-#[derive(Default)]
-pub(super) struct Scratch {
-    words: Words,
-    panels: Panels,
+/// What rows add to the gradients of weight and bias.
+pub(super) struct Gradient {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    terms: Terms,
+}
+
+impl Gradient {
+    /// Of weight and bias, with all that was added.
+    pub fn settled(mut self) -> [Vec<f32>; 2] {
+        let outputs = self.bias.len();
+        span("products", || self.terms.settle(&mut self.weight, outputs));
+        [self.weight, self.bias]
+    }
 }
 
 impl<'a> Map<'a> {
@@ -147,7 +156,7 @@ impl<'a> Map<'a> {
             add,
         };
         span("products", || {
-            multiply(x, &self.forward, Some(self.bias), sums, &mut scratch.words)
+            multiply(x, &self.forward, Some(self.bias), sums, &mut scratch.room)
         });
     }
 
@@ -160,36 +169,39 @@ impl<'a> Map<'a> {
             add,
         };
         span("products", || {
-            multiply(d_y, &self.backward, None, sums, &mut scratch.words)
+            multiply(d_y, &self.backward, None, sums, &mut scratch.room)
         });
     }
 
-    /// Zeros for the gradients of weight and bias.
-    pub fn no_gradients(&self) -> [Vec<f32>; 2] {
-        [self.weight, self.bias].map(|x| vec![0.0; x.len()])
+    pub fn no_gradient(&self) -> Gradient {
+        Gradient {
+            weight: vec![0.0; self.weight.len()],
+            bias: vec![0.0; self.bias.len()],
+            terms: Terms::default(),
+        }
     }
 
-    /// `d_weight += xᵀ · d_y`, and `d_bias +=` the sum of `d_y` over rows.
-    pub fn add_gradients(
+    /// To that of the weight xᵀ · d_y, and to that of the bias the sum of `d_y` over rows.
+    pub fn add_gradient(
         &self,
         x: &[f32],
         d_y: &[f32],
-        [d_weight, d_bias]: &mut [Vec<f32>; 2],
-        Scratch { words, panels }: &mut Scratch,
+        gradient: &mut Gradient,
+        scratch: &mut Scratch,
     ) {
-        let outputs = self.outputs();
-        let right = Matrix::new(d_y, outputs);
-        span("packing", || panels.pack(right, self.precision));
-        let x = Left::Transposed(Matrix::new(x, self.inputs()));
-        let sums = Sums {
-            values: d_weight,
-            stride: outputs,
-            add: true,
-        };
-        span("products", || multiply(x, panels, None, sums, words));
+        let Gradient {
+            weight,
+            bias,
+            terms,
+        } = gradient;
+        let left = Matrix::new(x, self.inputs());
+        let right = Matrix::new(d_y, self.outputs());
+        span("products", || {
+            terms.add(left, right, self.precision, weight, scratch)
+        });
         simd::run(AddRows {
             rows: d_y,
-            sums: d_bias,
+            sums: bias,
         });
     }
 }

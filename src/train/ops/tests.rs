@@ -1,4 +1,5 @@
-//! Every fused operation against burn's own, value and gradients, and its functions against closed forms.
+//! Every fused operation against burn's own, value and gradients; its gradients against finite differences; and its
+//! functions against closed forms.
 
 use burn::tensor::{Device, Tensor, TensorData, module};
 use rand::{RngExt, SeedableRng};
@@ -53,11 +54,44 @@ fn compare<const N: usize>(
     };
     let ((out, d), (out_burn, d_burn)) = (evaluate(&ours), evaluate(&burns));
     let plain = ours(inputs.clone().map(Tensor::inner));
+    let magnitude = dot(
+        &host(out.clone().abs()),
+        &host(weights.clone().inner().abs()),
+    );
     assert_close(name, out.clone(), out_burn);
     assert_close(name, plain, out);
     for (i, (a, b)) in d.into_iter().zip(d_burn).enumerate() {
-        assert_close(&format!("{name}, gradient of input {i}"), a, b);
+        let name = format!("{name}, gradient of input {i}");
+        let direction = random(&mut rng, inputs[i].dims()[0], inputs[i].dims()[1]).inner();
+        let along = dot(&host(a.clone()), &host(direction.clone()));
+        let weighted = |step: f64| {
+            let mut inputs = inputs.clone().map(Tensor::inner);
+            inputs[i] = inputs[i].clone() + direction.clone().mul_scalar(step);
+            dot(&host(ours(inputs)), &host(weights.clone().inner()))
+        };
+        let slope = |h: f64| (weighted(h) - weighted(-h)) / (2.0 * h);
+        // Richardson's: what is left of the error is of the fourth order in the step.
+        let differences = (4.0 * slope(STEP) - slope(2.0 * STEP)) / 3.0;
+        let size = dot(&host(a.clone()), &host(a.clone())).sqrt();
+        // What f32 leaves of a difference of such sums.
+        let noise = 3e-7 * magnitude / STEP;
+        let off = (along - differences).abs();
+        assert!(
+            off < 2e-3 * size + noise,
+            "{name}: {along}, finite differences {differences} of a gradient of norm {size}"
+        );
+        assert_close(&name, a, b);
     }
+}
+
+/// Of finite differences.
+const STEP: f64 = 4e-3;
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| f64::from(*a) * f64::from(*b))
+        .sum()
 }
 
 #[test]
@@ -284,7 +318,7 @@ fn a_block_is_torchs() {
 }
 
 /// Result and gradients of a block of several pieces and groups, as bits.
-fn bits_of_a_block(threads: usize, checkpointing: Checkpointing) -> Vec<Vec<u32>> {
+fn bits_of_a_block(threads: usize, compute: Compute) -> Vec<Vec<u32>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.unwrap().install(|| {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -292,10 +326,7 @@ fn bits_of_a_block(threads: usize, checkpointing: Checkpointing) -> Vec<Vec<u32>
             shapes_of_block(2_000, 20, 36).map(|[rows, columns]| random(&mut rng, rows, columns));
         let (x, parameters) = parameters(inputs.clone());
         let settings = Settings {
-            compute: Compute {
-                checkpointing,
-                ..Compute::default()
-            },
+            compute,
             ..settings(2, Activation::Erf, false)
         };
         let out = block(x, parameters, 200, settings);
@@ -311,15 +342,26 @@ fn bits_of_a_block(threads: usize, checkpointing: Checkpointing) -> Vec<Vec<u32>
 
 #[test]
 fn neither_threads_nor_computing_again_change_a_bit() {
-    let one = bits_of_a_block(1, Checkpointing::Off);
-    for (threads, checkpointing) in [
-        (2, Checkpointing::Off),
-        (3, Checkpointing::Off),
-        (1, Checkpointing::Blocks),
-        (3, Checkpointing::Blocks),
-    ] {
-        let other = bits_of_a_block(threads, checkpointing);
-        assert!(one == other, "{threads} threads, {checkpointing:?}");
+    for precision in [Precision::F32, Precision::Bf16] {
+        let bits = |threads, checkpointing| {
+            let compute = Compute {
+                precision,
+                checkpointing,
+            };
+            bits_of_a_block(threads, compute)
+        };
+        let one = bits(1, Checkpointing::Off);
+        for (threads, checkpointing) in [
+            (2, Checkpointing::Off),
+            (3, Checkpointing::Off),
+            (1, Checkpointing::Blocks),
+            (3, Checkpointing::Blocks),
+        ] {
+            assert!(
+                one == bits(threads, checkpointing),
+                "{precision:?}, {threads} threads, {checkpointing:?}"
+            );
+        }
     }
 }
 

@@ -109,7 +109,7 @@ pub enum DecayBy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
-    /// Multiplies the learning rate; 0 keeps the tower as it starts.
+    /// Multiplies the learning rate; 0 keeps the tower as it starts: locked, frozen, as in LiT.
     pub lr_mult: f64,
     /// Multiplies the weight decay: 0 is none for this tower.
     pub wd_mult: f64,

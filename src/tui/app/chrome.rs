@@ -163,13 +163,26 @@ fn footer(app: &App, buffer: &mut Buffer, place: Rect) {
     }
 }
 
-/// What was said last, with the command line that does the same; else what is wrong with the world.
+/// That the disk is full, if it is; then what was said last, with the command line that does the same; else what is wrong with the world.
 fn said(app: &App, buffer: &mut Buffer, place: Rect, world: &World) {
     let theme = app.theme;
     let place = Rect {
         x: place.x + 1,
         width: place.width.saturating_sub(2),
         ..place
+    };
+    let place = match &world.full {
+        Some(full) => {
+            let room = place.width;
+            let after = text::put(buffer, place.x, place.y, room, full, theme.style(Role::Bad));
+            let used = (after + 3 - place.x).min(place.width);
+            Rect {
+                x: place.x + used,
+                width: place.width - used,
+                ..place
+            }
+        }
+        None => place,
     };
     match &app.said {
         Some(said) => {

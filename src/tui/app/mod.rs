@@ -145,11 +145,16 @@ impl App {
             Msg::Deltas(deltas) => {
                 self.runs.take_in(&deltas);
                 self.watch.take_in(&deltas, world);
-                self.results.take_in(&deltas);
+                self.results.take_in(&deltas, world);
             }
             Msg::File(text) => self.design.file_changed(text, &mut self.desk, &mut reply),
             Msg::Saved => self.desk.saved(),
-            Msg::Said(said) => reply.say(said),
+            // What an effect came to stands beside the command of the key that asked for it.
+            Msg::Said(mut said) => {
+                let asked = self.said.take().filter(|asked| asked.text.is_empty());
+                said.command = said.command.or(asked.and_then(|asked| asked.command));
+                reply.say(said);
+            }
         }
         self.conclude(reply)
     }
@@ -246,7 +251,7 @@ impl App {
             Asked::RunsFilter => self.runs.filter(&text, reply),
             Asked::WatchFilter => self.watch.choose(&text, world, reply),
             Asked::Panels => self.watch.set_panels(&items),
-            Asked::Metric | Asked::ExportFormat | Asked::ExportPath { .. } => {
+            Asked::Metric | Asked::ExportFormat | Asked::ExportPath { .. } | Asked::FigurePath => {
                 self.results.answer(asked, &text, &self.desk, world, reply);
             }
             _ => self

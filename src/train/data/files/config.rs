@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::train::config::{ConfigError, check};
 use crate::train::data::corrupt::CorruptConfig;
 use crate::train::data::picture::{Augment, Filter, Preparation, Resize};
-use crate::train::data::text::TokensConfig;
+use crate::train::data::text::{TokenizerConfig, TokensConfig};
+use crate::train::reads::Reads;
+
+use super::braces::expand;
 
 /// What the files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,12 +148,47 @@ impl FilesConfig {
         }
     }
 
+    /// The paths of all sources, and of the tokenizer.
+    pub(in crate::train) fn reads(&self, format: Format) -> Vec<Reads> {
+        let of_source = |source: SourceConfig| expand(&source.path).unwrap_or_default();
+        let paths = match format {
+            // Of vectors each side has a file of its own beside it.
+            Format::Features => Vec::new(),
+            _ => self.sources().into_iter().flat_map(of_source).collect(),
+        };
+        let data = Reads {
+            key: if self.sources.is_empty() {
+                "data.path"
+            } else {
+                "data.sources"
+            },
+            paths: paths.into_iter().map(Into::into).collect(),
+        };
+        let tokenizer = match &self.text.tokenizer {
+            TokenizerConfig::File(path) => Some(Reads {
+                key: "data.text.tokenizer",
+                paths: vec![path.into()],
+            }),
+            TokenizerConfig::BuiltIn | TokenizerConfig::Bytes => None,
+        };
+        std::iter::once(data)
+            .chain(tokenizer)
+            .filter(|reads| !reads.paths.is_empty())
+            .collect()
+    }
+
     pub(in crate::train) fn validate(&self, format: Format) -> Result<(), ConfigError> {
         let one = self.path.is_empty() != self.sources.is_empty() || format == Format::Features;
         check("data.path", one, || match self.path.is_empty() {
             true => "name the files: data.path, or several data.sources".into(),
             false => "there are data.sources too: say one of the two".into(),
         })?;
+        for source in self.sources() {
+            let paths = expand(&source.path);
+            check("data.path", paths.is_ok(), || {
+                paths.err().unwrap_or_default()
+            })?;
+        }
         for SourceConfig { path, weight } in &self.sources {
             check("data.sources", !path.is_empty(), || {
                 "a source has no path".into()

@@ -25,6 +25,7 @@ use rayon::prelude::*;
 use super::error::DataError;
 use super::fault::Fault;
 use super::skips::Skips;
+pub use braces::expand;
 pub use caption::Caption;
 pub use config::{FilesConfig, Format, SourceConfig};
 use folder::Folder;
@@ -137,7 +138,11 @@ impl Files {
             .any(|part| part.captions_vary(config.templates.len()));
         let (classes, renumbered) = classes::of(&parts)?;
         if starts[parts.len()] == 0 {
-            let problem = format!("no sample can be used: {skips}");
+            let problem = format!(
+                "no sample can be used: {skips}; data.image is {:?} and data.caption {:?}",
+                or(&config.image, "as usual"),
+                or(&config.caption, "as usual")
+            );
             return Err(DataError::setting("data.path", problem));
         }
         skips.check(config.max_broken)?;

@@ -94,6 +94,11 @@ impl Shard {
     /// # Errors
     /// The file cannot be read.
     pub fn open(path: &Path, members: &Members, kept: Option<&Path>) -> io::Result<(Self, Skips)> {
+        if path.is_dir() {
+            return Err(io::Error::other(
+                "a folder, and a shard is a tar: name them, as in shards/{000000..000012}.tar",
+            ));
+        }
         let Index {
             samples,
             skips,

@@ -2,16 +2,16 @@
 //! header is read and held against the size of the file; rows are read when it is their turn.
 
 use std::fs::File;
-use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::Dtype;
 
 use super::parquet::{Cell, Column, Columnar, Holds};
 use crate::train::data::error::DataError;
 use crate::train::data::fault::Fault;
+use crate::train::{npy, tensors};
 
 /// Rows of one width.
 #[derive(Clone, Debug)]
@@ -152,23 +152,10 @@ impl Vectors {
         let content = |problem: &str| DataError::content(path, problem);
         let mut file = File::open(path).map_err(DataError::file(path))?;
         let length = file.metadata().map_err(DataError::file(path))?.len();
-        // The length of the header, which is believed by nobody before it was looked at.
-        let mut start = [0; 12];
-        let read = file.read(&mut start).map_err(DataError::file(path))?;
-        let header = match (&start[..6], start[6]) {
-            (b"\x93NUMPY", 1) => u64::from(u16::from_le_bytes([start[8], start[9]])),
-            (b"\x93NUMPY", 2 | 3) => u64::from(u32::from_le_bytes([
-                start[8], start[9], start[10], start[11],
-            ])),
-            _ => return Err(content("it is not an npy file")),
-        };
-        if read < start.len() || header > MOST_HEADER.min(length) {
-            return Err(content("it was cut, or its header is none"));
-        }
-        file.rewind().map_err(DataError::file(path))?;
-        let header = npyz::NpyHeader::from_reader(&mut file);
+        let text = npy::header(&mut file).map_err(|problem| content(&format!("it {problem}")))?;
+        let header = npyz::NpyHeader::from_reader(text.as_slice());
         let header = header.map_err(|error| DataError::said(path, &error))?;
-        let at = file.stream_position().map_err(DataError::file(path))?;
+        let at = text.len() as u64;
         let number = match header.dtype().descr().as_str() {
             "'<f2'" => Number::F16,
             "'<f4'" => Number::F32,
@@ -202,8 +189,7 @@ impl Vectors {
         }
         let mut bytes = vec![0; header as usize];
         file.read_exact_at(&mut bytes, 8).map_err(cut)?;
-        let metadata: Metadata =
-            serde_json::from_slice(&bytes).map_err(|error| DataError::said(path, &error))?;
+        let metadata = tensors::parse(&bytes).map_err(|error| DataError::said(path, &error))?;
         let mut names = metadata.offset_keys();
         names.sort();
         let name = match (name, names.as_slice()) {

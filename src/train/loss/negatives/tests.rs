@@ -10,7 +10,8 @@ use crate::train::loss::parity::{Fixture, RESULTS, relative_error};
 use crate::train::loss::reference::{self, Inputs};
 use crate::train::loss::tests::unit_rows;
 use crate::train::loss::{
-    Labels, LossConfig, LossOutput, Pairs, SigmoidConfig, contrastive, places,
+    ClassifyConfig, Labels, LossConfig, LossOutput, Pairs, SigmoidConfig, SoftmaxConfig,
+    contrastive, places,
 };
 
 type Kept = BTreeSet<(usize, usize)>;
@@ -381,6 +382,30 @@ fn matched_pairs_are_seen_by_a_longer_run() {
     assert_eq!(with(Keep::HardMatched, 16.0), Ok((1_001, 59)));
     let error = with(Keep::HardMatched, 1e-9).unwrap_err();
     assert_eq!(error.key, "train.examples");
+}
+
+/// A step with 1 of 16 negatives takes in a sixteenth of the pairs, and a matched run has sixteen times the steps.
+#[test]
+fn pairs_are_counted_by_the_share_of_negatives() {
+    let pairs = |keep, ratio| {
+        let negatives = NegativesConfig { keep, ratio };
+        let loss = LossConfig::Sigmoid(SigmoidConfig {
+            negatives,
+            ..SigmoidConfig::default()
+        });
+        loss.pairs(17).unwrap() * loss.matching(17)
+    };
+    assert_eq!(pairs(Keep::All, 0.0), 289.0);
+    assert_eq!(pairs(Keep::Random, 1.0), 289.0 / 16.0);
+    assert_eq!(pairs(Keep::HardMatched, 1.0), 289.0);
+    assert_eq!(
+        LossConfig::Softmax(SoftmaxConfig::default()).pairs(4),
+        Some(16.0)
+    );
+    assert_eq!(
+        LossConfig::Classify(ClassifyConfig::default()).pairs(4),
+        None
+    );
 }
 
 #[test]

@@ -7,11 +7,12 @@
 
 use std::arch::x86_64::*;
 
-use super::pack::{
-    Part, Sums, along_rows, down_rows, parts, products, words, words_mut, write_panels_down_rows,
+use super::parts::{parts, products};
+use super::{Grid, Operand, Pack, Precision, Prepared, Rows, Uses};
+use crate::train::words::{
+    PANEL, Part, Sums, along_rows, down_rows, words, words_mut, write_panels_down_rows,
     write_transposed_panels,
 };
-use super::{Grid, Operand, PANEL, Pack, Precision, Prepared, Rows, Uses};
 
 /// Rows of sums in registers.
 const ROWS: usize = 8;
@@ -54,7 +55,7 @@ pub fn similarities(
 ) {
     let (stride, columns) = (s.stride, s.columns);
     for (first, &(x_part, y_part)) in products(precision).iter().enumerate() {
-        let (a, row) = along_rows(x_part, x.rows.into(), &mut pack.words[0]);
+        let (a, row) = along_rows(x_part, x.rows.into(), &mut pack.words);
         let a = Broadcast {
             words: a,
             row,
@@ -65,10 +66,10 @@ pub fn similarities(
         let sums = Sums {
             values: &mut s.values,
             stride,
-            columns,
             add: first > 0,
         };
-        multiply(x_part, a, words(&y.prepared.across[y_part.place()]), sums);
+        let panels = words(&y.prepared.across[y_part.place()]);
+        multiply(x_part, a, panels, columns, sums);
     }
 }
 
@@ -88,7 +89,7 @@ pub fn add_gradients(
         }
     };
     for &(g_part, y_part) in wanted(dx) {
-        let (a, row) = along_rows(g_part, g.into(), &mut pack.words[0]);
+        let (a, row) = along_rows(g_part, g.into(), &mut pack.words);
         let a = Broadcast {
             words: a,
             row,
@@ -100,11 +101,12 @@ pub fn add_gradients(
             g_part,
             a,
             words(&y.prepared.down[y_part.place()]),
+            dim,
             Sums::added_to(&mut *dx, dim),
         );
     }
     for &(g_part, x_part) in wanted(dy) {
-        let (a, step) = down_rows(g_part, g.into(), &mut pack.words[0]);
+        let (a, step) = down_rows(g_part, g.into(), &mut pack.words);
         let a = Broadcast {
             words: a,
             row: 1,
@@ -116,6 +118,7 @@ pub fn add_gradients(
             g_part,
             a,
             words(&x.prepared.down[x_part.place()]),
+            dim,
             Sums::added_to(&mut *dy, dim),
         );
     }
@@ -133,20 +136,20 @@ struct Broadcast<'a> {
 
 /// `sums[i, j] = [sums[i, j] +] Σ_k a[i, k] · panels[k, j]`, where the product of two words is that of their values, or
 /// the sum of the products of their halves.
-fn multiply(part: Part, a: Broadcast, panels: &[u32], sums: Sums) {
-    if a.rows == 0 || a.depth == 0 || sums.columns == 0 {
+fn multiply(part: Part, a: Broadcast, panels: &[u32], columns: usize, sums: Sums) {
+    if a.rows == 0 || a.depth == 0 || columns == 0 {
         return;
     }
     assert!((a.rows - 1) * a.row + (a.depth - 1) * a.step < a.words.len());
-    assert_eq!(panels.len(), sums.columns.div_ceil(PANEL) * a.depth * PANEL);
-    assert!(sums.columns <= sums.stride);
-    assert!((a.rows - 1) * sums.stride + sums.columns <= sums.values.len());
+    assert_eq!(panels.len(), columns.div_ceil(PANEL) * a.depth * PANEL);
+    assert!(columns <= sums.stride);
+    assert!((a.rows - 1) * sums.stride + columns <= sums.values.len());
     // SAFETY: the instructions are there, as whoever made the kernel asked `serves`; and every word and sum that is
     // addressed below lies in its slice, as asserted above.
     unsafe {
         match part {
-            Part::Whole => multiply_f32(a, panels, sums),
-            Part::High | Part::Low => multiply_bf16(a, panels, sums),
+            Part::Whole => multiply_f32(a, panels, columns, sums),
+            Part::High | Part::Low => multiply_bf16(a, panels, columns, sums),
         }
     }
 }
@@ -154,17 +157,17 @@ fn multiply(part: Part, a: Broadcast, panels: &[u32], sums: Sums) {
 /// # Safety
 /// As [`sweep`].
 #[target_feature(enable = "avx512f")]
-unsafe fn multiply_f32(a: Broadcast, panels: &[u32], sums: Sums) {
+unsafe fn multiply_f32(a: Broadcast, panels: &[u32], columns: usize, sums: Sums) {
     // SAFETY: the caller's promise.
-    unsafe { sweep::<false>(a, panels, sums) }
+    unsafe { sweep::<false>(a, panels, columns, sums) }
 }
 
 /// # Safety
 /// As [`sweep`].
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn multiply_bf16(a: Broadcast, panels: &[u32], sums: Sums) {
+unsafe fn multiply_bf16(a: Broadcast, panels: &[u32], columns: usize, sums: Sums) {
     // SAFETY: the caller's promise.
-    unsafe { sweep::<true>(a, panels, sums) }
+    unsafe { sweep::<true>(a, panels, columns, sums) }
 }
 
 /// Every block of rows with every panel: the rows' words stay in the first cache, the panels stream.
@@ -172,7 +175,7 @@ unsafe fn multiply_bf16(a: Broadcast, panels: &[u32], sums: Sums) {
 /// # Safety
 /// The processor has the instructions, and the slices hold what shapes and strides address.
 #[inline(always)]
-unsafe fn sweep<const BF16: bool>(a: Broadcast, panels: &[u32], sums: Sums) {
+unsafe fn sweep<const BF16: bool>(a: Broadcast, panels: &[u32], columns: usize, sums: Sums) {
     let mut row = 0;
     while row < a.rows {
         let rows = match a.rows - row {
@@ -195,7 +198,7 @@ unsafe fn sweep<const BF16: bool>(a: Broadcast, panels: &[u32], sums: Sums) {
                     panel: panel.as_ptr(),
                     out,
                     stride: sums.stride,
-                    columns: PANEL.min(sums.columns - first),
+                    columns: PANEL.min(columns - first),
                     add: sums.add,
                 };
                 match rows {

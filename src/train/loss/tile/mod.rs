@@ -7,7 +7,7 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
-mod pack;
+mod parts;
 mod portable;
 mod real;
 pub mod vector;
@@ -17,6 +17,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::train::words::{PANEL, Words};
 pub use real::{Real, log_add_exp, softplus_and_sigmoid};
 
 /// Of the products in the loss. The values that are multiplied are rounded, sums are f32 always, and so is all that is
@@ -192,19 +193,13 @@ impl<T: Real> Grid<T> {
     }
 }
 
-/// Columns that a vectorised product works on at a time.
-const PANEL: usize = 32;
-
-/// A cache line of packed operands.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Words(#[allow(dead_code, reason = "read through pointers")] [u32; 16]);
-
 /// Memory for operands as kernels like them, kept from square to square.
 #[derive(Debug, Default)]
 pub struct Pack<T> {
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-    words: [Vec<Words>; 3],
+    words: Vec<Words>,
+    #[cfg(target_arch = "x86_64")]
+    sides: amx::Sides,
     /// Rounded operands of the portable kernel.
     rounded: [Vec<T>; 6],
 }

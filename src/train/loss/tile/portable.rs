@@ -4,6 +4,7 @@
 use gemm::Parallelism;
 
 use super::{Grid, Pack, Precision, Real, Rows};
+use crate::train::words::to_bf16;
 
 pub fn similarities(
     precision: Precision,
@@ -91,12 +92,6 @@ fn products<'a>(
         a_low.map(|a_low| (a_low, b_high)),
     ];
     high.chain(mixed.into_iter().flatten())
-}
-
-/// The nearest bf16, ties to even.
-pub fn to_bf16(x: f32) -> f32 {
-    let bits = x.to_bits();
-    f32::from_bits(bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
 }
 
 /// `s[i, j] = [s[i, j] +] x_i · y_j`.

@@ -26,7 +26,7 @@ pub use settings::Pixels;
 
 use super::params::Layout;
 use super::{ImageConfig, ImagePool};
-use crate::util::printable;
+use crate::util::{abridged, printable};
 
 /// What is wrong with a file that another program wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +36,14 @@ pub struct FileError {
     problem: String,
 }
 
+/// Characters of what is wrong with a file, which may repeat much of it.
+const LONGEST: usize = 2_000;
+
 impl FileError {
     fn new(path: &Path, problem: String) -> Self {
         Self {
             path: printable(&path.display().to_string()),
-            problem,
+            problem: abridged(&problem, LONGEST),
         }
     }
 }

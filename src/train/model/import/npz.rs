@@ -11,10 +11,8 @@ use npyz::{DType, NpyHeader, Order, TypeChar};
 use super::FileError;
 use super::archive::{Float, Header};
 use super::axes::transposed;
+use crate::train::npy;
 use crate::util::printable;
-
-/// numpy writes 64 to a few hundred bytes.
-const MOST_HEADER_BYTES: usize = 4096;
 
 /// A checkpoint has a few thousand.
 const MOST_ARRAYS: usize = 100_000;
@@ -61,7 +59,7 @@ impl Npz {
             };
             let size = file.size();
             let array = |text: String| error(format!("`{}` {text}", printable(&name)));
-            let text = header_text(&mut file).map_err(array)?;
+            let text = npy::header(&mut file).map_err(array)?;
             let header = NpyHeader::from_reader(text.as_slice())
                 .map_err(|e| array(format!("is no npy array: {}", printable(&e.to_string()))))?;
             if header.uses_pickled_array() {
@@ -136,53 +134,6 @@ impl Npz {
             }
         })
     }
-}
-
-/// The bytes of an array up to its values, if they look like numpy's: no library is shown a header that is long, deeply
-/// nested, or whose numbers overflow.
-fn header_text(file: &mut impl Read) -> Result<Vec<u8>, String> {
-    let short = |e: std::io::Error| format!("is no npy array: {e}");
-    let mut text = vec![0; 10];
-    file.read_exact(&mut text).map_err(short)?;
-    let [major, low, high] = [text[6], text[8], text[9]];
-    let mut length = usize::from(u16::from_le_bytes([low, high]));
-    if major >= 2 {
-        let mut rest = [0; 2];
-        file.read_exact(&mut rest).map_err(short)?;
-        text.extend(rest);
-        length |= usize::from(u16::from_le_bytes(rest)) << 16;
-    }
-    if length > MOST_HEADER_BYTES {
-        return Err(format!(
-            "claims a header of {length} bytes, more than {MOST_HEADER_BYTES}"
-        ));
-    }
-    let start = text.len();
-    text.resize(start + length, 0);
-    file.read_exact(&mut text[start..]).map_err(short)?;
-    let (mut depth, mut product) = (0_usize, 1_u64);
-    let header = String::from_utf8_lossy(&text[start..]);
-    for c in header.chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > 3 {
-            return Err("has a nested header, which numpy never writes for numbers".into());
-        }
-    }
-    for digits in header.split(|c: char| !c.is_ascii_digit()) {
-        if digits.is_empty() {
-            continue;
-        }
-        let number = digits.parse::<u64>().unwrap_or(u64::MAX).max(1);
-        product = match product.checked_mul(number) {
-            Some(product) if product < 1 << 48 => product,
-            _ => return Err("claims to be larger than any file".into()),
-        };
-    }
-    Ok(text)
 }
 
 /// How the numbers of an array are stored; big_vision writes bf16, which numpy does not know, as two bytes of nothing.

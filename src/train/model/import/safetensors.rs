@@ -1,19 +1,23 @@
-//! A safetensors file, read by tensor. The header's claims (no overflow, no gap, no overlap) are checked by the crate;
-//! its length, and that the file holds what it claims, here.
+//! A safetensors file, read by tensor. Its header is [`tensors`]'s; its length, and that the file holds what it
+//! claims, are checked here.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::Dtype;
 
 use super::FileError;
 use super::archive::{Float, Header};
-use crate::util::printable;
+use crate::train::tensors;
+use crate::util::{abridged, printable};
 
 /// A header is 100 to 200 bytes a tensor, and a checkpoint has a few thousand.
 const MOST_HEADER_BYTES: u64 = 10 << 20;
+
+/// Characters that are told of what is wrong with it, which may repeat much of it.
+const MOST_SAID: usize = 200;
 
 /// Bytes that are decoded at a time.
 const BITE: usize = 1 << 20;
@@ -43,12 +47,13 @@ impl Safetensors {
         }
         let mut text = vec![0; length as usize];
         file.read_exact(&mut text).map_err(io)?;
-        let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| {
+        let metadata = tensors::parse(&text).map_err(|e| {
             error(format!(
                 "has a header that is not of safetensors: {}",
-                printable(&e.to_string())
+                abridged(&e, MOST_SAID)
             ))
         })?;
+        drop(text);
         let data = size - 8 - length;
         if metadata.data_len() as u64 != data {
             return Err(error(format!(

@@ -2,7 +2,7 @@
 
 use super::super::attention;
 use super::super::layer_norm;
-use super::super::linear;
+use super::super::product;
 use super::{Block, Gradients, Norm, Weights};
 use crate::train::profile::span;
 use crate::train::simd;
@@ -37,7 +37,7 @@ pub struct Scratch {
     d_middle: Vec<f32>,
     d_mixed: Vec<f32>,
     d_heads: [Vec<f32>; 3],
-    map: linear::Scratch,
+    map: product::Scratch,
     head: attention::Scratch,
 }
 
@@ -130,8 +130,8 @@ impl Piece<'_> {
             activation.write_and_pull_back(&kept.hidden, active, d_hidden);
         });
         let Gradients { up, down, .. } = gradients;
-        weights.down.add_gradients(active, d_y, down, room);
-        weights.up.add_gradients(normal, d_hidden, up, room);
+        weights.down.add_gradient(active, d_y, down, room);
+        weights.up.add_gradient(normal, d_hidden, up, room);
         let d_normal = sized(d_normal, d_y.len());
         weights.up.backward(d_hidden, d_normal, false, room);
         let mut d_middle = std::mem::take(&mut scratch.d_middle);
@@ -163,7 +163,7 @@ impl Piece<'_> {
         } = scratch;
         weights
             .out
-            .add_gradients(&kept.mixed, d_middle, &mut gradients.out, room);
+            .add_gradient(&kept.mixed, d_middle, &mut gradients.out, room);
         let d_mixed = sized(d_mixed, x.len());
         weights.out.backward(d_middle, d_mixed, false, room);
         for d in &mut *d_heads {
@@ -190,7 +190,7 @@ impl Piece<'_> {
             (false, &weights.key, d_k, key),
             (false, &weights.value, d_v, value),
         ] {
-            map.add_gradients(normal, d, gradients, room);
+            map.add_gradient(normal, d, gradients, room);
             map.backward(d, d_normal, !first, room);
         }
     }

@@ -6,13 +6,18 @@
 mod bf16;
 mod kernel;
 mod pack;
+mod terms;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::train::simd;
+#[cfg(target_arch = "x86_64")]
+use crate::train::words::amx;
+pub use crate::train::words::{Matrix, Sums};
 use kernel::{F32, Product};
-pub use pack::{Panels, Words};
+pub use pack::{Panels, Room};
+pub use terms::{Scratch, Terms};
 
 /// Of the values that products of activations and weights multiply. Sums are f32 always, and so are parameters and all
 /// that is no such product.
@@ -22,62 +27,49 @@ pub enum Precision {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to bf16, 8 bits: for processors whose AVX512_BF16 is twice as fast as their f32 (AMD's from Zen 4 on). Others
-    /// round too, and take longer than with f32, Intel's among them: the towers do not use AMX.
+    /// Rounded to bf16, 8 bits: for processors with AMX (Intel's from Sapphire Rapids on), or whose AVX512_BF16 is twice as
+    /// fast as their f32 (AMD's from Zen 4 on). Others round too, and take longer than with f32.
     Bf16,
 }
 
-/// Values that lie row by row, `stride` from one to the next.
-#[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    stride: usize,
+/// How products at a precision are formed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Way {
+    /// f32 by f32.
+    #[default]
+    Values,
+    /// The same, of values that were rounded to bf16.
+    Rounded,
+    /// Pairs of bf16, by AVX512_BF16.
+    Pairs,
+    /// Tiles of pairs of bf16, by AMX.
+    Tiles,
 }
 
-impl<'a> Matrix<'a> {
-    /// Rows of `columns` values without a gap.
-    pub fn new(values: &'a [f32], columns: usize) -> Self {
-        assert!(values.len().is_multiple_of(columns), "whole rows");
-        Self {
-            values,
-            rows: values.len() / columns,
-            columns,
-            stride: columns,
+impl Way {
+    /// The fastest that this processor has.
+    fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Values,
+            Precision::Bf16 => [Self::Tiles, Self::Pairs]
+                .into_iter()
+                .find(|way| way.is_there())
+                .unwrap_or(Self::Rounded),
         }
     }
 
-    /// The columns from `first` on, `count` of them.
-    pub fn narrow(self, first: usize, count: usize) -> Self {
-        assert!(first + count <= self.columns);
-        Self {
-            values: &self.values[first.min(self.values.len())..],
-            columns: count,
-            ..self
+    #[cfg(target_arch = "x86_64")]
+    fn is_there(self) -> bool {
+        match self {
+            Self::Values | Self::Rounded => true,
+            Self::Pairs => bf16::is_there(),
+            Self::Tiles => amx::passed(),
         }
     }
 
-    fn row(self, row: usize) -> &'a [f32] {
-        &self.values[row * self.stride..][..self.columns]
-    }
-}
-
-/// Where a product goes: rows as those of a [`Matrix`].
-pub struct Sums<'a> {
-    pub values: &'a mut [f32],
-    pub stride: usize,
-    /// To what is there, or in its place.
-    pub add: bool,
-}
-
-impl<'a> Sums<'a> {
-    pub fn set(values: &'a mut [f32], stride: usize) -> Self {
-        Self {
-            values,
-            stride,
-            add: false,
-        }
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_there(self) -> bool {
+        matches!(self, Self::Values | Self::Rounded)
     }
 }
 
@@ -107,8 +99,8 @@ impl Left<'_> {
 }
 
 /// `sums[i, j] = [sums[i, j] +] Σ_k left[i, k] · right[k, j] [+ bias[j]]`, at the precision that `right` was packed for;
-/// `words` is room for a left side that is rounded.
-pub fn multiply(left: Left, right: &Panels, bias: Option<&[f32]>, sums: Sums, words: &mut Words) {
+/// `room` is for a left side that is rounded.
+pub fn multiply(left: Left, right: &Panels, bias: Option<&[f32]>, sums: Sums, room: &mut Room) {
     assert_eq!(left.depth(), right.depth(), "sums of one length");
     assert!(right.columns() <= sums.stride);
     assert!(bias.is_none_or(|bias| bias.len() == right.columns()));
@@ -117,10 +109,11 @@ pub fn multiply(left: Left, right: &Panels, bias: Option<&[f32]>, sums: Sums, wo
     }
     let columns = right.columns();
     match right.packed() {
-        pack::Packed::Values(lines) => {
-            let left = match (left, right.precision()) {
-                (left, Precision::F32) => left.into(),
-                (left, Precision::Bf16) => words.round(left),
+        pack::Packed::Values { lines, rounded } => {
+            let left = if rounded {
+                room.round(left)
+            } else {
+                left.into()
             };
             simd::dispatch(F32(Product {
                 left,
@@ -132,12 +125,17 @@ pub fn multiply(left: Left, right: &Panels, bias: Option<&[f32]>, sums: Sums, wo
         }
         #[cfg(target_arch = "x86_64")]
         pack::Packed::Pairs(lines) => bf16::multiply(Product {
-            left: words.pair(left),
+            left: room.pair(left),
             lines,
             columns,
             bias,
             sums,
         }),
+        #[cfg(target_arch = "x86_64")]
+        pack::Packed::Tiles(right) => {
+            let terms = [(room.tile(left), right)];
+            amx::multiply(&mut amx::registers(), &terms, bias, sums);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The experiment as a list: question, axes, seeds, design, shared settings, exclusions, reports. Each line knows what
 //! it is of, so that a key can act on it.
 
-use crate::spec::{Experiment, path, values};
+use crate::spec::{Experiment, ReportKind, path, values};
 
 /// What a line is.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,11 +121,21 @@ pub(super) fn lines(experiment: &Experiment) -> Vec<Line> {
         );
     }
     lines.push(heading("Reports"));
-    for report in experiment.reports() {
+    let tables = experiment.tables();
+    let reports = match experiment.reports.is_empty() {
+        true => &tables,
+        false => &experiment.reports,
+    };
+    for report in reports {
         let axis =
             |axis: Option<usize>| axis.map_or("-".to_owned(), |axis| experiment.axes[axis].name());
-        let value = format!("{} by {}", axis(report.rows), axis(report.columns));
-        lines.push(line(Item::Other, report.metric, value));
+        let along = format!("{} by {}", axis(report.rows), axis(report.columns));
+        let value = match report.kind {
+            ReportKind::Table => along,
+            ReportKind::Effects => "effects".into(),
+            kind => format!("{}: {along}", kind.name()),
+        };
+        lines.push(line(Item::Other, report.metrics.join(", "), value));
     }
     lines
 }

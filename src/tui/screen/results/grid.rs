@@ -13,23 +13,28 @@ use crate::tui::widget::text;
 use crate::tui::world::World;
 
 /// The sign and look of a mark.
-fn mark(mark: Mark, theme: Theme) -> (&'static str, Role) {
+fn mark(table: &Table, mark: Mark, theme: Theme) -> (&'static str, Role) {
     match mark {
         Mark::Best => (theme.sign("★", "*"), Role::Good),
         Mark::Tied => (theme.sign("≈", "="), Role::Accent),
+        Mark::Baseline => (theme.sign("◆", "#"), Role::Accent),
+        Mark::Better => (theme.sign("▲", ">"), Role::Good),
+        // Of the best cell all others are worse; of a baseline it is news.
+        Mark::Worse if table.against.is_some() => (theme.sign("▼", "<"), Role::Bad),
+        Mark::Differs => (theme.sign("≠", "!"), Role::Accent),
         Mark::Worse | Mark::None => (" ", Role::Plain),
         Mark::Untested => ("?", Role::Dim),
     }
 }
 
-fn role(cell: &Cell, theme: Theme) -> Role {
+fn role(table: &Table, cell: &Cell, theme: Theme) -> Role {
     if cell.expected == 0 || cell.mean.is_none() {
         return Role::Dim;
     }
     if cell.is_partial() {
         return Role::Warn;
     }
-    mark(cell.mark, theme).1
+    mark(table, cell.mark, theme).1
 }
 
 /// The runs behind a cell of a table.
@@ -61,10 +66,16 @@ pub(super) fn runs(
 pub(super) fn draw(results: &mut Results, area: Rect, buffer: &mut Buffer, theme: Theme) {
     let cursor = results.cursor;
     // Every table begins where the ones before end; the cursor's stays in sight.
+    let legends: Vec<Vec<String>> = results
+        .tables
+        .iter()
+        .map(|table| text::wrap(&legend(table, theme), area.width.into()))
+        .collect();
     let heights: Vec<usize> = results
         .tables
         .iter()
-        .map(|table| table.rows.len() + 4)
+        .zip(&legends)
+        .map(|(table, legend)| table.rows.len() + 3 + legend.len())
         .collect();
     let line_of_cursor =
         heights[..cursor.0.min(heights.len())].iter().sum::<usize>() + 2 + cursor.1;
@@ -191,7 +202,7 @@ pub(super) fn draw(results: &mut Results, area: Rect, buffer: &mut Buffer, theme
             text::put(buffer, area.x, y, label_width, label, theme.style(look));
             for &(column, x) in &xs {
                 let cell = &table.cells[r][column];
-                let (sign, sign_role) = mark(cell.mark, theme);
+                let (sign, sign_role) = mark(table, cell.mark, theme);
                 let width = widths[column].saturating_sub(1);
                 text::put(buffer, x, y, 1, sign, theme.style(sign_role));
                 text::put(
@@ -200,7 +211,7 @@ pub(super) fn draw(results: &mut Results, area: Rect, buffer: &mut Buffer, theme
                     y,
                     width.saturating_sub(2),
                     &words[r][column],
-                    theme.style(role(cell, theme)),
+                    theme.style(role(table, cell, theme)),
                 );
                 let place = Rect::new(x, y, width, 1).intersection(area);
                 if (t, r, column) == cursor {
@@ -209,42 +220,46 @@ pub(super) fn draw(results: &mut Results, area: Rect, buffer: &mut Buffer, theme
                 places.push((place, (t, r, column)));
             }
         }
-        if let Some(y) = y(line + 2 + table.rows.len()) {
-            text::put(
-                buffer,
-                area.x,
-                y,
-                area.width,
-                &legend(table, theme),
-                theme.style(Role::Dim),
-            );
+        for (n, words) in legends[t].iter().enumerate() {
+            if let Some(y) = y(line + 2 + table.rows.len() + n) {
+                let style = theme.style(Role::Dim);
+                text::put(buffer, area.x, y, area.width, words, style);
+            }
         }
-        line += table.rows.len() + 4;
+        line += heights[t];
     }
     results.places = places;
 }
 
 /// What the numbers and signs of a table mean.
 fn legend(table: &Table, theme: Theme) -> String {
-    let mut words = match table.seeds() {
-        0 | 1 => "one seed, so no interval".to_owned(),
-        n => format!("mean ± half of the 95 % interval, n = {n} seeds"),
-    };
-    let has = |wanted: Mark| table.cells.iter().flatten().any(|cell| cell.mark == wanted);
-    if has(Mark::Best) {
-        words += &format!("; {} best", mark(Mark::Best, theme).0);
+    let mut words = export::intervals(table);
+    let said = [export::moment(&table.asked), export::evaluation(table)];
+    for said in said.into_iter().flatten() {
+        words += &format!("; {said}");
     }
-    if has(Mark::Tied) {
-        words += &format!(
-            "; {} not distinguishable from it",
-            mark(Mark::Tied, theme).0
-        );
+    let has = |wanted: Mark| table.cells.iter().flatten().any(|cell| cell.mark == wanted);
+    let to = match table.against.as_deref() {
+        Some(against) => format!("{against}, the baseline"),
+        None => "the best".into(),
+    };
+    let meanings = [
+        (Mark::Best, "best".to_owned()),
+        (Mark::Baseline, "baseline".into()),
+        (Mark::Better, format!("better than {to}")),
+        (Mark::Worse, format!("worse than {to}")),
+        (Mark::Differs, format!("differs from {to}")),
+        (Mark::Tied, format!("not distinguishable from {to}")),
+        (Mark::Untested, "too few seeds to tell".into()),
+    ];
+    for (wanted, meaning) in meanings.into_iter().filter(|(wanted, _)| has(*wanted)) {
+        let sign = mark(table, wanted, theme).0;
+        if sign != " " {
+            words += &format!("; {sign} {meaning}");
+        }
     }
     if let Some(sources) = export::sources(table) {
         words += &format!("; {sources}");
-    }
-    if has(Mark::Untested) {
-        words += "; ? too few seeds to tell";
     }
     words
 }
@@ -272,23 +287,22 @@ pub(super) fn about(
     let by_seed: Vec<String> = cell
         .samples
         .iter()
-        .map(|sample| format!("seed {} {:.6}", sample.seed, sample.value))
+        .map(|sample| {
+            let value = export::value(&table.metric, sample.value);
+            format!("seed {} {value}", sample.seed)
+        })
         .collect();
     if !by_seed.is_empty() {
         lines.push((by_seed.join("   "), Role::Plain));
     }
-    let compared = match (cell.mark, &cell.against_best) {
-        (Mark::Best, _) => "the best of the table".to_owned(),
-        (Mark::Tied, Some(found)) => format!(
-            "not distinguishable from the best: p = {:.3} after Holm's correction",
-            found.adjusted
-        ),
-        (Mark::Worse, Some(found)) => format!(
-            "not as good as the best: p = {:.3} after Holm's correction",
-            found.adjusted
-        ),
-        (Mark::Untested, _) => "too few seeds to compare it with the best".to_owned(),
-        _ => String::new(),
+    let compared = match cell.mark {
+        Mark::Best => "the best of the table".to_owned(),
+        Mark::Baseline => "the baseline".into(),
+        Mark::Untested => match table.against.as_deref() {
+            Some(against) => format!("too few seeds to compare it with {against}"),
+            None => "too few seeds to compare it with the best".into(),
+        },
+        _ => export::comparison(table, cell).unwrap_or_default(),
     };
     if !compared.is_empty() {
         lines.push((compared, Role::Plain));

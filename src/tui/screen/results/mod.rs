@@ -1,7 +1,8 @@
 //! The answer: a report's tables with their intervals, what is best and what cannot be told from it, what is missing,
 //! and what each axis does. Metric, rows and columns can be turned; what is shown can be written to a file.
 
-mod effects;
+mod effect_lines;
+mod figure;
 mod grid;
 
 use std::collections::BTreeSet;
@@ -10,10 +11,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{Table, tables};
+use crate::analysis::{Outcome, Sheet, Table, Verdict, effects, tables, verdicts};
 use crate::export::{self, Format};
-use crate::spec::{Experiment, Report};
-use crate::store::{Delta, RunId};
+use crate::spec::{Experiment, Report, ReportKind};
+use crate::store::{Change, Delta, RunId};
 use crate::tui::action::{Action, View};
 use crate::tui::app::{Reply, Said};
 use crate::tui::asked::Asked;
@@ -33,6 +34,8 @@ pub struct Results {
     columns: Option<String>,
     effects: bool,
     tables: Vec<Table>,
+    /// What the runs say of the claims of the file.
+    verdicts: Vec<Verdict>,
     problem: Option<String>,
     stale: bool,
     /// Table, row, column.
@@ -53,39 +56,54 @@ pub struct ResultsMemory {
     effects: bool,
 }
 
+/// Claims that are shown above the tables; the page of answers has all.
+const VERDICTS: usize = 6;
+
 impl Results {
-    pub fn take_in(&mut self, deltas: &[Delta]) {
-        self.stale |= !deltas.is_empty();
+    pub fn take_in(&mut self, deltas: &[Delta], world: &World) {
+        // Only runs that are over have a say: rows of those that train change nothing here.
+        self.stale |= deltas.iter().any(|Delta { id, change }| match change {
+            Change::Appeared | Change::Vanished | Change::State { .. } | Change::Rewound => true,
+            Change::Rows { .. } | Change::Evaluated { .. } => {
+                world.run(id).is_some_and(|run| run.state.is_over())
+            }
+            Change::Prospects | Change::Waits | Change::Warned { .. } => false,
+        });
     }
 
     pub fn experiment_changed(&mut self) {
         self.stale = true;
     }
 
+    /// The number in the file of the report that is shown; none where the file has none to show.
+    fn number(&self, experiment: &Experiment) -> Option<usize> {
+        let sheets = experiment.sheets();
+        sheets[self.report.min(sheets.len() - 1)].0
+    }
+
     /// The report as it is turned.
     fn asked_for(&self, experiment: &Experiment) -> Report {
-        let turned = experiment.reports_with(
+        let number = self.number(experiment);
+        let turned = experiment.sheets_with(
+            number,
             self.rows.as_deref(),
             self.columns.as_deref(),
             self.metric.as_deref(),
         );
-        let reports = experiment.reports();
-        let own = &reports[self.report.min(reports.len() - 1)];
-        let is_turned = self.rows.is_some() || self.columns.is_some() || self.metric.is_some();
-        match turned {
-            // An axis of another experiment is no axis of this one: its own report then.
-            Ok(mut turned) if is_turned => {
-                let mut report = turned.swap_remove(0);
-                if self.rows.is_none() && self.columns.is_none() {
-                    (report.rows, report.columns) = (own.rows, own.columns);
-                }
-                if self.metric.is_none() {
-                    (report.metric, report.title) = (own.metric.clone(), own.title.clone());
-                }
-                report
-            }
-            _ => own.clone(),
+        // An axis of another experiment is no axis of this one: its own report then.
+        let mut reports = turned.unwrap_or_else(|_| {
+            let sheets = experiment.sheets().into_iter();
+            sheets.skip(self.report).map(|(_, report)| report).collect()
+        });
+        match reports.is_empty() {
+            true => experiment.tables().swap_remove(0),
+            false => reports.swap_remove(0),
         }
+    }
+
+    /// Whether effects are shown: by a report of them, or by a key.
+    fn shows_effects(&self, experiment: &Experiment) -> bool {
+        self.effects || self.asked_for(experiment).kind == ReportKind::Effects
     }
 
     fn arrange(&mut self, desk: &Desk, world: &World) {
@@ -93,8 +111,10 @@ impl Results {
             return;
         }
         self.stale = false;
+        self.verdicts.clear();
         (self.tables, self.problem) = match desk.grid() {
             Ok((experiment, grid)) => {
+                self.verdicts = verdicts(experiment, grid, |spec| world.run(&spec.id));
                 let report = self.asked_for(experiment);
                 match tables(experiment, grid, &report, |spec| world.run(&spec.id)) {
                     Ok(tables) => (tables, None),
@@ -158,30 +178,22 @@ impl Results {
             Action::Effects => {
                 self.effects = !self.effects;
                 if self.effects {
-                    reply.say(Said::new("").by(format!("{} --effects", self.command(desk))));
+                    self.arrange_command(desk, reply);
                 }
             }
             Action::Export => {
-                let formats = [
-                    ("text", "aligned columns"),
-                    ("md", "Markdown"),
-                    (
-                        "csv",
-                        "for a spreadsheet or pandas: every digit, one row a cell",
-                    ),
-                    ("json", "for a script: every digit, values by seed"),
-                ];
-                let item = |(label, detail): (&str, &str)| Item {
-                    label: label.into(),
-                    detail: detail.into(),
+                let item = |format: Format| Item {
+                    label: format.name().into(),
+                    detail: format.purpose().into(),
                     ..Item::default()
                 };
                 reply.ask(Layer::Picker(Picker::new(
                     Asked::ExportFormat,
                     "Export the tables as",
-                    formats.into_iter().map(item).collect(),
+                    Format::ALL.into_iter().map(item).collect(),
                 )));
             }
+            Action::Figure => self.ask_figure(desk, world, reply),
             Action::Open => {
                 let runs = self.runs_under_cursor(desk);
                 if runs.iter().any(|id| world.run(id).is_some()) {
@@ -203,17 +215,43 @@ impl Results {
     /// `siglab table` for what is shown.
     fn command(&self, desk: &Desk) -> String {
         let mut command = format!("siglab table {}", desk.quoted_path());
+        if let Ok((experiment, _)) = desk.grid()
+            && experiment.sheets().len() > 1
+            && let Some(number) = self.number(experiment)
+        {
+            command += &format!(" --report {number}");
+        }
+        let [rows, columns] = match self.effects {
+            true => [&None, &None],
+            false => [&self.rows, &self.columns],
+        };
         let flags = [
             ("metric", &self.metric),
-            ("rows", &self.rows),
-            ("columns", &self.columns),
+            ("rows", rows),
+            ("columns", columns),
         ];
         for (flag, value) in flags {
             if let Some(value) = value {
                 command += &format!(" --{flag} {}", quoted(value));
             }
         }
+        if self.effects {
+            command += " --effects";
+        }
         command
+    }
+
+    /// What is shown, for a file.
+    fn sheets(&mut self, desk: &Desk, world: &World) -> anyhow::Result<Vec<Sheet>> {
+        self.arrange(desk, world);
+        match desk.grid() {
+            Ok((experiment, grid)) if self.shows_effects(experiment) => {
+                let report = self.asked_for(experiment);
+                let found = effects(experiment, grid, &report, |spec| world.run(&spec.id))?;
+                Ok(vec![Sheet::Effects(found)])
+            }
+            _ => Ok(self.tables.iter().cloned().map(Sheet::Table).collect()),
+        }
     }
 
     /// The next axis into the rows or the columns.
@@ -250,7 +288,7 @@ impl Results {
         let Ok((experiment, _)) = desk.grid() else {
             return;
         };
-        let count = experiment.reports().len();
+        let count = experiment.sheets().len();
         if count < 2 {
             return reply.problem("the file has one report; [[report]] adds another");
         }
@@ -258,6 +296,7 @@ impl Results {
         (self.metric, self.rows, self.columns) = (None, None, None);
         self.stale = true;
         self.cursor = (0, 0, 0);
+        self.arrange_command(desk, reply);
     }
 
     fn ask_metric(&self, desk: &Desk, world: &World, reply: &mut Reply) {
@@ -282,13 +321,14 @@ impl Results {
                 ..Item::default()
             }
         };
-        let now = self.asked_for(experiment).metric;
+        let now = self.asked_for(experiment);
+        let now = now.metric();
         let items = evaluated
             .into_iter()
             .map(item("evaluated"))
             .chain(logged.into_iter().map(item("logged, at the end")));
         reply.ask(Layer::Picker(
-            Picker::new(Asked::Metric, "Which measurement?", items.collect()).at(&now),
+            Picker::new(Asked::Metric, "Which measurement?", items.collect()).at(now),
         ));
     }
 
@@ -311,11 +351,7 @@ impl Results {
                 let Ok(format) = answer.parse::<Format>() else {
                     return;
                 };
-                let ending = if format == Format::Text {
-                    "txt"
-                } else {
-                    answer
-                };
+                let ending = format.ending();
                 let metric = self
                     .tables
                     .first()
@@ -330,20 +366,17 @@ impl Results {
                 )));
             }
             Asked::ExportPath { format } => {
-                self.arrange(desk, world);
-                match export::write(&self.tables, format) {
-                    Ok(text) => {
+                match self
+                    .sheets(desk, world)
+                    .and_then(|it| export::write(&it, format))
+                {
+                    Ok(bytes) => {
                         let path = answer.into();
-                        reply.effects.push(Effect::Export { path, text });
-                        let format = match format {
-                            Format::Text => "text",
-                            Format::Markdown => "md",
-                            Format::Csv => "csv",
-                            Format::Json => "json",
-                        };
+                        reply.effects.push(Effect::Export { path, bytes });
                         let command = format!(
-                            "{} --format {format} > {}",
+                            "{} --format {} -o {}",
                             self.command(desk),
+                            format.name(),
                             quoted(answer)
                         );
                         reply.say(Said::new("").by(command));
@@ -351,6 +384,7 @@ impl Results {
                     Err(e) => reply.problem(format!("{e:#}")),
                 }
             }
+            Asked::FigurePath => self.draw_figure(answer, desk, world, reply),
             _ => {}
         }
     }
@@ -403,16 +437,30 @@ impl Results {
             let place = Rect { height: 2, ..inner };
             y = text::put_wrapped(buffer, place, question, theme.style(Role::Dim)).y + 1;
         }
+        if !self.verdicts.is_empty() && inner.height > 20 {
+            let lines = export::verdict_lines(&self.verdicts);
+            for (verdict, line) in self.verdicts.iter().zip(&lines).take(VERDICTS) {
+                let role = match verdict.outcome {
+                    Outcome::Shown => Role::Good,
+                    Outcome::Opposite => Role::Bad,
+                    Outcome::NotSeen => Role::Plain,
+                    Outcome::Untested => Role::Dim,
+                };
+                text::put(buffer, inner.x, y, inner.width, line, theme.style(role));
+                y += 1;
+            }
+            y += 1;
+        }
         let rest = Rect {
             y,
             height: inner.bottom().saturating_sub(y),
             ..inner
         };
-        if self.effects {
-            if let Ok((experiment, grid)) = desk.grid() {
-                let metric = self.asked_for(experiment).metric;
-                effects::draw(rest, buffer, experiment, grid, &metric, world, theme);
-            }
+        if let Ok((experiment, grid)) = desk.grid()
+            && self.shows_effects(experiment)
+        {
+            let report = self.asked_for(experiment);
+            effect_lines::draw(rest, buffer, experiment, grid, &report, world, theme);
             return;
         }
         let about = (rest.height / 3).clamp(2, 8);

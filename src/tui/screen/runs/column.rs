@@ -194,7 +194,7 @@ pub(super) fn why(run: &Run, world: &World) -> String {
     let waits = || {
         let waiting = !run.state.is_over() && run.state != RunState::Running;
         let scheduled = if world.scheduler.is_some() {
-            "waits for a device"
+            "waits for its turn"
         } else {
             "no scheduler; L launches"
         };

@@ -1,9 +1,11 @@
 //! The list of runs: filtered by a query, sorted, grouped by an axis, with verbs over those that are selected.
 
 mod column;
+mod diff;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::column::layout;
 use self::order::{Entry, SortBy};
+use crate::analysis;
 use crate::spec::{label, path};
 use crate::store::{Change, Delta, Query, Run, RunId};
 use crate::tui::action::{Action, View};
@@ -22,6 +25,7 @@ use crate::tui::layer::{Confirm, Layer, Note, Prompt};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::{log, text};
 use crate::tui::world::World;
+use crate::util::capital;
 use crate::workbench::Verb;
 
 /// Runs that a question names one by one.
@@ -33,20 +37,28 @@ struct Words {
     label: String,
     /// Values alone, for a narrow column.
     brief: String,
+    /// Where the label stands among all of them.
+    place: usize,
 }
 
 /// Milliseconds between two orders of the list that nothing but new rows asks for.
 const REORDER: u64 = 1_000;
+/// The same for runs that come and change while others are still being read: each order takes in all of them. It is also
+/// so many times what the last order took, so that keys are answered meanwhile.
+const POURS: u64 = 200;
+const SHARE: u64 = 20;
 
 /// What of the list may be out of date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Stale {
     Nothing,
-    /// Values that it is ordered or chosen by.
+    /// Values that it may be ordered or chosen by.
     Rows,
-    /// Which runs there are, or how they are to be listed.
-    #[default]
+    /// Runs came, went or changed their state.
     Runs,
+    /// How they are to be listed.
+    #[default]
+    Order,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +74,9 @@ pub struct Runs {
     selected: BTreeSet<RunId>,
     entries: Vec<Entry>,
     stale: Stale,
-    /// When the list was brought up to date, by the world's clock.
+    /// When the list was brought up to date, by the world's clock, and how many milliseconds that took.
     arranged: u64,
+    took: u64,
     /// What tells the listed runs from each other.
     labels: BTreeMap<RunId, Words>,
     cursor: usize,
@@ -89,7 +102,9 @@ impl Runs {
         for Delta { change, .. } in deltas {
             let stale = match change {
                 Change::Appeared | Change::Vanished | Change::State { .. } => Stale::Runs,
-                Change::Rewound
+                Change::Prospects
+                | Change::Waits
+                | Change::Rewound
                 | Change::Rows { .. }
                 | Change::Evaluated { .. }
                 | Change::Warned { .. } => Stale::Rows,
@@ -100,7 +115,7 @@ impl Runs {
 
     /// The experiment is another: which runs are its own changes.
     pub fn experiment_changed(&mut self) {
-        self.stale = Stale::Runs;
+        self.stale = Stale::Order;
     }
 
     /// The run under the cursor.
@@ -204,17 +219,17 @@ impl Runs {
             }
             Action::Sort => {
                 self.sort = self.sort.next();
-                self.stale = Stale::Runs;
+                self.stale = Stale::Order;
                 reply.say(Said::new(format!("sorted by {}", self.sort.name())));
             }
             Action::SortBack => {
                 self.reversed = !self.reversed;
-                self.stale = Stale::Runs;
+                self.stale = Stale::Order;
             }
             Action::Group => self.group_by_next(desk, reply),
             Action::Scope => {
                 self.experiment_only = !self.experiment_only;
-                self.stale = Stale::Runs;
+                self.stale = Stale::Order;
                 let said = if self.experiment_only {
                     Said::new("runs of the experiment")
                         .by(format!("siglab ls {}", desk.quoted_path()))
@@ -224,6 +239,7 @@ impl Runs {
                 reply.say(said);
             }
             Action::Log => self.log = !self.log,
+            Action::Diff => self.diff(world, reply),
             Action::Pause => self.wish(Verb::Pause, world, reply),
             Action::Resume => self.wish(Verb::Resume, world, reply),
             Action::Stop => self.wish(Verb::Stop, world, reply),
@@ -257,6 +273,20 @@ impl Runs {
             .collect()
     }
 
+    /// Show what tells two runs apart: those selected, or the selected one and the one under the cursor.
+    fn diff(&self, world: &World, reply: &mut Reply) {
+        let mut ids = self.selected.clone();
+        if ids.len() == 1 {
+            ids.extend(self.under_cursor().cloned());
+        }
+        let runs: Vec<&Run> = ids.iter().filter_map(|id| world.run(id)).collect();
+        let [one, other] = runs[..] else {
+            return reply.problem("two runs tell apart: select them with Space");
+        };
+        reply.say(Said::new("").by(format!("siglab diff {} {}", one.id(), other.id())));
+        reply.ask(Layer::Page(diff::page(&analysis::diff(one, other))));
+    }
+
     fn group_by_next(&mut self, desk: &Desk, reply: &mut Reply) {
         let mut keys: Vec<String> = desk.axis_keys();
         keys.push("seed".into());
@@ -272,7 +302,7 @@ impl Runs {
             .map_or("not grouped".into(), |key| format!("grouped by {key}"));
         reply.say(Said::new(words));
         self.group = next;
-        self.stale = Stale::Runs;
+        self.stale = Stale::Order;
     }
 
     /// Say `verb` of the chosen runs that it changes; what holds runs up is asked about first.
@@ -341,7 +371,7 @@ impl Runs {
             Ok(query) => {
                 self.query = query;
                 self.query_text = text.to_owned();
-                self.stale = Stale::Runs;
+                self.stale = Stale::Order;
                 let command = if text.is_empty() {
                     "siglab ls".to_owned()
                 } else {
@@ -376,14 +406,18 @@ impl Runs {
     /// Bring the list up to date with the store, keeping the cursor on its run. New rows alone are worth it once a
     /// second: they come all the time.
     fn arrange(&mut self, desk: &Desk, world: &World) {
+        let waited = world.now.saturating_sub(self.arranged);
+        let rows_count = self.sort.follows_rows() || !self.query.is_all();
         let due = match self.stale {
             Stale::Nothing => false,
-            Stale::Rows => world.now.saturating_sub(self.arranged) >= REORDER,
-            Stale::Runs => true,
+            Stale::Rows => rows_count && waited >= REORDER,
+            Stale::Runs => waited >= POURS.max(SHARE * self.took) || world.unread() == 0,
+            Stale::Order => true,
         };
         if !due && !self.entries.is_empty() {
             return;
         }
+        let began = Instant::now();
         self.arranged = world.now;
         let under = self.under_cursor().cloned();
         let wanted = self.experiment_only.then(|| desk.run_ids());
@@ -394,7 +428,8 @@ impl Runs {
                 && (self.query.is_all() || self.query.fits(run, &world.label(run.id())))
         };
         let mut runs: Vec<&Run> = world.store().runs().filter(fits).collect();
-        if self.stale == Stale::Runs || self.labels.len() != runs.len() {
+        let same_runs = self.labels.keys().eq(runs.iter().map(|run| run.id()));
+        if self.stale == Stale::Order || !same_runs {
             let changes: Vec<&path::Flat> =
                 runs.iter().map(|run| world.changes(run.id())).collect();
             let mut told = label::distinguish(&world.schema, &changes);
@@ -413,12 +448,17 @@ impl Runs {
                     .map(|changes| keys.iter().filter_map(|key| value(changes, key)).collect())
                     .collect();
             }
-            let words = told.iter().map(|told| {
-                let told = || told.iter().map(|(key, value)| (key.as_str(), value));
-                Words {
-                    label: label::label(told()),
-                    brief: label::brief(told()),
-                }
+            let told = || {
+                told.iter()
+                    .map(|told| told.iter().map(|(key, value)| (key.as_str(), value)))
+            };
+            let labels: Vec<String> = told().map(label::label).collect();
+            let places = order::places(&labels);
+            let words = labels.into_iter().zip(told().map(label::brief)).zip(places);
+            let words = words.map(|((label, brief), place)| Words {
+                label,
+                brief,
+                place,
             });
             self.labels = runs.iter().map(|run| run.id().clone()).zip(words).collect();
         }
@@ -447,6 +487,7 @@ impl Runs {
         }
         self.go(0);
         self.selected.retain(|id| world.run(id).is_some());
+        self.took = began.elapsed().as_millis() as u64;
     }
 
     pub fn click(&mut self, at: Position) {
@@ -634,13 +675,6 @@ impl Runs {
         self.group = memory.group;
         self.experiment_only = memory.experiment_only;
         self.log = memory.log;
-        self.stale = Stale::Runs;
+        self.stale = Stale::Order;
     }
-}
-
-fn capital(word: &str) -> String {
-    let mut characters = word.chars();
-    characters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(characters).collect()
-    })
 }

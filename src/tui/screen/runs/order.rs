@@ -91,32 +91,43 @@ impl SortBy {
                 Self::Age => run.last_at.map(|at| -(at as f64)),
             }
         };
-        let mut keyed: Vec<(Option<f64>, &Run)> = runs.iter().map(|run| (key(run), *run)).collect();
-        keyed.sort_by(|(left, a), (right, b)| {
+        let place = |run: &Run| labels.get(run.id()).map_or(0, |words| words.place);
+        let keyed = runs.iter().map(|run| (key(run), place(run), *run));
+        let mut keyed: Vec<(Option<f64>, usize, &Run)> = keyed.collect();
+        keyed.sort_by(|(left, a, one), (right, b, other)| {
             let order = match (left, right) {
                 (Some(left), Some(right)) if reversed => right.total_cmp(left),
                 (Some(left), Some(right)) => left.total_cmp(right),
                 (left, right) => right.is_some().cmp(&left.is_some()),
             };
-            let label = |run: &Run| {
-                labels
-                    .get(run.id())
-                    .map_or("", |words| words.label.as_str())
+            let labels = match reversed && self == Self::Settings {
+                true => b.cmp(a),
+                false => a.cmp(b),
             };
-            let labels = || natural(label(a), label(b));
-            let labels = || {
-                if reversed && self == Self::Settings {
-                    labels().reverse()
-                } else {
-                    labels()
-                }
-            };
-            order.then_with(labels).then_with(|| a.id().cmp(b.id()))
+            order.then(labels).then_with(|| one.id().cmp(other.id()))
         });
-        for (place, (_, run)) in runs.iter_mut().zip(keyed) {
+        for (place, (.., run)) in runs.iter_mut().zip(keyed) {
             *place = run;
         }
     }
+
+    /// Whether rows and evaluations can change the order.
+    pub(super) fn follows_rows(self) -> bool {
+        !matches!(self, Self::State | Self::Settings)
+    }
+}
+
+/// The place of each label in natural order; equal ones share theirs.
+pub(super) fn places(labels: &[String]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.sort_by(|a, b| natural(&labels[*a], &labels[*b]));
+    let mut places = vec![0; labels.len()];
+    for (place, pair) in order.windows(2).enumerate() {
+        let [before, here] = [pair[0], pair[1]];
+        let same = natural(&labels[before], &labels[here]).is_eq();
+        places[here] = if same { places[before] } else { place + 1 };
+    }
+    places
 }
 
 fn urgency(state: &RunState) -> f64 {

@@ -149,6 +149,8 @@ impl Watch {
                     self.caches.clear();
                 }
                 Change::State { .. }
+                | Change::Prospects
+                | Change::Waits
                 | Change::Rows { .. }
                 | Change::Evaluated { .. }
                 | Change::Warned { .. } => {}

@@ -263,12 +263,11 @@ fn draw_charts(
             },
         )
         .collect();
-    let gutter = charts_of
-        .iter()
-        .zip(&heights)
-        .map(|(chart, height)| chart.gutter_needed(*height))
-        .max()
-        .unwrap_or(0);
+    let mut gutter = 0;
+    for ((chart, height), name) in charts_of.iter().zip(&heights).zip(names) {
+        let cache = &mut caches.entry(name.clone()).or_default().chart;
+        gutter = gutter.max(chart.gutter_needed(*height, cache));
+    }
     let mut plots = Vec::new();
     let mut y = charts.y;
     for (n, (chart, height)) in charts_of.iter().zip(&heights).enumerate() {

@@ -4,19 +4,19 @@
 
 use ratatui::layout::Rect;
 
+use super::extremes::Seen;
 use super::raster::{Rank, Raster};
 use super::reach::{Reach, connect};
 use super::scale::{Columns, Rows};
 use super::span::{self, Outside, Span};
 use super::{Chart, Data, View, columns};
 use crate::analysis::BandPoint;
-use crate::store::{Along, Column, Series, Summary};
+use crate::store::{Along, Column, Series};
 
 /// Kept by the caller for each chart, and given to each [`Chart::draw`] of it.
 ///
-/// It checks what it holds against the view, the size, and a summary of each line's rows, so that other lines or a
-/// shorter series are noticed. A rewind must be told with [`ChartCache::clear`]: rows that were written again may come
-/// to the same summary.
+/// It holds against the view, the size and the id of each line's column, so that other lines and rows that were taken back
+/// are noticed.
 #[derive(Clone, Debug, Default)]
 pub struct ChartCache {
     /// What the columns are of.
@@ -25,6 +25,7 @@ pub struct ChartCache {
     pub(super) columns: Columns,
     pub(super) lines: Vec<Traced>,
     pub(super) raster: Raster,
+    pub(super) seen: Vec<Seen>,
 }
 
 /// A line in dots.
@@ -39,31 +40,13 @@ pub(super) struct Traced {
 }
 
 /// What the spans of a series were made of.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct Print {
+    column: u64,
     rows: usize,
-    ends: Option<(f64, f64)>,
-    summary: Option<Summary>,
-}
-
-impl Print {
-    /// Of the first `rows` rows.
-    fn new(series: &Series, column: &Column, along: Along, rows: usize) -> Self {
-        let last = rows.checked_sub(1);
-        Self {
-            rows,
-            ends: last.map(|last| (series.x(along, 0), series.x(along, last))),
-            summary: column.summary(0..rows),
-        }
-    }
 }
 
 impl ChartCache {
-    /// Forget everything: rows were taken back.
-    pub fn clear(&mut self) {
-        self.key = None;
-    }
-
     /// Trace the lines of `chart` and draw them into the raster.
     pub(super) fn update(&mut self, chart: &Chart, plot: Rect, rows: &Rows) {
         let dots = usize::from(plot.width) * chart.glyphs.dots().0;
@@ -120,8 +103,10 @@ impl Traced {
         same_rows: bool,
     ) {
         let count = span::rows(series, column);
-        let stands = |print: &Print| {
-            print.rows <= count && *print == Print::new(series, column, along, print.rows)
+        let stands = |print: &Print| print.column == column.id() && print.rows <= count;
+        let now = Print {
+            column: column.id(),
+            rows: count,
         };
         let Some(print) = self.print.filter(stands) else {
             self.reset(columns);
@@ -129,7 +114,7 @@ impl Traced {
             let before = span::before(series, column, along, columns);
             self.outside = (before, span::after(series, column, along, columns));
             connect(&self.spans, self.outside, rows, 0, &mut self.reaches);
-            self.print = Some(Print::new(series, column, along, count));
+            self.print = Some(now);
             return;
         };
         if print.rows == count {
@@ -139,7 +124,8 @@ impl Traced {
             return;
         }
         // New rows lie in the newest row's column or after it.
-        let newest = print.ends.and_then(|(_, last)| columns.reaching(last));
+        let last = print.rows.checked_sub(1);
+        let newest = last.and_then(|last| columns.reaching(series.x(along, last)));
         let from = newest.map_or(0, |column| column.clamp(0, columns.len() as i64) as usize);
         if from < columns.len() {
             span::of_series(series, column, along, columns, from, &mut self.spans);
@@ -150,7 +136,7 @@ impl Traced {
         self.outside.1 = span::after(series, column, along, columns);
         let from = if same_rows { from } else { 0 };
         connect(&self.spans, self.outside, rows, from, &mut self.reaches);
-        self.print = Some(Print::new(series, column, along, count));
+        self.print = Some(now);
     }
 
     fn points(&mut self, points: &[(f64, f64)], columns: &Columns, rows: &Rows) {

@@ -33,32 +33,81 @@ impl Extremes {
         }
     }
 
-    fn rows(&mut self, column: &Column, rows: Range<usize>, scale: Scale) {
-        let Some(summary) = column.summary(rows.clone()) else {
+    fn rows(&mut self, column: &Column, rows: Range<usize>, scale: Scale, seen: &mut Seen) {
+        seen.bring_to(column, rows, scale);
+        self.unplaced += seen.unplaced;
+        self.include(seen.low, seen.high);
+    }
+}
+
+/// What the rows of a line that are in view come to. Kept from picture to picture: only rows that came since are looked at.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    column: Option<u64>,
+    rows: Range<usize>,
+    scale: Scale,
+    /// Of the values that the scale can place; beyond all numbers where there is none.
+    low: f64,
+    high: f64,
+    unplaced: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            column: None,
+            rows: 0..0,
+            scale: Scale::Linear,
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            unplaced: 0,
+        }
+    }
+}
+
+impl Seen {
+    /// Be about the rows `rows`.
+    fn bring_to(&mut self, column: &Column, rows: Range<usize>, scale: Scale) {
+        let goes_on = self.column == Some(column.id())
+            && self.scale == scale
+            && self.rows.start == rows.start
+            && self.rows.end <= rows.end;
+        if !goes_on {
+            *self = Self {
+                column: Some(column.id()),
+                rows: rows.start..rows.start,
+                scale,
+                ..Self::default()
+            };
+        }
+        let new = self.rows.end..rows.end;
+        self.rows.end = rows.end;
+        let Some(summary) = column.summary(new.clone()) else {
             return;
         };
+        self.high = self.high.max(summary.max);
         if scale == Scale::Linear || summary.min > 0.0 {
-            self.include(summary.min, summary.max);
-            return;
+            self.low = self.low.min(summary.min);
+        } else {
+            self.unplaced += split_at_zero(column, new, &mut self.low);
         }
-        let mut least = f64::INFINITY;
-        self.unplaced += split_at_zero(column, rows, &mut least);
-        self.include(least, summary.max);
     }
 }
 
 /// The extremes of the values of `chart` whose x is in view. When there are none, those of the points on both sides,
-/// whose joining line may cross it.
-pub fn of(chart: &Chart) -> Extremes {
+/// whose joining line may cross it. `seen` is of the picture before, one a line.
+pub fn of(chart: &Chart, seen: &mut Vec<Seen>) -> Extremes {
     let (from, to) = chart.view.sane().x;
     let scale = chart.y.scale;
     let mut found = Extremes::default();
-    for line in chart.lines {
+    seen.resize_with(chart.lines.len(), Seen::default);
+    for (line, seen) in chart.lines.iter().zip(seen) {
         match line.data {
             Data::Raw { series, column } => {
                 let all = span::rows(series, column);
                 let rows = series.rows_between(chart.along, from, to.next_up());
-                found.rows(column, rows.start.min(all)..rows.end.min(all), scale);
+                let rows = rows.start.min(all)..rows.end.min(all);
+                found.rows(column, rows, scale, seen);
             }
             Data::Points(points) => {
                 let start = points.partition_point(|point| point.0 < from);
@@ -167,6 +216,30 @@ mod tests {
             prop_assert_eq!(below, values.iter().filter(|x| **x <= 0.0).count());
             let smallest = values.iter().copied().filter(|x| *x > 0.0).fold(f64::INFINITY, f64::min);
             prop_assert_eq!(least, smallest);
+        }
+
+        /// Rows are added, taken back and written again, the view moves and so does the scale: what is kept must not show.
+        #[test]
+        fn what_is_kept_is_what_a_new_look_finds(
+            values in prop::collection::vec(prop_oneof![4 => -1.0..9.0f64, 1 => Just(0.0)], 1..600),
+            looks in prop::collection::vec((0.0..1.0f64, 0.0..0.2f64, any::<bool>(), any::<bool>()), 1..12),
+        ) {
+            let (mut column, mut seen) = (Column::default(), Seen::default());
+            for (upto, from, log, again) in looks {
+                let upto = (upto * values.len() as f64) as usize + 1;
+                // Taken back, and perhaps as many written again before the next look.
+                column.truncate(if again { upto / 2 } else { upto });
+                let more = f64::from(u8::from(again));
+                for value in &values[column.len()..upto] {
+                    column.push(value + more);
+                }
+                let rows = (from * upto as f64) as usize..upto;
+                let scale = if log { Scale::Log } else { Scale::Linear };
+                seen.bring_to(&column, rows.clone(), scale);
+                let mut new = Seen::default();
+                new.bring_to(&column, rows, scale);
+                prop_assert_eq!((seen.low, seen.high, seen.unplaced), (new.low, new.high, new.unplaced));
+            }
         }
     }
 }

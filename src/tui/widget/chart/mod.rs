@@ -8,7 +8,7 @@
 //!                   ▼          ✖ NaN                           markers.rs
 //!   10┤⠳⡀            ┊          ┊           a                  raster.rs ◄ reach.rs ◄ span.rs ◄ rows
 //!    1┤ ⠈⠒⠤⢄⣀⣀⡸⣄⣀⣀⣀⣀⣀⣸          ┊           b                  letters.rs
-//!     └┬──────┬──────┬──────┬───────                           axis.rs ◄ ticks.rs, scale.rs
+//!     └┬──────┬──────┬──────┬───────                           axis.rs ◄ export/ticks.rs, scale.rs
 //!      0     10k    20k    30k   examples
 //! ```
 
@@ -23,7 +23,6 @@ mod scale;
 mod smooth;
 mod span;
 mod spark;
-mod ticks;
 mod title;
 mod view;
 
@@ -32,6 +31,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use crate::analysis::BandPoint;
+use crate::export::ticks;
+pub use crate::export::ticks::short;
 use crate::store::{Along, Column, Series};
 pub use cache::ChartCache;
 pub use markers::{Marker, Sign};
@@ -39,7 +40,6 @@ pub use scale::Scale;
 use scale::{Columns, Rows};
 pub use smooth::Smooth;
 pub use spark::spark;
-pub use ticks::short;
 pub use view::View;
 
 /// What a chart is drawn with.
@@ -184,9 +184,10 @@ fn columns(view: View, glyphs: Glyphs, width: u16) -> Columns {
 impl Chart<'_> {
     /// Columns that the labels of the y-axis need when the chart is `height` rows high. A stack is drawn with the
     /// largest of its panels.
-    pub fn gutter_needed(&self, height: u16) -> u16 {
+    pub fn gutter_needed(&self, height: u16, cache: &mut ChartCache) -> u16 {
         let plot = self.panel(Rect::new(0, 0, 80, height), 0).plot;
-        let rows = self.rows(&extremes::of(self), plot.height);
+        let extremes = extremes::of(self, &mut cache.seen);
+        let rows = self.rows(&extremes, plot.height);
         axis::gutter(&axis::ticks_of(&rows, plot.height))
     }
 
@@ -237,7 +238,7 @@ impl Chart<'_> {
     /// Draw into `area`. `cache` is this chart's from the frame before, or an empty one.
     pub fn draw(&self, area: Rect, gutter: u16, cache: &mut ChartCache, buffer: &mut Buffer) {
         let panel = self.panel(area.intersection(buffer.area), gutter);
-        let extremes = extremes::of(self);
+        let extremes = extremes::of(self, &mut cache.seen);
         title::draw(self, &extremes, panel.title, buffer);
         if panel.plot.is_empty() {
             return;

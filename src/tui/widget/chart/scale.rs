@@ -1,32 +1,7 @@
 //! From values to dots: the dot columns of an x-axis by their edges, and the dot rows of a y-axis. Both only ever round
 //! one way, so that a larger value never lands below a smaller one.
 
-/// How an axis runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scale {
-    #[default]
-    Linear,
-    /// Decades are equally long. Values at zero or below have no place.
-    Log,
-}
-
-impl Scale {
-    /// Where a value lies along the axis; −∞ or NaN where it has no place.
-    pub fn place(self, value: f64) -> f64 {
-        match self {
-            Self::Linear => value,
-            Self::Log => value.ln(),
-        }
-    }
-
-    /// The value at a place.
-    pub fn value(self, place: f64) -> f64 {
-        match self {
-            Self::Linear => place,
-            Self::Log => place.exp(),
-        }
-    }
-}
+pub use crate::export::ticks::Scale;
 
 /// The dot columns of a view.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -60,7 +60,8 @@ fn chart<'a>(lines: &'a [Line<'a>], x: (f64, f64)) -> Chart<'a> {
 fn buffer(chart: &Chart, width: u16, height: u16, cache: &mut ChartCache) -> Buffer {
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
-    chart.draw(area, chart.gutter_needed(height), cache, &mut buffer);
+    let gutter = chart.gutter_needed(height, cache);
+    chart.draw(area, gutter, cache, &mut buffer);
     buffer
 }
 
@@ -154,11 +155,12 @@ proptest! {
         chart.y.range = fixed.then_some((0.25, 1.5));
         let mut cache = ChartCache::default();
         buffer(&chart, width, height, &mut cache);
-        let (area, gutter) = (Rect::new(0, 0, width, height), chart.gutter_needed(height));
+        let area = Rect::new(0, 0, width, height);
+        let gutter = chart.gutter_needed(height, &mut cache);
         let plot = chart.panel(area, gutter).plot;
         prop_assume!(!plot.is_empty());
         let columns = columns(chart.view, chart.glyphs, plot.width);
-        let height = chart.rows(&extremes::of(&chart), plot.height);
+        let height = chart.rows(&extremes::of(&chart, &mut Vec::new()), plot.height);
         for (column, expected) in brute_force(&rows, &columns, &height).into_iter().enumerate() {
             let found = cache.raster.lit(column).map(|(top, bottom)| (top as i32, bottom as i32));
             prop_assert_eq!(found, expected, "column {}", column);
@@ -183,7 +185,6 @@ proptest! {
                 2 => {
                     came = 1 + (share * (came - 1) as f64) as usize;
                     run.rewind(rows[came - 1].0);
-                    cache.clear();
                 }
                 _ => {
                     let more = came + (share * (rows.len() - came) as f64 / 2.0).ceil() as usize;
@@ -339,7 +340,8 @@ fn panels_of_one_gutter_share_their_columns() {
     let (a, b) = ([raw(&a, ' ', false)], [raw(&b, ' ', false)]);
     let (mut upper, lower) = (chart(&a, (0.0, 299.0)), chart(&b, (0.0, 299.0)));
     upper.x_axis = false;
-    let gutter = upper.gutter_needed(8).max(lower.gutter_needed(10));
+    let needed = |chart: &Chart, height| chart.gutter_needed(height, &mut ChartCache::default());
+    let gutter = needed(&upper, 8).max(needed(&lower, 10));
     let panels = [
         upper.panel(Rect::new(3, 0, 60, 8), gutter),
         lower.panel(Rect::new(3, 8, 60, 10), gutter),
@@ -375,7 +377,8 @@ fn the_cursor_and_the_signs_need_no_colour() {
                 .iter()
                 .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
         );
-        let plot = chart.panel(drawn.area, chart.gutter_needed(12)).plot;
+        let gutter = chart.gutter_needed(12, &mut ChartCache::default());
+        let plot = chart.panel(drawn.area, gutter).plot;
         let x = (plot.left()..plot.right())
             .find(|x| chart.x_at(plot, *x).unwrap() > 149.0)
             .unwrap();
