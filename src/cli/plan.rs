@@ -157,7 +157,7 @@ impl Plan {
                 id: cell.run().map(|spec| spec.id.clone()),
                 state,
                 reason,
-                settings: cell.settings.iter().cloned().collect(),
+                settings: cell.settings().cloned().collect(),
                 seed: cell.seed,
             }
         };

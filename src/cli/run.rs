@@ -131,10 +131,7 @@ fn names(grid: &Grid) -> Vec<Named> {
             continue;
         };
         let seed = json!(cell.seed);
-        let settings = cell
-            .settings
-            .iter()
-            .map(|(key, value)| (key.as_str(), value));
+        let settings = cell.settings().map(|(key, value)| (key.as_str(), value));
         let settings = settings.chain([("seed", &seed)]);
         names.push(Named {
             id: spec.id.clone(),

@@ -37,12 +37,15 @@ struct Stat {
     session: i32,
     /// Processor time of all its threads, in hundredths of a second.
     used: u64,
+    threads: u64,
     start_time: u64,
 }
 
 impl Stat {
+    /// The state is that of the first thread. Where others are still at their end, the process has its files and the locks
+    /// on them yet, and is no zombie to be taken for one that let go of everything.
     fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
+        matches!(self.state, 'Z' | 'X' | 'x') && self.threads <= 1
     }
 
     /// None when no process has `pid`.
@@ -66,6 +69,7 @@ impl Stat {
             state: fields.first()?.chars().next()?,
             session: fields.get(3)?.parse().ok()?,
             used: fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?,
+            threads: fields.get(17)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
         })
     }
@@ -331,5 +335,17 @@ mod tests {
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.state, stat.session, stat.start_time), ('S', 5, 12345));
         assert_eq!(Stat::parse("7 (a"), None);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives_while_another_does() {
+        let line = |state, threads| {
+            let line =
+                format!("7 (a) {state} 1 7 5 0 -1 4 0 0 0 0 1 2 0 0 20 0 {threads} 0 12345 0 0");
+            Stat::parse(&line).unwrap()
+        };
+        assert!(!line("Z", 2).is_dead(), "its files are still open");
+        assert!(line("Z", 1).is_dead() && line("Z", 0).is_dead());
+        assert!(!line("S", 1).is_dead());
     }
 }

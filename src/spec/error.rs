@@ -26,12 +26,13 @@ pub enum SpecError {
     },
     /// The grid is larger than anybody means.
     #[error(
-        "{place}: {key}: {count} cells ({lengths}) are more than the {limit} that one grid may have; shorten an axis or split the file"
+        "{place}: {key}: {count} {cells} ({lengths}) are more than the {limit} that one grid may have; shorten an axis or split the file"
     )]
     TooManyCells {
         place: String,
         key: String,
         count: u128,
+        cells: &'static str,
         lengths: String,
         limit: usize,
     },

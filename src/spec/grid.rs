@@ -2,6 +2,7 @@
 //! reason why it asks for none. Nothing here looks at what has been run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -16,8 +17,10 @@ use super::source::Place;
 use crate::record::RunId;
 use crate::util::printable;
 
-/// Cells that one grid may have.
+/// Cells of a grid that may ask for a run.
 pub const LIMIT: usize = 100_000;
+/// Cells of a grid in all, those included that an `[[exclude]]` leaves out.
+const MOST: usize = 1_000_000;
 
 #[derive(Clone, Debug)]
 pub struct Grid {
@@ -31,11 +34,13 @@ pub struct Grid {
 pub struct Cell {
     /// The point on each of [`Experiment::axes`].
     pub position: Vec<usize>,
-    /// What the axes set, as the file says it.
-    pub settings: Vec<(String, Value)>,
     pub seed: u64,
     pub kind: CellKind,
+    axes: Arc<[Points]>,
 }
+
+/// What each point of an axis sets, as the file says it.
+type Points = Vec<Vec<(String, Value)>>;
 
 #[derive(Clone, Debug)]
 pub enum CellKind {
@@ -46,7 +51,7 @@ pub enum CellKind {
     },
     /// Its settings do not go together.
     Invalid {
-        reason: SpecError,
+        reason: Box<SpecError>,
     },
 }
 
@@ -73,29 +78,35 @@ impl Grid {
             return Ok(());
         };
         match reasons.count() {
-            0 => Err(first.clone()),
+            0 => Err((**first).clone()),
             others => Err(SpecError::InvalidCells {
                 file: Place::File.show(&experiment.path),
                 cells: self.cells.len(),
                 others,
-                first: Box::new(first.clone()),
+                first: first.clone(),
             }),
         }
     }
 }
 
 impl Cell {
+    /// What the axes set, as the file says it.
+    pub fn settings(&self) -> impl Iterator<Item = &(String, Value)> + Clone {
+        let axes = self.axes.iter().zip(&self.position);
+        axes.flat_map(|(points, &point)| &points[point])
+    }
+
     /// Whether the axes give the cell all these values.
     pub fn meets(&self, conditions: &[(String, Value)]) -> bool {
         let has = |(key, value): &(String, Value)| {
-            let mut settings = self.settings.iter();
-            settings.any(|(axis, set)| match key.strip_prefix(axis.as_str()) {
-                Some("") => set == value,
-                Some(rest) => {
-                    rest.strip_prefix('.').and_then(|rest| path::get(set, rest)) == Some(value)
-                }
-                None => false,
-            })
+            self.settings()
+                .any(|(axis, set)| match key.strip_prefix(axis.as_str()) {
+                    Some("") => set == value,
+                    Some(rest) => {
+                        rest.strip_prefix('.').and_then(|rest| path::get(set, rest)) == Some(value)
+                    }
+                    None => false,
+                })
         };
         conditions.iter().all(has)
     }
@@ -111,7 +122,7 @@ impl Cell {
 impl Experiment {
     /// The chosen cells with each seed. Cells that cannot run are in the grid, with their reason.
     pub fn expand(&self) -> Result<Grid, SpecError> {
-        self.check_count()?;
+        let count = self.check_count()?;
         let positions = self.design.positions(self).map_err(|problem| {
             let key = shown("design", problem.key);
             self.error(self.design_at, &key, &problem.problem, &problem.expected)
@@ -119,6 +130,15 @@ impl Experiment {
         let named = Named::resolve(self)?;
         let expansion = Expansion::new(self, &named)?;
         let seeds = &self.seeds;
+        if count > LIMIT as u128 {
+            let chosen = (0..positions.len())
+                .into_par_iter()
+                .filter(|&index| expansion.excluded(&positions.get(index)).is_none());
+            let left = (chosen.count() * seeds.len()) as u128;
+            if left > LIMIT as u128 {
+                return Err(self.too_many(left, "cells that no exclude leaves out", LIMIT));
+            }
+        }
         let cells: Vec<Cell> = (0..positions.len() * seeds.len())
             .into_par_iter()
             .map(|index| {
@@ -148,25 +168,35 @@ impl Experiment {
         })
     }
 
-    /// Refuse more cells than a grid may have, before one is made.
-    fn check_count(&self) -> Result<(), SpecError> {
+    /// How many cells the design chooses, with all seeds. More than a grid may have are refused before one is made; an
+    /// exclude may leave few enough of them that ask for a run.
+    fn check_count(&self) -> Result<u128, SpecError> {
         let count = self
             .design
             .count(self)
             .saturating_mul(self.seeds.len() as u128);
-        if count <= LIMIT as u128 {
-            return Ok(());
+        let limit = if self.excludes.is_empty() {
+            LIMIT
+        } else {
+            MOST
+        };
+        if count <= limit as u128 {
+            return Ok(count);
         }
-        if let Design::Random { count: cells, .. } | Design::LatinHypercube { count: cells, .. } =
+        Err(self.too_many(count, "cells", limit))
+    }
+
+    fn too_many(&self, count: u128, cells: &'static str, limit: usize) -> SpecError {
+        if let Design::Random { count: drawn, .. } | Design::LatinHypercube { count: drawn, .. } =
             self.design
         {
             let seeds = self.seeds.len();
-            return Err(self.error(
+            return self.error(
                 self.design_at,
                 "design.count",
-                &format!("{cells} cells with {seeds} seeds each are {count}"),
-                &format!("at most {LIMIT} in one grid"),
-            ));
+                &format!("{drawn} cells with {seeds} seeds each are {count}"),
+                &format!("at most {limit} in one grid"),
+            );
         }
         let lengths = self
             .axes
@@ -181,13 +211,14 @@ impl Experiment {
         let (at, key) = longest.map_or((Place::File, "seeds".into()), |axis| {
             (axis.at, shown(axis.section, &axis.keys[0]))
         });
-        Err(SpecError::TooManyCells {
+        SpecError::TooManyCells {
             place: at.show(&self.path),
             key: printable(&key),
             count,
+            cells,
             lengths: lengths.join(", "),
-            limit: LIMIT,
-        })
+            limit,
+        }
     }
 }
 
@@ -202,6 +233,7 @@ struct Expansion<'e> {
     order: Vec<(usize, usize)>,
     /// Per exclude: the axes it speaks of and, for each, the points it holds at.
     excludes: Vec<Vec<(usize, Vec<bool>)>>,
+    axes: Arc<[Points]>,
 }
 
 impl<'e> Expansion<'e> {
@@ -256,6 +288,13 @@ impl<'e> Expansion<'e> {
             .iter()
             .map(|exclude| exclude.when.iter().filter_map(holds).collect())
             .collect();
+        let settings = |axis: &super::Axis| -> Points {
+            let set = |point: &super::Point| {
+                let values = point.values.iter().cloned();
+                axis.keys.iter().cloned().zip(values).collect()
+            };
+            axis.points.iter().map(set).collect()
+        };
         Ok(Self {
             experiment,
             named,
@@ -263,35 +302,34 @@ impl<'e> Expansion<'e> {
             values,
             order,
             excludes,
+            axes: experiment.axes.iter().map(settings).collect(),
+        })
+    }
+
+    /// The exclude that leaves out the cells at `position`, if one does.
+    fn excluded(&self, position: &[usize]) -> Option<usize> {
+        self.excludes.iter().position(|conditions| {
+            conditions
+                .iter()
+                .all(|(axis, holds)| holds[position[*axis]])
         })
     }
 
     fn cell(&self, position: Vec<usize>, seed: u64) -> Cell {
-        let axes = &self.experiment.axes;
-        let chosen = axes.iter().zip(&position).flat_map(|(axis, &p)| {
-            axis.keys
-                .iter()
-                .cloned()
-                .zip(axis.points[p].values.iter().cloned())
-        });
-        let settings = chosen.collect();
-        let excluded = self.excludes.iter().position(|conditions| {
-            conditions
-                .iter()
-                .all(|(axis, holds)| holds[position[*axis]])
-        });
-        let kind = match excluded {
+        let kind = match self.excluded(&position) {
             Some(by) => CellKind::Excluded { by },
-            None => self.run(&position, seed).map_or_else(
-                |reason| CellKind::Invalid { reason },
-                |spec| CellKind::Run(Box::new(spec)),
-            ),
+            None => match self.run(&position, seed) {
+                Ok(spec) => CellKind::Run(Box::new(spec)),
+                Err(reason) => CellKind::Invalid {
+                    reason: Box::new(reason),
+                },
+            },
         };
         Cell {
             position,
-            settings,
             seed,
             kind,
+            axes: self.axes.clone(),
         }
     }
 

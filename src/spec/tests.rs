@@ -42,7 +42,10 @@ fn axes_multiply_in_the_order_of_the_file_and_seeds_are_innermost() {
     let cells: Vec<_> = grid
         .cells
         .iter()
-        .map(|c| (c.settings[0].1.clone(), c.settings[1].1.clone(), c.seed))
+        .map(|cell| {
+            let values: Vec<_> = cell.settings().map(|(_, value)| value.clone()).collect();
+            (values[0].clone(), values[1].clone(), cell.seed)
+        })
         .collect();
     assert_eq!(cells.len(), 8);
     assert_eq!(cells[0], (json!(64), json!("sigmoid"), 0));
@@ -191,7 +194,7 @@ fn prerequisites_run_once_before_what_needs_them() {
         3
     );
     assert_eq!(
-        grid.cells[3].settings[0].1,
+        grid.cells[3].settings().next().unwrap().1,
         json!({"from": "second"}),
         "the file's own word is kept for labels"
     );
@@ -567,26 +570,55 @@ fn a_file_without_figures_has_its_tables_drawn() {
     assert_eq!(figures(axes, ""), (ReportKind::Curves, None, None));
 }
 
-#[test]
-fn a_hundred_thousand_cells_expand_within_seconds() {
+/// `rows` times `columns` cells, and one of a kind.
+fn product(rows: u32, columns: u32, rest: &str) -> Experiment {
     let axis = |key: &str, n: u32| {
-        format!(
-            "{key} = [{}]\n",
-            (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(",")
-        )
+        let values: Vec<String> = (1..=n).map(|i| i.to_string()).collect();
+        format!("{key} = [{}]\n", values.join(","))
     };
-    let experiment = load(&format!(
-        "[axes]\n{}{}",
-        axis("train.batch_size", 1000),
-        axis("train.log_every", 100)
+    load(&format!(
+        "[axes]\n{}{}{rest}",
+        axis("train.batch_size", rows),
+        axis("train.log_every", columns)
     ))
-    .unwrap();
+    .unwrap()
+}
+
+#[test]
+fn a_million_cells_expand_within_seconds_where_few_enough_ask_for_a_run() {
+    let excludes: String = (1..=100)
+        .filter(|i| i % 10 > 0)
+        .map(|i| format!("[[exclude]]\nwhen = {{ train.log_every = {i} }}\n"))
+        .collect();
+    let experiment = product(10_000, 100, &excludes);
     let start = Instant::now();
     let grid = experiment.expand().unwrap();
     let elapsed = start.elapsed();
-    assert_eq!(grid.runs().len(), 100_000);
+    assert_eq!((grid.cells.len(), grid.runs().len()), (1_000_000, 100_000));
     // Far above what it takes, so that a busy machine does not fail it, far below what rebuilding the defaults takes.
     assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
+}
+
+#[test]
+fn too_many_cells_are_refused_by_the_axes_that_make_them() {
+    let refusal = |experiment: Experiment| experiment.expand().unwrap_err().to_string();
+    let exclude = "[[exclude]]\nwhen = { train.log_every = 1 }";
+    for (experiment, cells, limit) in [
+        (product(1_000, 101, ""), "101000 cells (", 100_000),
+        (
+            product(1_000, 102, exclude),
+            "101000 cells that no exclude leaves out (",
+            100_000,
+        ),
+        (product(10_000, 101, exclude), "1010000 cells (", 1_000_000),
+    ] {
+        let words = refusal(experiment);
+        assert!(
+            words.contains(&format!("axes.\"train.batch_size\": {cells}"))
+                && words.contains(&format!("more than the {limit} ")),
+            "{words}"
+        );
+    }
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn curves_are_means_over_seeds_and_other_axes_have_figures_of_their_own() {
     let of = |kind: &str, seed: u64| {
         let mut cells = asked.1.cells.iter();
         let cell = cells.find(|cell| {
-            cell.seed == seed && cell.settings[0].1 == kind && cell.settings[1].1 == 64
+            let values: Vec<_> = cell.settings().map(|(_, value)| value).collect();
+            cell.seed == seed && *values[0] == kind && *values[1] == 64
         });
         cell.unwrap().run().unwrap().id.clone()
     };

@@ -149,8 +149,7 @@ pub(super) fn cell_below(
         return;
     };
     let settings: Vec<String> = cell
-        .settings
-        .iter()
+        .settings()
         .map(|(key, value)| format!("{key} = {}", path::label(value)))
         .collect();
     let mut lines: Vec<Note> = vec![(settings.join("  "), Role::Dim)];
@@ -180,7 +179,7 @@ pub(super) fn cell(experiment: &Experiment, grid: &Grid, cells: &[usize], world:
     for (n, &i) in cells.iter().enumerate() {
         let cell = &grid.cells[i];
         if n == 0 {
-            for (key, value) in &cell.settings {
+            for (key, value) in cell.settings() {
                 lines.push((key.clone(), (path::label(value), Role::Plain)));
             }
         }

@@ -304,8 +304,7 @@ impl Design {
         let across: &[String] = experiment.axes.last().map_or(&[], |axis| &axis.keys);
         let of_row = |key: &String| !line || !across.contains(key);
         let when: Vec<_> = cell
-            .settings
-            .iter()
+            .settings()
             .filter(|(key, _)| of_row(key))
             .cloned()
             .collect();
