@@ -2,6 +2,7 @@
 //! scheduler's crank. It knows no terminal and no tensor, and keeps nothing that is not in the run directories.
 
 mod background;
+mod devices;
 mod files;
 mod launch;
 mod outlook;
@@ -12,14 +13,13 @@ mod wish;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::num::NonZero;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::exec::{Executor, Slot, device};
+use crate::exec::{Executor, Slot};
 use crate::record::{RunDir, RunId, end_of_log};
 use crate::sched::{SchedulerLock, holder, waits};
 use crate::spec::RunSpec;
@@ -27,8 +27,9 @@ use crate::store::{Change, Delta, Hint, REFRESH, Run, Store, Watch, WorkspaceErr
 use crate::util::disk::{sweep, temporary};
 use crate::util::{dir_mode, printable, sync_dir};
 
-pub use crate::exec::{DeviceError, Local};
+pub use crate::exec::{DeviceError, Local, Torch, TorchError};
 pub use crate::sched::{Limits, Notice, Scheduler, Standing, View, Wait, standing};
+pub use devices::{each_device, instead, slots, torch};
 pub use files::{Absent, absent, changed};
 pub use launch::Handover;
 pub use outlook::outlook;
@@ -317,20 +318,4 @@ pub fn log_of(run: &Run, lines: usize) -> Vec<String> {
         Ok(lines) => lines.iter().map(|line| printable(line)).collect(),
         Err(e) => vec![printable(&format!("no log: {e}"))],
     }
-}
-
-/// Room on `devices` for `jobs` runs at a time or, if nobody says, for as many as is sensible when `startable` are
-/// waiting: one a device and, on the CPU, one a core, since a small run uses one core well and several badly.
-pub fn slots(
-    devices: &[String],
-    jobs: Option<usize>,
-    startable: usize,
-) -> Result<Vec<Slot>, DeviceError> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let sensible = if devices.len() > 1 {
-        devices.len()
-    } else {
-        cores.min(startable).max(1)
-    };
-    device::slots(devices, jobs.unwrap_or(sensible), cores)
 }

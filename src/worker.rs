@@ -51,9 +51,7 @@ pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<E
         return Ok(Ending::Finished(outcome));
     }
     // Threads of the whole process: ranks share them.
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
+    device::set_threads(threads, spec.config.train.ranks)
         .context("the thread pool was started before the worker")?;
 
     let _flood = Flood::hold_back(dir).context("no thread to look after the log")?;

@@ -19,6 +19,7 @@ use rand_distr::StandardNormal;
 use serde_json::{Value, json};
 
 use crate::train::config::LoopConfig;
+use crate::train::device::set_threads;
 use crate::train::loss::{
     Draw, Labels, LossConfig, LossError, LossOutput, Pairs, SigmoidConfig, SoftmaxConfig,
 };
@@ -36,6 +37,17 @@ pub enum Bench {
     Loss(Args),
     Step(step::Args),
     Data(data::Args),
+}
+
+impl Bench {
+    /// Where it is computed.
+    pub fn device(&self) -> &str {
+        match self {
+            Self::Loss(args) => &args.multiply.device,
+            Self::Step(args) => &args.device,
+            Self::Data(_) => "cpu",
+        }
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -128,7 +140,7 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
         Bench::Step(args) => return step::run(args),
         Bench::Data(args) => return data::run(args),
     };
-    use_threads(args.threads)?;
+    use_threads(args.threads, args.ranks)?;
     let side = args.tile.map_or(LoopConfig::default().tile, |t| t as usize);
     let arithmetic = args.multiply.arithmetic(side)?;
     let case = Case {
@@ -262,15 +274,12 @@ fn unit_rows(seed: u64, count: usize, dim: usize) -> Vec<f32> {
     rows
 }
 
-/// Let the whole process have so many threads, if a number is given.
-fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+/// Let the whole process have so many threads for all ranks, if a number is given.
+fn use_threads(threads: Option<usize>, ranks: u16) -> anyhow::Result<()> {
     let Some(threads) = threads else {
         return Ok(());
     };
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .context("the thread pool was started already")
+    set_threads(threads, ranks.into()).context("the thread pool was started already")
 }
 
 /// The most memory that this process held at any time, in MiB; none where the system does not say.

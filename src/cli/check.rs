@@ -7,7 +7,6 @@ mod recorded;
 use std::path::PathBuf;
 
 use super::bench::multiply::Multiply;
-use crate::train::device::{self, UnknownDevice};
 use crate::train::loss::parity::FixtureError;
 
 #[derive(clap::Subcommand, Debug)]
@@ -38,8 +37,6 @@ pub struct Args {
     tile: u32,
     #[command(flatten)]
     multiply: Multiply,
-    #[arg(long, default_value = "cpu")]
-    device: String,
     /// Largest difference allowed, relative to the largest magnitude of each result [default: 2e-5 in f32, and more for lower
     /// precisions and a logit scale above 20].
     #[arg(long)]
@@ -52,18 +49,20 @@ pub struct Args {
     json: bool,
 }
 
-/// A recorded case or a device that this check cannot work with.
+/// A recorded case that this check cannot work with.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
-    #[error(transparent)]
-    Device(#[from] UnknownDevice),
-    #[error(transparent)]
-    Fixture(#[from] FixtureError),
+#[error(transparent)]
+pub struct Unusable(#[from] FixtureError);
+
+impl Check {
+    pub fn device(&self) -> &str {
+        let Self::Loss(args) = self;
+        &args.multiply.device
+    }
 }
 
 pub fn run(check: Check) -> anyhow::Result<u8> {
     let Check::Loss(args) = check;
-    device::open(&args.device).map_err(Unusable::from)?;
     match &args.fixture {
         Some(fixture) => recorded::run(&args, fixture),
         None => equations::run(&args),

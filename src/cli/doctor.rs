@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use crate::record::Provenance;
-use crate::train::device;
 use crate::util::printable;
+use crate::workbench::{TorchError, torch};
 use crate::worker::provenance;
 
 use super::{DONE, FAILED, print};
@@ -36,6 +36,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         libraries(&machine),
         memory(),
         devices(),
+        libtorch(),
         git(&machine),
         identity(),
         space(workspace),
@@ -142,7 +143,29 @@ fn memory() -> Finding {
 }
 
 fn devices() -> Finding {
-    good("devices", format!("{} (burn flex, f32)", device::AVAILABLE))
+    let value = "`cpu`, or `cpu:K` with K from 0 (burn flex; f32, bf16)";
+    good("devices", value.into())
+}
+
+fn libtorch() -> Finding {
+    let (value, problem) = match torch() {
+        Ok(torch) => {
+            let devices = torch.devices.iter().zip(&torch.about);
+            let devices: Vec<String> = devices
+                .map(|(name, about)| format!("`{name}` ({})", printable(about)))
+                .collect();
+            let library = torch.library.as_deref().unwrap_or("linked in");
+            let of = format!("{} (f32, bf16; {})", devices.join(", "), printable(library));
+            (of, None)
+        }
+        Err(error @ TorchError::Missing { .. }) => (format!("none: {error}"), None),
+        Err(error) => ("cannot be used".into(), Some(error.to_string())),
+    };
+    Finding {
+        name: "libtorch",
+        value,
+        problem,
+    }
 }
 
 fn identity() -> Finding {

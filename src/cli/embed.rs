@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     #[arg(long, default_value = "cpu")]
-    device: String,
+    pub device: String,
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {

@@ -58,7 +58,7 @@ pub struct Args {
     bank: u32,
     /// Device to embed on.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: String,
+    pub device: String,
     /// One JSON object a task, in CLIP_benchmark's form.
     #[arg(long)]
     json: bool,

@@ -24,10 +24,13 @@ mod run;
 mod say;
 mod spikes;
 mod table;
+mod torch;
 mod wish;
 mod worker;
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -38,9 +41,10 @@ use crate::spec::{EditError, EditWordsError, Grid, SpecError};
 use crate::store::{QueryError, Store, WorkspaceError};
 use crate::tui::PreferencesError;
 use crate::util::printable;
-use crate::workbench::{Absent, DeviceError, FindError, Verb as Wish, Workbench, changed};
-use say::print;
-pub use say::{tell, usage};
+use crate::workbench::{
+    Absent, DeviceError, FindError, Verb as Wish, Workbench, changed, each_device, instead,
+};
+use say::{print, tell, usage};
 
 /// Exit codes that verbs return.
 pub const DONE: u8 = 0;
@@ -123,21 +127,66 @@ pub enum Verb {
     Convert(convert::Args),
     /// Train one run in this process; the workbench starts it.
     Worker(worker::Args),
+    /// Tell what libtorch has here, for siglab to read.
+    #[command(hide = true)]
+    Torch,
 }
 
 impl Cli {
-    /// Whether this process runs models itself.
-    pub fn computes(&self) -> bool {
+    /// The devices that this process is to compute on itself; none where it runs no model.
+    fn computes_on(&self) -> Option<Vec<&str>> {
         use Verb::{Bench, Check, Embed, Eval, Worker};
-        matches!(
-            self.verb,
-            Some(Worker(_) | Bench(_) | Check(_) | Eval(_) | Embed(_))
-        )
+        Some(match self.verb.as_ref()? {
+            Worker(args) => args.devices.iter().map(String::as_str).collect(),
+            Bench(bench) => vec![bench.device()],
+            Check(check) => vec![check.device()],
+            Eval(args) => vec![&args.device],
+            Embed(args) => vec![&args.device],
+            _ => return None,
+        })
     }
 }
 
+/// mimalloc's `mi_option_purge_delay`, which its bindings do not name.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+/// The programme, but for its allocator: reads the command line, does what it says, and prints an error once, as a chain
+/// of causes.
+pub fn main() -> ExitCode {
+    let code = match Cli::try_parse() {
+        Err(error) => usage(&error),
+        Ok(cli) => {
+            hold_memory(cli.computes_on().is_some());
+            run(cli).unwrap_or_else(|error| {
+                tell(format_args!("error: {error:#}"));
+                exit_code(&error)
+            })
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// A training step frees and takes the same large buffers again and again: giving them back to the system in between
+/// costs much of the step in page faults, and large pages save some. Whoever does not train gives back at once what it
+/// has no use for, and takes small pages, for of a large one nothing returns until all of it is free.
+fn hold_memory(computes: bool) {
+    let milliseconds = if computes { -1 } else { 0 };
+    // SAFETY: sets an integer option of the allocator, which it reads whenever it frees pages.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, milliseconds) };
+    // Inherited by workers, which take it back. A kernel without large pages has nothing to switch off.
+    let _ = rustix::thread::disable_transparent_huge_pages(!computes);
+}
+
 /// Do what the command line says; the number is the exit code.
-pub fn run(cli: Cli) -> anyhow::Result<u8> {
+fn run(cli: Cli) -> anyhow::Result<u8> {
+    if let Some(devices) = cli.computes_on()
+        && let Some(program) = instead(&devices)?
+    {
+        let error = Command::new(&program)
+            .args(std::env::args_os().skip(1))
+            .exec();
+        return Err(error).with_context(|| format!("cannot start {}", program.display()));
+    }
     let workspace = cli.workspace.as_path();
     let Some(verb) = cli.verb else {
         return open::run(workspace, cli.open);
@@ -177,11 +226,12 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Embed(args) => embed::run(workspace, args),
         Verb::Convert(args) => convert::run(workspace, args),
         Verb::Worker(args) => worker::run(args),
+        Verb::Torch => torch::run(),
     }
 }
 
 /// What an error means to a script: wrong input is 2, everything else 1.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
+fn exit_code(error: &anyhow::Error) -> u8 {
     let wrong_input = error.is::<SpecError>()
         || error.is::<EditError>()
         || error.is::<EditWordsError>()
@@ -207,14 +257,14 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// What runs are started on.
 #[derive(clap::Args, Clone, Debug)]
 pub struct On {
-    /// Devices to train on.
+    /// Devices to train on: `cpu`, `cpu:0-3`; with libtorch `tch:cpu`, `tch:cuda:0`, `tch:cuda:0-3`.
     #[arg(
         long,
         value_name = "DEVICE",
         value_delimiter = ',',
         default_value = "cpu"
     )]
-    pub device: Vec<String>,
+    device: Vec<String>,
     /// Runs at a time [default: one a device; on `cpu` alone one a core].
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
@@ -226,8 +276,13 @@ pub struct On {
 impl On {
     /// Runs at a time, if that was said.
     pub fn at_a_time(&self) -> Option<usize> {
-        let shared = |n: usize| n * self.device.len();
+        let shared = |n: usize| n * self.devices().len();
         self.jobs.or(self.jobs_per_device.map(shared))
+    }
+
+    /// The devices one by one.
+    pub fn devices(&self) -> Vec<String> {
+        each_device(&self.device)
     }
 }
 

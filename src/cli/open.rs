@@ -55,7 +55,7 @@ impl Args {
             (!self.set.is_empty(), "--set"),
             (self.view.is_some(), "--view"),
             (!self.runs.is_empty(), "--runs"),
-            (self.on.device != ["cpu"], "--device"),
+            (self.on.devices() != ["cpu"], "--device"),
             (self.on.jobs.is_some(), "--jobs"),
             (self.on.jobs_per_device.is_some(), "--jobs-per-device"),
             (self.ascii, "--ascii"),
@@ -103,7 +103,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         view: args.view,
         runs: args.runs,
         jobs: args.on.at_a_time(),
-        devices: args.on.device,
+        devices: args.on.devices(),
         theme: Theme::of_environment(args.ascii || preferences.ascii, environment),
         preferences,
         // What is printed is told by its flags alone.

@@ -93,7 +93,7 @@ pub fn train(
         return Err(absent.into());
     }
     let startable = startable.count();
-    let slots = workbench::slots(&args.on.device, args.on.at_a_time(), startable)?;
+    let slots = workbench::slots(&args.on.devices(), args.on.at_a_time(), startable)?;
     if args.dry_run {
         return Ok((dry_run(args, workbench.store(), &names)?, None));
     }
@@ -173,7 +173,7 @@ fn detach(workbench: &mut Workbench, specs: &[RunSpec], args: &Args) -> anyhow::
     for (key, value) in &args.set {
         arguments.extend(["--set".into(), format!("{key}={value}").into()]);
     }
-    arguments.extend(["--device".into(), args.on.device.join(",").into()]);
+    arguments.extend(["--device".into(), args.on.devices().join(",").into()]);
     if let Some(jobs) = args.on.at_a_time() {
         arguments.extend(["--jobs".into(), jobs.to_string().into()]);
     }

@@ -17,7 +17,7 @@ pub struct Args {
     dir: PathBuf,
     /// One device a rank.
     #[arg(long = "device", value_name = "DEVICE", default_value = "cpu")]
-    devices: Vec<String>,
+    pub devices: Vec<String>,
     /// Threads of the whole process; as many as cores when not given.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,

@@ -1,6 +1,8 @@
 //! Devices named by the user turned into slots: places on which a run, or one rank of it, can be put. On a CPU a
-//! slot is a share of the cores. Whether a device can compute is the worker's question.
+//! slot is a share of the cores.
 
+use super::torch::{Torch, TorchError};
+use crate::record::DeviceName;
 use crate::util::printable;
 
 /// Room for one rank: a device and a number of threads.
@@ -13,27 +15,44 @@ pub struct Slot {
 /// A device that this build or machine lacks, or no room at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    #[error("no device `{name}` here: this build has `cpu` and `cpu:0` to `cpu:{}`", .cores - 1)]
+    #[error("no device `{name}` here: there are `cpu` and `cpu:0` to `cpu:{}`; with libtorch `tch:cpu`, and `tch:cuda:0` and so on for GPUs", .cores - 1)]
     Unknown { name: String, cores: usize },
+    #[error("no device `{name}` here: libtorch has {}", .known.join(", "))]
+    NotOfTorch { name: String, known: Vec<String> },
+    #[error("no device `{name}` here: {source}")]
+    NoTorch { name: String, source: TorchError },
     #[error("device `{name}` is named twice; `--jobs` lets several runs share a device")]
     Twice { name: String },
     #[error("--jobs must be at least 1")]
     NoJobs,
 }
 
-/// `jobs` slots over `devices` in turn, sharing `cores` equally; each slot has a thread at least.
-pub fn slots(devices: &[String], jobs: usize, cores: usize) -> Result<Vec<Slot>, DeviceError> {
+/// `jobs` slots over `devices` in turn, sharing `cores` equally; each slot has a thread at least. `torch` says what
+/// libtorch has, and is asked only where a device is its.
+pub fn slots(
+    devices: &[String],
+    jobs: usize,
+    cores: usize,
+    torch: impl Fn() -> Result<Torch, TorchError>,
+) -> Result<Vec<Slot>, DeviceError> {
     for (i, name) in devices.iter().enumerate() {
-        let known = match name.strip_prefix("cpu") {
-            Some("") => true,
-            Some(rest) => rest.strip_prefix(':').is_some_and(|k| is_index(k, cores)),
-            None => false,
-        };
-        if !known {
-            return Err(DeviceError::Unknown {
-                name: printable(name),
-                cores,
-            });
+        match name.parse() {
+            Ok(DeviceName::Cpu(None)) => {}
+            Ok(DeviceName::Cpu(Some(k))) if usize::from(k) < cores => {}
+            Ok(DeviceName::TorchCpu | DeviceName::TorchCuda(_)) => {
+                let name = name.clone();
+                match torch() {
+                    Ok(torch) if torch.devices.contains(&name) => {}
+                    Ok(Torch { devices: known, .. }) => {
+                        return Err(DeviceError::NotOfTorch { name, known });
+                    }
+                    Err(source) => return Err(DeviceError::NoTorch { name, source }),
+                }
+            }
+            Ok(DeviceName::Cpu(_)) | Err(_) => {
+                let name = printable(name);
+                return Err(DeviceError::Unknown { name, cores });
+            }
         }
         if devices[..i].contains(name) {
             return Err(DeviceError::Twice { name: name.clone() });
@@ -54,11 +73,6 @@ pub fn slots(devices: &[String], jobs: usize, cores: usize) -> Result<Vec<Slot>,
         .collect())
 }
 
-/// Decimal digits only (`parse` alone would take `+1`), below `cores`.
-fn is_index(text: &str, cores: usize) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<usize>().is_ok_and(|k| k < cores)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +83,14 @@ mod tests {
         cores: usize,
     ) -> Result<Vec<(String, usize)>, DeviceError> {
         let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
-        Ok(slots(&devices, jobs, cores)?
+        let torch = || {
+            Ok(Torch {
+                library: None,
+                devices: vec!["tch:cpu".into(), "tch:cuda:0".into()],
+                about: vec![String::new(); 2],
+            })
+        };
+        Ok(slots(&devices, jobs, cores, torch)?
             .into_iter()
             .map(|slot| (slot.device, slot.threads))
             .collect())
@@ -86,6 +107,19 @@ mod tests {
             [("cpu:0".into(), 1), ("cpu:1".into(), 1)]
         );
         assert_eq!(placed(&["cpu"], 3, 2).unwrap().len(), 3);
+        let apart = placed(&["tch:cuda:0", "tch:cpu"], 2, 8).unwrap();
+        assert_eq!(apart, [("tch:cuda:0".into(), 4), ("tch:cpu".into(), 4)]);
+    }
+
+    #[test]
+    fn a_device_that_libtorch_lacks_is_named_with_those_that_it_has() {
+        let lacking = placed(&["tch:cuda:1"], 1, 2).unwrap_err().to_string();
+        assert!(lacking.contains("`tch:cuda:1` here: libtorch has tch:cpu, tch:cuda:0"), "{lacking}");
+        let missing = TorchError::Missing {
+            program: "/x/siglab-tch".into(),
+        };
+        let error = slots(&["tch:cpu".into()], 1, 2, || Err(missing.clone())).unwrap_err();
+        assert!(error.to_string().contains("/x/siglab-tch"), "{error}");
     }
 
     #[test]

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::memory::{self, Kills};
-use super::{Executor, Job, JobState, Slot, SubmitError, Ticket};
+use super::{Executor, Job, JobState, Slot, SubmitError, Ticket, torch};
 use crate::record::ticks_since_boot;
 use crate::util::{as_word, disk};
 
 #[derive(Debug)]
 pub struct Local {
-    /// The programme whose verb `worker` trains a run.
+    /// The programme whose verb `worker` trains a run; on libtorch's devices the one beside it does.
     program: PathBuf,
     slots: Vec<Slot>,
     /// Workers that are children of this process, by pid, until their end was seen.
@@ -72,8 +72,8 @@ impl Local {
         }
     }
 
-    fn spawn(&mut self, job: &Job, log: &File) -> io::Result<Ticket> {
-        let mut command = Command::new(&self.program);
+    fn spawn(&mut self, program: &Path, job: &Job, log: &File) -> io::Result<Ticket> {
+        let mut command = Command::new(program);
         command.arg("worker").arg(as_word(job.dir.path()));
         for device in &job.devices {
             command.args(["--device", device]);
@@ -131,16 +131,14 @@ impl Executor for Local {
     }
 
     fn submit(&mut self, job: &Job) -> Result<Ticket, SubmitError> {
+        let program = torch::program_for(&self.program, &job.devices);
         let refused = |source| SubmitError {
-            program: self.program.display().to_string(),
+            program: program.display().to_string(),
             source,
         };
         let mut log = disk::open_to_append(&job.dir.log()).map_err(refused)?;
-        self.spawn(job, &log).map_err(|source| {
-            let error = SubmitError {
-                program: self.program.display().to_string(),
-                source,
-            };
+        self.spawn(&program, job, &log).map_err(|source| {
+            let error = refused(source);
             // The caller has the reason too: a log that cannot take it loses nothing.
             let _ = writeln!(log, "{error}");
             error

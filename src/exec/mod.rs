@@ -6,12 +6,14 @@ pub mod device;
 pub mod fake;
 pub mod local;
 mod memory;
+pub mod torch;
 
 use std::io;
 
 use crate::record::{Process, RunDir};
 pub use device::{DeviceError, Slot};
 pub use local::Local;
+pub use torch::{Torch, TorchError};
 
 /// What identifies a started worker, also to a scheduler that comes later.
 pub type Ticket = Process;

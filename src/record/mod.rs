@@ -3,6 +3,7 @@
 //! what a run trains or who asked for it.
 
 pub mod checkpoint;
+mod device;
 mod event;
 mod flood;
 mod lease;
@@ -26,6 +27,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use device::{DeviceName, each_device};
 pub use event::{Event, Line, Outcome};
 pub use flood::Flood;
 pub use lease::{Lease, WorkerLock, at_work};

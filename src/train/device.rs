@@ -1,33 +1,57 @@
 //! Device names and what they mean in this build: `cpu` is burn's flex backend on the cores that the worker was
-//! given, `cpu:K` the K-th of several such devices.
+//! given, `cpu:K` the K-th of several such devices; with the feature `tch`, `tch:cpu` and `tch:cuda:K` are libtorch's.
+
+#[cfg_attr(not(feature = "tch"), path = "device/no_torch.rs")]
+pub mod torch;
 
 use burn::backend::Flex;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::record::Lack;
+use crate::record::{DeviceName, Lack};
 
-/// A name that this build cannot serve.
+/// A name that this build, on this machine, cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this build has no device `{name}`: expected {}", AVAILABLE)]
+#[error("this build has no device `{name}`: expected {}", available())]
 pub struct UnknownDevice {
     pub name: String,
 }
 
-/// The forms of a device's name, for messages.
-pub const AVAILABLE: &str = "`cpu`, or `cpu:K` with K from 0";
+/// The devices of this build on this machine, for messages.
+pub fn available() -> String {
+    let own = "`cpu`, or `cpu:K` with K from 0".to_owned();
+    let torch = torch::devices().into_iter();
+    let all = std::iter::once(own).chain(torch.map(|name| format!("`{name}`")));
+    all.collect::<Vec<_>>().join("; ")
+}
 
 /// The device called `name`, without autodiff.
 pub fn open(name: &str) -> Result<Device, UnknownDevice> {
-    let index = name.strip_prefix("cpu").map(|rest| {
-        rest.strip_prefix(':')
-            .map_or(rest.is_empty(), |k| k.parse::<u16>().is_ok())
-    });
-    match index {
-        Some(true) => Ok(Device::flex()),
-        _ => Err(UnknownDevice {
-            name: crate::util::printable(name),
-        }),
-    }
+    let device = match name.parse() {
+        Ok(DeviceName::Cpu(_)) => Some(Device::flex()),
+        Ok(name) => torch::open(name),
+        Err(_) => None,
+    };
+    device.ok_or_else(|| UnknownDevice {
+        name: crate::util::printable(name),
+    })
+}
+
+/// Let what is computed take so many threads of the process in all, shared by `ranks` that compute at the same time.
+///
+/// # Errors
+/// Where threads were started before.
+pub fn set_threads(threads: usize, ranks: usize) -> Result<(), rayon::ThreadPoolBuildError> {
+    torch::set_threads(threads / ranks.max(1));
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+}
+
+/// Where tests compute: the device that SIGLAB_TEST_DEVICE names, or `cpu`.
+#[cfg(test)]
+pub fn tested() -> Device {
+    let name = std::env::var("SIGLAB_TEST_DEVICE");
+    open(name.as_deref().unwrap_or("cpu")).expect("SIGLAB_TEST_DEVICE is a device of this build")
 }
 
 /// What libraries say when memory, of the machine or of a device, is out.

@@ -16,6 +16,7 @@ use crate::util::printable_lines;
 
 use super::config::TrainConfig;
 use super::data::Source;
+use super::device::torch;
 use super::loss::gauges;
 use super::rollback::{Detours, RollbackConfig};
 use super::snapshot;
@@ -43,6 +44,8 @@ pub struct Recorder {
     evaluating: Duration,
     /// Samples of which was said that they were skipped.
     skipped: u64,
+    /// What the attempt computes on.
+    devices: Vec<String>,
 }
 
 impl Recorder {
@@ -69,6 +72,7 @@ impl Recorder {
             last_row: (now, 0),
             evaluating: Duration::ZERO,
             skipped: 0,
+            devices: Vec::new(),
         })
     }
 
@@ -128,6 +132,9 @@ impl Recorder {
     }
 
     pub fn started(&mut self, event: Event) -> anyhow::Result<()> {
+        if let Event::Started { devices, .. } = &event {
+            self.devices.clone_from(devices);
+        }
         self.tell(event)
     }
 
@@ -215,6 +222,7 @@ impl Recorder {
             let layers = details.staleness.iter();
             values.extend(layers.map(|(layer, value)| (format!("staleness/{layer}"), *value)));
         }
+        values.extend(torch::gauges(&self.devices));
         if self.skipped > 0 {
             values.insert("skipped".into(), self.skipped as f64);
         }

@@ -10,6 +10,7 @@ use super::cache::CacheConfig;
 use super::*;
 use crate::record::checkpoint;
 use crate::record::{Event, EventLog, Row, RunDir, read_events};
+use device::tested;
 use loss::{Keep, LogT, LogTInit, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig};
 
 fn tiny() -> TrainConfig {
@@ -52,7 +53,7 @@ fn with_few_negatives(keep: Keep) -> LossConfig {
 }
 
 fn run(config: &TrainConfig, dir: &RunDir, stop: &AtomicBool) -> Ending {
-    let devices = vec![Device::flex(); config.train.ranks];
+    let devices = vec![tested(); config.train.ranks];
     let mut recorder = Recorder::new(
         dir.clone(),
         EventLog::open(dir).unwrap(),
@@ -135,7 +136,7 @@ fn micro_batches_change_nothing_but_memory() {
 /// One update from the start of the run that `config` describes.
 fn first_update(config: &TrainConfig) -> (State, step::Update) {
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let mut state = State::new(config, &source, &Device::flex());
+    let mut state = State::new(config, &source, &tested());
     let mesh = Mesh::alone();
     let parts = Parts::new(config, &mesh, &source, state.sides().clone());
     let update = state.update(config, &mesh, &mut Feed::when_asked(parts), 1, false);
@@ -214,7 +215,7 @@ fn a_locked_tower_has_no_gradient_and_changes_none() {
                 let start = State::new(
                     &config,
                     &Source::open(&config.data, config.model.text.context, config.seed).unwrap(),
-                    &Device::flex(),
+                    &tested(),
                 );
                 let mut norm = 0.0;
                 for tower in ["image.", "text.", "log_t", "bias"] {
@@ -248,7 +249,7 @@ fn after_five_steps(config: &TrainConfig) -> BTreeMap<String, Vec<f32>> {
     let end = checkpoint::latest(&dir).unwrap().0.unwrap();
     assert_eq!((end.manifest.step, rows(&dir).len()), (5, 5), "steps");
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let mut state = State::new(config, &source, &Device::flex());
+    let mut state = State::new(config, &source, &tested());
     snapshot::restore(&mut state, &end).unwrap();
     let entries = state.layout.entries().iter();
     let both = entries.flat_map(|entry| {
@@ -532,7 +533,7 @@ fn a_resumed_run_goes_on_with_its_cache_if_it_is_of_the_same_tower() {
     run(&config, &undisturbed, &AtomicBool::new(false));
     let pairs = config.data.pairs();
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let state = State::new(&config, &source, &Device::flex());
+    let state = State::new(&config, &source, &tested());
 
     for (forged, same_tower) in [(false, true), (true, true), (true, false)] {
         let tmp = tempfile::tempdir().unwrap();
@@ -544,7 +545,7 @@ fn a_resumed_run_goes_on_with_its_cache_if_it_is_of_the_same_tower() {
         let mut hasty = config.clone();
         hasty.train.save_seconds = 0.0;
         let starts = BTreeMap::new();
-        let ending = train(&hasty, &[Device::flex()], &starts, &mut recorder, &stop);
+        let ending = train(&hasty, &[tested()], &starts, &mut recorder, &stop);
         assert_eq!(ending.unwrap(), Ending::Stopped);
         drop(recorder);
 
@@ -584,7 +585,7 @@ fn unlocked_late(cache: CacheConfig) -> TrainConfig {
 fn a_tower_is_as_it_starts_until_it_is_unlocked() {
     let config = unlocked_late(CacheConfig::Off);
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let mut state = State::new(&config, &source, &Device::flex());
+    let mut state = State::new(&config, &source, &tested());
     let mesh = Mesh::alone();
     let parts = Parts::new(&config, &mesh, &source, state.sides().clone());
     let mut feed = Feed::when_asked(parts);
@@ -657,7 +658,7 @@ fn every_optimiser_learns_and_resumes_to_the_same_bits() {
             let mut hasty = config.clone();
             hasty.train.save_seconds = 0.0;
             let starts = BTreeMap::new();
-            let ending = train(&hasty, &[Device::flex()], &starts, &mut recorder, &stop);
+            let ending = train(&hasty, &[tested()], &starts, &mut recorder, &stop);
             assert_eq!(ending.unwrap(), Ending::Stopped);
         }
         run(&config, &two, &AtomicBool::new(false));
@@ -724,7 +725,7 @@ fn rows_tell_the_staleness_of_what_is_learned_and_the_norm_of_all() {
 
     let end = checkpoint::latest(&dir).unwrap().0.unwrap();
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let mut state = State::new(&config, &source, &Device::flex());
+    let mut state = State::new(&config, &source, &tested());
     snapshot::restore(&mut state, &end).unwrap();
     let squares = device::host(state.flat)
         .into_iter()
@@ -862,7 +863,7 @@ fn a_tower_starts_with_another_runs_weights() {
 
     let config = tiny();
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let device = Device::flex();
+    let device = tested();
     let parameter = |state: &State, name: &str| {
         device::host(
             state

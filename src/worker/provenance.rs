@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::record::{Git, Provenance};
+use crate::train::device::torch;
 use crate::train::loss::tile::{Kernel, Precision};
 
 /// The lock file beside the sources of this build.
@@ -114,7 +115,9 @@ fn libraries() -> BTreeMap<String, String> {
     let found = LIBRARIES
         .iter()
         .filter_map(|library| Some(((*library).to_owned(), version(library)?)));
-    found.collect()
+    // Of libtorch the lock file knows nothing: where it lies says which it is.
+    let torch = torch::library().map(|file| ("libtorch".to_owned(), file));
+    found.chain(torch).collect()
 }
 
 /// Name and version of a package's block in the lock file.

@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    use_threads(args.threads)?;
+    use_threads(args.threads, 1)?;
     let start = Instant::now();
     let source = Source::open(&config(&args)?, 64, 0)?;
     let indexing = start.elapsed().as_secs_f64();

@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::train::device;
+use crate::record::DeviceName;
+use crate::train::device::{self, UnknownDevice};
 use crate::train::loss::on_device::{self, contrastive_by_tensors};
 use crate::train::loss::parity::Fixture;
 use crate::train::loss::tile::{Isa, Kernel, Precision};
 use crate::train::loss::{LossConfig, LossError, LossOutput, Pairs, Plan, Way, contrastive};
 use crate::train::mesh::Mesh;
 
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Multiply {
     /// The code that multiplies: auto is the fastest that this processor has, tensor what a device with a memory of its own
     /// would do, on this processor.
@@ -22,6 +23,9 @@ pub struct Multiply {
     /// Texts go round the ring of ranks both ways at once.
     #[arg(long)]
     two_way: bool,
+    /// Where it is computed; libtorch's devices have tensors only.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,24 +42,25 @@ type Results = BTreeMap<&'static str, Vec<f64>>;
 #[derive(Clone, Copy, Debug)]
 pub struct Arithmetic {
     pub plan: Plan,
-    tensors: bool,
+    /// The device that they are on, where it is by tensors.
+    tensors: Option<DeviceName>,
 }
 
 impl From<Plan> for Arithmetic {
     fn from(plan: Plan) -> Self {
         Self {
             plan,
-            tensors: false,
+            tensors: None,
         }
     }
 }
 
 impl Arithmetic {
-    /// On tensors, in f32.
-    pub fn on_tensors(plan: Plan) -> Self {
+    /// On tensors of `device`, in f32.
+    pub fn on_tensors(device: DeviceName, plan: Plan) -> Self {
         Self {
             plan,
-            tensors: true,
+            tensors: Some(device),
         }
     }
 
@@ -64,11 +69,11 @@ impl Arithmetic {
         Self { plan, ..self }
     }
 
-    pub fn name(self) -> &'static str {
-        if self.tensors {
-            TENSOR
-        } else {
-            self.plan.kernel.isa().name()
+    pub fn name(self) -> String {
+        match self.tensors {
+            Some(DeviceName::Cpu(_)) => TENSOR.to_owned(),
+            Some(device) => device.to_string(),
+            None => self.plan.kernel.isa().name().to_owned(),
         }
     }
 
@@ -93,8 +98,8 @@ impl Arithmetic {
         log_t: f64,
         bias: f64,
     ) -> Result<LossOutput<f32>, LossError> {
-        if self.tensors {
-            let device = device::open(HOST).expect("the processor is always there");
+        if let Some(name) = self.tensors {
+            let device = device::open(&name.to_string()).expect("it was there before");
             contrastive_by_tensors(&device, config, mesh, pairs, log_t, bias)
         } else {
             contrastive(config, mesh, pairs, log_t, bias)
@@ -103,21 +108,31 @@ impl Arithmetic {
 }
 
 const TENSOR: &str = "tensor";
-const HOST: &str = "cpu";
 
-/// The processor lacks what was asked for.
+/// This machine lacks what was asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("this processor cannot multiply {} by {name}: it has {}", precision.name(), served(*precision))]
-pub struct NotServed {
-    name: &'static str,
-    precision: Precision,
+pub enum NotServed {
+    #[error(transparent)]
+    Device(#[from] UnknownDevice),
+    #[error("this processor cannot multiply {} by {name}: it has {}", precision.name(), served(*precision))]
+    Kernel {
+        name: &'static str,
+        precision: Precision,
+    },
+    #[error("{device} multiplies tensors in f32: leave --impl and --precision out")]
+    OnTensors { device: DeviceName },
 }
 
 impl Multiply {
     /// In squares of `side`.
     pub fn arithmetic(&self, side: usize) -> Result<Arithmetic, NotServed> {
         let precision = self.precision;
-        let without = |name| NotServed { name, precision };
+        let device = self.device()?;
+        let by_slices = matches!(self.implementation, Implementation::Of(_));
+        if device.is_torch() && (by_slices || !on_device::serves(precision)) {
+            return Err(NotServed::OnTensors { device });
+        }
+        let without = |name| NotServed::Kernel { name, precision };
         let kernel = match self.implementation {
             Implementation::Auto => Kernel::best(precision),
             Implementation::Of(isa) => {
@@ -135,8 +150,15 @@ impl Multiply {
         };
         Ok(Arithmetic {
             plan: Plan { side, kernel, way },
-            tensors: matches!(self.implementation, Implementation::Tensor),
+            tensors: (device.is_torch() || matches!(self.implementation, Implementation::Tensor))
+                .then_some(device),
         })
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> Result<DeviceName, UnknownDevice> {
+        device::open(&self.device)?;
+        Ok(self.device.parse().expect("it was opened by that name"))
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Args {
     repeat: u16,
     /// Where it is computed.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: String,
+    pub device: String,
     /// Of the products in the towers' blocks.
     #[arg(long, value_enum, default_value_t = Numbers::F32)]
     precision: Numbers,
@@ -109,7 +109,7 @@ struct Measured {
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    use_threads(args.threads)?;
+    use_threads(args.threads, 1)?;
     let measured = measure(&args, &args.config())?;
     let peak = peak_memory();
     let text = if args.json {

@@ -3,12 +3,13 @@
 
 use serde_json::{Value, json};
 
+use crate::record::DeviceName;
 use crate::train::loss::cases::{Variant, variants};
 use crate::train::loss::parity::bound;
 use crate::train::loss::tile::Kernel;
 use crate::train::loss::{LossError, Plan, Way};
 
-use super::super::bench::multiply::Arithmetic;
+use super::super::bench::multiply::{Arithmetic, NotServed};
 use super::super::{DONE, FAILED, print};
 use super::Args;
 
@@ -41,9 +42,10 @@ struct Worst {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
+    let device = args.multiply.device().map_err(NotServed::from)?;
     let mut found = Vec::new();
     for variant in variants() {
-        let all = ways().map(|arithmetic| compare(&variant, arithmetic, args.tolerance));
+        let all = ways(device).map(|arithmetic| compare(&variant, arithmetic, args.tolerance));
         let all: Vec<Finding> = all.collect::<Result<_, _>>()?;
         found.push((variant, all));
     }
@@ -64,15 +66,15 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     Ok(if passed { DONE } else { FAILED })
 }
 
-/// All that there are, in any plan.
-fn ways() -> impl Iterator<Item = Arithmetic> {
+/// All that there are on `device`, in any plan.
+fn ways(device: DeviceName) -> impl Iterator<Item = Arithmetic> {
     let plan = |kernel| Plan {
         kernel,
         ..Plan::in_squares_of(TILES[0])
     };
-    let tensors = Arithmetic::on_tensors(Plan::in_squares_of(TILES[0]));
-    let slices = Kernel::all().map(move |kernel| Arithmetic::from(plan(kernel)));
-    std::iter::once(tensors).chain(slices)
+    let tensors = Arithmetic::on_tensors(device, Plan::in_squares_of(TILES[0]));
+    let slices = Kernel::all().filter(move |_| !device.is_torch());
+    std::iter::once(tensors).chain(slices.map(move |kernel| Arithmetic::from(plan(kernel))))
 }
 
 fn compare(

@@ -25,7 +25,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<u8> {
     }
     let passed = errors.values().all(|&e| e <= tolerance);
     if args.json {
-        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "impl": arithmetic.name(), "precision": arithmetic.precision().name(), "device": args.device, "tolerance": tolerance, "relative_error": errors, "passed": passed });
+        let object = serde_json::json!({ "fixture": path, "ranks": args.ranks, "tile": args.tile, "impl": arithmetic.name(), "precision": arithmetic.precision().name(), "device": args.multiply.device, "tolerance": tolerance, "relative_error": errors, "passed": passed });
         print(&format!("{object}\n"))?;
     } else {
         let line = |name: &str| {

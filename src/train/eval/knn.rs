@@ -98,6 +98,7 @@ fn vote(neighbours: &[usize]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::device::tested;
 
     #[test]
     fn most_of_the_nearest_decide_and_the_nearest_of_equals() {
@@ -123,7 +124,7 @@ mod tests {
             embeddings: vec![0.8, 0.6, 0.6, 0.8, 0.6, 0.8, f32::NAN, 0.0],
             labels: vec![0, 0, 2, 1],
         };
-        let found = run(&bank, &asked, &[false, false, true], &Device::flex());
+        let found = run(&bank, &asked, &[false, false, true], &tested());
         let expected = Proportion { hits: 1, trials: 3 };
         assert_eq!(found.nearest, expected);
         assert_eq!(found.metrics("knn")["knn/n"], 3.0);

@@ -202,10 +202,11 @@ pub fn metrics(prefix: &str, found: &BTreeMap<String, Retrieval>) -> BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::device::tested;
 
     fn matrix<const R: usize>(values: [[f32; 2]; R]) -> Tensor<2> {
         let values = values.as_flattened().to_vec();
-        Tensor::from_data(TensorData::new(values, [R, 2]), &Device::flex())
+        Tensor::from_data(TensorData::new(values, [R, 2]), &tested())
     }
 
     fn texts<const R: usize>(
@@ -281,7 +282,7 @@ mod tests {
         };
         let tensor = |by: f32| {
             let values: Vec<f32> = (0..count).flat_map(|i| angle(i, by)).collect();
-            Tensor::<2>::from_data(TensorData::new(values, [count, 2]), &Device::flex())
+            Tensor::<2>::from_data(TensorData::new(values, [count, 2]), &tested())
         };
         let (images, captions) = (tensor(0.0), tensor(0.002));
         let own: Vec<u32> = (0..count as u32).collect();

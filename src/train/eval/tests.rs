@@ -9,6 +9,7 @@ use safetensors::SafeTensors;
 use super::retrieval::Texts;
 use super::*;
 use crate::train::data::{DataConfig, Views};
+use crate::train::device::tested;
 use crate::train::feed::{Feed, Parts};
 use crate::train::loss::{
     ClassifyConfig, Keep, LossConfig, NegativesConfig, SigmoidConfig, SoftmaxConfig,
@@ -18,14 +19,14 @@ use crate::train::step::State;
 
 fn open(config: &TrainConfig) -> (Source, State) {
     let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
-    let state = State::new(config, &source, &Device::flex());
+    let state = State::new(config, &source, &tested());
     (source, state)
 }
 
 fn evaluate(config: &TrainConfig, source: &Source, state: &State) -> BTreeMap<String, f64> {
     let evaluation = Evaluation::open(config, source).unwrap();
     evaluation
-        .run(&state.model.valid(), &Device::flex())
+        .run(&state.model.valid(), &tested())
         .unwrap()
 }
 
@@ -67,7 +68,7 @@ fn a_tower_at_its_start_is_better_than_chance_and_one_that_says_nothing_hits_not
     state.set(Tensor::full(
         [state.layout.length()],
         f32::NAN,
-        &Device::flex(),
+        &tested(),
     ));
     let metrics = evaluate(&config, &source, &state);
     assert_eq!((metrics["knn/top1"], metrics["knn/top1_k20"]), (0.0, 0.0));
@@ -206,7 +207,7 @@ fn metrics_are_those_of_clip_benchmark() {
     let matrix = |name: &str| {
         let values = floats(name);
         let shape = [values.len() / 8, 8];
-        Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex())
+        Tensor::<2>::from_data(TensorData::new(values, shape), &tested())
     };
     let images = counts("owners");
     let texts = Texts {

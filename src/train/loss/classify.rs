@@ -48,10 +48,10 @@ pub fn classify(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::TensorData;
 
     use super::*;
-    use crate::train::device::host;
+    use crate::train::device::{host, tested};
 
     const LOGITS: [[f64; 3]; 2] = [[2.0, -1.0, 0.5], [-30.0, 4.0, 40.0]];
     const LABELS: [usize; 2] = [2, 1];
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn value_and_gradient_are_those_of_the_equation() {
-        let tape = Device::flex().autodiff();
+        let tape = tested().autodiff();
         for activation in [Activation::Softmax, Activation::Sigmoid] {
             let logits: Vec<f32> = LOGITS.as_flattened().iter().map(|&x| x as f32).collect();
             let logits =

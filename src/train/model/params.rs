@@ -304,6 +304,7 @@ impl ModuleMapper for Assign<'_> {
 mod tests {
     use super::*;
     use crate::train::TrainConfig;
+    use crate::train::device::tested;
     use crate::train::loss::{ClassifyConfig, LossConfig};
     use crate::train::model::Inputs;
     use crate::train::model::image::ImagePool;
@@ -316,7 +317,7 @@ mod tests {
             classes: supervised.then_some(10),
         };
         let (model, loss) = (&config.model, &config.loss);
-        Layout::of(&Model::zeros(model, loss, inputs, &Device::flex()))
+        Layout::of(&Model::zeros(model, loss, inputs, &tested()))
     }
 
     #[test]

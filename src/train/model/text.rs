@@ -276,12 +276,13 @@ fn end_rows(tokens: Tensor<2, Int>, eos_id: i64) -> Tensor<1, Int> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::device::tested;
 
     #[test]
     fn the_end_of_a_text_is_its_first_end_token() {
         let tokens = [[5, 7, 9, 9], [9, 3, 1, 3], [2, 2, 2, 2]];
         let rows = |eos_id| -> Vec<i64> {
-            let tokens = Tensor::<2, Int>::from_data(tokens, &Device::flex());
+            let tokens = Tensor::<2, Int>::from_data(tokens, &tested());
             end_rows(tokens, eos_id).into_data().iter().collect()
         };
         assert_eq!(rows(9), [2, 4, 8], "first place, and 0 where there is none");

@@ -134,6 +134,11 @@ impl Fused<3> for Attention {
         );
         [d_q, d_k, d_v]
     }
+
+    #[cfg(feature = "tch")]
+    fn on_torch(&self, inputs: [&tch::Tensor; 3]) -> tch::Tensor {
+        super::torch::attention(inputs, self)
+    }
 }
 
 impl Attention {

@@ -68,6 +68,11 @@ impl Fused<1> for Activation {
         blocks.for_each(|(out, x)| self.pull_back(x, out));
         [out]
     }
+
+    #[cfg(feature = "tch")]
+    fn on_torch(&self, [x]: [&tch::Tensor; 1]) -> tch::Tensor {
+        super::torch::gelu(x, *self)
+    }
 }
 
 impl Activation {

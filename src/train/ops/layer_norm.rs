@@ -107,6 +107,11 @@ impl Fused<3> for LayerNorm {
         };
         [d_x, total(0), total(1)]
     }
+
+    #[cfg(feature = "tch")]
+    fn on_torch(&self, [x, gain, bias]: [&tch::Tensor; 3]) -> tch::Tensor {
+        super::torch::layer_norm(x, gain, bias, self.epsilon.into())
+    }
 }
 
 /// `out` and the `statistics` of `x`.

@@ -88,6 +88,11 @@ impl Fused<3> for Linear {
         let [d_weight, d_bias] = std::mem::take(first);
         [d_x, d_weight, d_bias]
     }
+
+    #[cfg(feature = "tch")]
+    fn on_torch(&self, [x, weight, bias]: [&tch::Tensor; 3]) -> tch::Tensor {
+        super::torch::linear(x, weight, bias, Precision::F32)
+    }
 }
 
 /// A linear map on one thread. Products want its weight packed for the way that they go.

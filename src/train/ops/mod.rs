@@ -1,6 +1,6 @@
 //! The operations that towers spend their time in, fused, threaded and vectorised, each with a backward pass written
 //! by hand: what a tape of elementary operations would do in a dozen passes over memory takes one or two here. They
-//! run on burn's flex backend; every other backend gets burn's own, unfused.
+//! run on burn's flex backend. On libtorch they are its own, and every other backend gets burn's, unfused.
 
 mod attention;
 mod block;
@@ -9,6 +9,8 @@ mod layer_norm;
 mod linear;
 mod product;
 mod tape;
+#[cfg(feature = "tch")]
+mod torch;
 
 pub use attention::attention;
 pub use block::{Affine, Checkpointing, Compute, Parameters, Settings, block};

@@ -35,10 +35,24 @@ pub trait Fused<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
         gradient: &[f32],
         wanted: [bool; N],
     ) -> [Vec<f32>; N];
+
+    /// The result by libtorch, which finds the gradients itself.
+    #[cfg(feature = "tch")]
+    fn on_torch(&self, inputs: [&tch::Tensor; N]) -> tch::Tensor;
+
+    /// Whether libtorch keeps what its backward pass needs, rather than compute it again.
+    #[cfg(feature = "tch")]
+    fn keeps_graph(&self) -> bool {
+        true
+    }
 }
 
-/// Apply `op`, taped when an input is. None when the tensors are of another backend than flex.
+/// Apply `op`, taped when an input is. None when the tensors are of a backend that it is not written for.
 pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Option<Tensor<2>> {
+    #[cfg(feature = "tch")]
+    if let Some(output) = super::torch::apply(&op, &inputs) {
+        return Some(output);
+    }
     if !inputs.iter().any(Tensor::is_autodiff) {
         let mut plain = Vec::with_capacity(N);
         for input in inputs {

@@ -1,12 +1,12 @@
 //! Every fused operation against burn's own, value and gradients; its gradients against finite differences; and its
 //! functions against closed forms.
 
-use burn::tensor::{Device, Tensor, TensorData, module};
+use burn::tensor::{Tensor, TensorData, module};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::train::device::host;
+use crate::train::device::{host, tested};
 use crate::train::simd;
 
 fn random(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Tensor<2> {
@@ -15,7 +15,7 @@ fn random(rng: &mut ChaCha8Rng, rows: usize, columns: usize) -> Tensor<2> {
         .collect();
     Tensor::from_data(
         TensorData::new(values, [rows, columns]),
-        &Device::flex().autodiff(),
+        &tested().autodiff(),
     )
     .require_grad()
 }
@@ -114,7 +114,7 @@ fn gelus_are_those_of_their_names() {
         (Activation::Tanh, 0.841_191_991, -0.045_402_306),
         (Activation::Quick, 0.845_795_766, -0.064_341_377),
     ] {
-        let x = Tensor::from_data([[1.0_f32, -2.0]], &Device::flex());
+        let x = Tensor::from_data([[1.0_f32, -2.0]], &tested());
         let values = host(gelu(x, of));
         for (ours, exact) in values.iter().zip([at_1, at_minus_2]) {
             assert!(
@@ -293,7 +293,7 @@ fn a_block_is_torchs() {
         let columns = *view.shape().last().unwrap();
         Tensor::<2>::from_data(
             TensorData::new(values.clone(), [values.len() / columns, columns]),
-            &Device::flex().autodiff(),
+            &tested().autodiff(),
         )
     };
     for (case, activation, causal) in [

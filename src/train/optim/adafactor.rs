@@ -417,6 +417,7 @@ impl Kernel for Move<'_> {
 mod tests {
     use super::super::tests::{agree_on_tensors, config};
     use super::*;
+    use crate::train::device::tested;
     use crate::train::optim::OptimKind;
 
     #[test]
@@ -436,7 +437,7 @@ mod tests {
             ("text.a.weight", vec![32, 40]),
             ("text.b.weight", vec![31, 40]),
         ]);
-        let adafactor = Adafactor::new(&config(OptimKind::Adafactor), &layout, &Device::flex());
+        let adafactor = Adafactor::new(&config(OptimKind::Adafactor), &layout, &tested());
         let shapes: Vec<_> = adafactor.state()[1..]
             .iter()
             .map(|vector| {
@@ -460,7 +461,7 @@ mod tests {
     #[test]
     fn the_second_moment_begins_with_nothing_and_keeps_at_most_beta2() {
         let layout = Layout::of_shapes([("bias", vec![1])]);
-        let adafactor = Adafactor::new(&OptimConfig::default(), &layout, &Device::flex());
+        let adafactor = Adafactor::new(&OptimConfig::default(), &layout, &tested());
         assert_eq!(adafactor.kept(1), 0.0);
         assert!((adafactor.kept(10) - (1.0 - 10_f64.powf(-0.8))).abs() < 1e-12);
         // 1 - s^-0.8 passes 0.95 between updates 42 and 43.

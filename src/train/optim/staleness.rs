@@ -98,13 +98,14 @@ impl Kernel for Ratios<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::device::tested;
     use crate::train::model::params::Layout;
     use crate::train::optim::{OptimConfig, OptimKind, update};
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::TensorData;
 
     /// Gradients `[5]` of consecutive updates, through an optimiser, and the staleness after each.
     fn measured(config: &OptimConfig, gradients: &[[f32; 5]]) -> Vec<BTreeMap<String, f64>> {
-        let device = Device::flex();
+        let device = tested();
         let mut layers = BTreeMap::<String, Vec<Range<usize>>>::new();
         for (place, layer) in (0..).zip(["split", "whole", "whole", "split", "frozen"]) {
             let ranges = layers.entry(layer.to_owned()).or_default();

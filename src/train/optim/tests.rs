@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 
 use super::*;
-use crate::train::device::{host, vector};
+use crate::train::device::{host, tested, vector};
 
 /// A recorded table of numbers, by name.
 pub fn recorded(name: &str) -> BTreeMap<String, Vec<f32>> {
@@ -71,7 +71,7 @@ fn flat(
 /// All parameters after each of make.py's updates. What is locked has no gradient, as in a run.
 fn trained(config: &OptimConfig) -> Vec<Vec<f32>> {
     const BATCH: u64 = 10;
-    let (layout, device) = (layout(), Device::flex());
+    let (layout, device) = (layout(), tested());
     let inputs = recorded("inputs");
     let groups = groups(config, &layout);
     let mut optimiser = config.begin(&layout, &device);
@@ -173,7 +173,7 @@ pub fn agree_on_tensors<O: Optimiser>(
 ) {
     let mut config = config.clone();
     config.image.unlock_after = 15;
-    let (layout, device) = (layout(), Device::flex());
+    let (layout, device) = (layout(), tested());
     let inputs = recorded("inputs");
     let groups = groups(&config, &layout);
     let (mut ours, mut theirs) = [(); 2].map(|()| begin(&config, &layout, &device)).into();
@@ -215,7 +215,7 @@ fn a_group_without_a_rate_stays_even_where_the_direction_is_undefined() {
     for kind in [OptimKind::AdamW, OptimKind::Adafactor, OptimKind::Lion] {
         let mut config = config(kind);
         (config.image.lr_mult, config.eps) = (0.0, 0.0);
-        let device = Device::flex();
+        let device = tested();
         let mut weights = vector(vec![0.5, 0.5], &device);
         let stretches = stretches(&config, &groups(&config, &layout), 10, 1, 1.0);
         let gradient = vector(vec![0.0, 1.0], &device);
@@ -240,7 +240,7 @@ fn a_group_without_a_rate_stays_even_where_the_direction_is_undefined() {
 fn a_gradient_that_is_not_finite_moves_nothing() {
     let layout = Layout::of_shapes([("text.gain", vec![1])]);
     for kind in [OptimKind::AdamW, OptimKind::Adafactor, OptimKind::Lion] {
-        let (config, device) = (config(kind), Device::flex());
+        let (config, device) = (config(kind), tested());
         let mut optimiser = config.begin(&layout, &device);
         let mut weights = vector(vec![1.0], &device);
         let stretches = stretches(&config, &groups(&config, &layout), 10, 1, 1.0);
@@ -268,7 +268,7 @@ fn an_update_does_not_depend_on_the_number_of_threads() {
             .collect()
     };
     for kind in [OptimKind::AdamW, OptimKind::Adafactor, OptimKind::Lion] {
-        let (config, device) = (config(kind), Device::flex());
+        let (config, device) = (config(kind), tested());
         let run = || {
             let mut optimiser = config.begin(&layout, &device);
             let mut weights = vector(values(1.0), &device);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::train::data::{DataConfig, FilesConfig, SourceConfig};
+use crate::train::device::tested;
 use crate::train::model::TowerKind;
 
 fn fixture(name: &str) -> String {
@@ -64,7 +65,7 @@ fn failure(config: &TrainConfig) -> String {
     let dir = RunDir::new(tmp.path());
     let events = EventLog::open(&dir).unwrap();
     let mut recorder = Recorder::new(dir, events, Box::new(std::io::sink())).unwrap();
-    let devices = vec![Device::flex(); config.train.ranks];
+    let devices = vec![tested(); config.train.ranks];
     let stop = AtomicBool::new(false);
     let ending = train(config, &devices, &BTreeMap::new(), &mut recorder, &stop);
     format!("{:#}", ending.expect_err("the run fails"))
@@ -126,7 +127,7 @@ fn a_run_over_files_resumes_to_the_same_bits() {
             let events = EventLog::open(&two).unwrap();
             let mut recorder = Recorder::new(two.clone(), events, voice).unwrap();
             let starts = BTreeMap::new();
-            let ending = train(&config, &[Device::flex()], &starts, &mut recorder, &stop);
+            let ending = train(&config, &[tested()], &starts, &mut recorder, &stop);
             if ending.unwrap() != Ending::Stopped {
                 assert!(attempt > 1, "it was stopped {attempt} times");
                 break;

@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use super::*;
+use crate::train::device::tested;
 use crate::train::loss::cases::variants;
 use crate::train::loss::on_device::{TensorPairs, contrastive_by_tensors, contrastive_on};
 use crate::train::loss::parity::bound;
@@ -15,7 +16,7 @@ use crate::train::loss::tile::Precision;
 /// The greatest error of what tensors compute, in bounds.
 fn error(fixture: &Fixture, ranks: usize, plan: Plan) -> f64 {
     let by_tensors = |config: &LossConfig, mesh: &Mesh, pairs: Pairs<f32>, log_t, bias| {
-        contrastive_by_tensors(&Device::flex(), config, mesh, pairs, log_t, bias)
+        contrastive_by_tensors(&tested(), config, mesh, pairs, log_t, bias)
     };
     let computed = fixture.compute_by(by_tensors, ranks, plan).unwrap();
     let errors = fixture.errors(&computed).into_values();
@@ -124,7 +125,7 @@ impl Asked {
                 look: false,
             };
             if tensors {
-                contrastive_by_tensors(&Device::flex(), config, &mesh, pairs, 1.5, -2.0)
+                contrastive_by_tensors(&tested(), config, &mesh, pairs, 1.5, -2.0)
             } else {
                 contrastive(config, &mesh, pairs, 1.5, -2.0)
             }
@@ -258,7 +259,7 @@ fn every_rank_hears_why_there_is_no_loss() {
     ] {
         let shares = |image: [usize; 2], text: [usize; 2], bad: Option<[usize; 2]>, log_t: f64| {
             Mesh::run_alike(3, |mesh| {
-                let tensor = |shape: [usize; 2]| Tensor::<2>::full(shape, 0.5, &Device::flex());
+                let tensor = |shape: [usize; 2]| Tensor::<2>::full(shape, 0.5, &tested());
                 let mut rows = tensor(text);
                 if let Some([row, column]) = bad.filter(|_| mesh.rank() == 2) {
                     let at = [row..row + 1, column..column + 1];

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use ::safetensors::serialize;
 use ::safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use burn::tensor::Device;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -15,6 +14,7 @@ use super::positions::resampled;
 use super::*;
 use crate::train::TrainConfig;
 use crate::train::data::DataConfig;
+use crate::train::device::tested;
 use crate::train::loss::{LogTInit, LossConfig, SoftmaxConfig};
 use crate::train::model::open::{Opened, open};
 use crate::train::model::weights::Weights;
@@ -95,7 +95,7 @@ fn differences(model: &Opened, folder: &Path) -> [f32; 3] {
 }
 
 fn opened(path: &Path) -> Opened {
-    open(path, &Device::flex()).unwrap_or_else(|e| panic!("{e:#}"))
+    open(path, &tested()).unwrap_or_else(|e| panic!("{e:#}"))
 }
 
 /// open_clip's trunk has 3 heads, which is for nobody to know: the toy is in no registry.
@@ -103,7 +103,7 @@ fn with_heads(path: &Path) -> Opened {
     if !path.ends_with("open_clip_siglip") {
         return opened(path);
     }
-    let error = open(path, &Device::flex()).map(drop).unwrap_err();
+    let error = open(path, &tested()).map(drop).unwrap_err();
     assert!(
         format!("{error:#}").contains("heads of its image tower"),
         "{error:#}"
@@ -112,7 +112,7 @@ fn with_heads(path: &Path) -> Opened {
     let image = file.described.image.as_mut().unwrap();
     image.config.heads = 3;
     image.said(&["heads"]);
-    crate::train::model::open::of_checkpoint(file, &Device::flex()).unwrap()
+    crate::train::model::open::of_checkpoint(file, &tested()).unwrap()
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn filled(config: &TrainConfig) -> Result<(Layout, Vec<f32>, Vec<String>), Strin
         classes: None,
     };
     let model =
-        crate::train::model::Model::zeros(&config.model, &config.loss, inputs, &Device::flex());
+        crate::train::model::Model::zeros(&config.model, &config.loss, inputs, &tested());
     let layout = Layout::of(&model);
     let mut values = vec![f32::NAN; layout.length()];
     let told = weights.fill(&mut values, &layout, &config);
@@ -618,7 +618,7 @@ fn settings_beside_the_weights_that_are_no_use_say_so() {
         let mut changed = good.clone();
         change(&mut changed);
         fs::write(&config, changed.to_string()).unwrap();
-        let error = open(tmp.path(), &Device::flex()).map(drop).unwrap_err();
+        let error = open(tmp.path(), &tested()).map(drop).unwrap_err();
         format!("{error:#}")
     };
     let error = with(&|c| c["model_type"] = json!("siglip2"));
@@ -628,11 +628,11 @@ fn settings_beside_the_weights_that_are_no_use_say_so() {
     let error = with(&|c| c["text_config"]["num_attention_heads"] = json!(-3));
     assert!(error.contains("num_attention_heads is -3"), "{error}");
     fs::write(&config, "{").unwrap();
-    assert!(open(tmp.path(), &Device::flex()).is_err());
+    assert!(open(tmp.path(), &tested()).is_err());
     fs::remove_file(&config).unwrap();
     let error = format!(
         "{:#}",
-        open(tmp.path(), &Device::flex()).map(drop).unwrap_err()
+        open(tmp.path(), &tested()).map(drop).unwrap_err()
     );
     assert!(
         error.contains("does not say") && error.contains("config.json"),
@@ -737,7 +737,7 @@ proptest! {
         let path = tmp.path().join(name);
         fs::write(&path, bytes).unwrap();
         if let Ok(file) = Checkpoint::open(&path) {
-            drop(crate::train::model::open::of_checkpoint(file, &Device::flex()));
+            drop(crate::train::model::open::of_checkpoint(file, &tested()));
         }
     }
 }

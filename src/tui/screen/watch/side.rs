@@ -1,5 +1,7 @@
 //! What stands beside the curves: the lines with their values, the spikes with what came before them, and the readout.
 
+use std::collections::BTreeMap;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -7,7 +9,7 @@ use super::lines::{Line, letter};
 use super::{ALONG, Focus, TIE, WEIGHTS, Watch};
 use crate::analysis::Estimate;
 use crate::analysis::spikes::{End, Spike};
-use crate::store::{Along, Run};
+use crate::store::{Along, Run, RunState};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::{chart, frame, text};
 use crate::tui::world::World;
@@ -224,6 +226,32 @@ fn place(along: Along, x: f64) -> String {
     }
 }
 
+/// What the GPUs of the runs that are drawn did when these told of it last: `GPU 0: 93 % busy, 41.3 GiB, 64 °C, 310 W`.
+fn gpus(watch: &Watch, world: &World) -> Vec<String> {
+    let lines = watch.drawn().flat_map(|(_, line)| &line.runs);
+    let runs = lines.filter_map(|id| world.run(id));
+    let mut gpus = BTreeMap::new();
+    for run in runs.filter(|run| run.state == RunState::Running) {
+        for name in &run.devices {
+            let Some((_, k)) = name.rsplit_once("cuda:") else {
+                continue;
+            };
+            let gauge = |name: &str| run.latest(&format!("gpu/{k}/{name}"));
+            let parts = [
+                gauge("busy").map(|share| format!("{:.0} % busy", 100.0 * share)),
+                gauge("memory").map(|bytes| format!("{:.1} GiB", bytes / (1u64 << 30) as f64)),
+                gauge("celsius").map(|degrees| format!("{degrees:.0} °C")),
+                gauge("watts").map(|watts| format!("{watts:.0} W")),
+            ];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            if !parts.is_empty() {
+                gpus.insert(k, format!("GPU {k}: {}", parts.join(", ")));
+            }
+        }
+    }
+    gpus.into_values().collect()
+}
+
 /// Below the curves: where the cursor is and what the lines are there; else the lines and how they are drawn.
 pub(super) fn below(
     watch: &Watch,
@@ -290,6 +318,9 @@ pub(super) fn below(
     }
     if more {
         words += "; j and k show more panels";
+    }
+    for gpu in gpus(watch, world) {
+        words += &format!("; {gpu}");
     }
     text::put(
         buffer,

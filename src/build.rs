@@ -1,0 +1,10 @@
+//! With the feature `tch`, programs and tests look for libtorch where it was found when they were built.
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/build.rs");
+    if std::env::var_os("CARGO_FEATURE_TCH").is_some()
+        && let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB")
+    {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+    }
+}

@@ -1,0 +1,109 @@
+//! The names of devices: what an experiment is run on, a lease notes and a worker opens. Whether a device is there, and
+//! what it can do, is for others to say.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A device as people call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// `cpu`, or `cpu:K`, the K-th of several shares of the processor: siglab's own operations.
+    Cpu(Option<u16>),
+    /// `tch:cpu`: libtorch on the processor.
+    TorchCpu,
+    /// `tch:cuda:K`: libtorch on the K-th GPU.
+    TorchCuda(u16),
+}
+
+impl DeviceName {
+    /// Whether libtorch computes there.
+    pub fn is_torch(self) -> bool {
+        !matches!(self, Self::Cpu(_))
+    }
+}
+
+/// A text that is no device's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoDeviceName;
+
+impl FromStr for DeviceName {
+    type Err = NoDeviceName;
+
+    fn from_str(text: &str) -> Result<Self, NoDeviceName> {
+        let index = |text: &str| index(text).ok_or(NoDeviceName);
+        match text {
+            "cpu" => Ok(Self::Cpu(None)),
+            "tch:cpu" => Ok(Self::TorchCpu),
+            _ => match (text.strip_prefix("cpu:"), text.strip_prefix("tch:cuda:")) {
+                (Some(k), _) => Ok(Self::Cpu(Some(index(k)?))),
+                (_, Some(k)) => Ok(Self::TorchCuda(index(k)?)),
+                (None, None) => Err(NoDeviceName),
+            },
+        }
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu(None) => f.write_str("cpu"),
+            Self::Cpu(Some(k)) => write!(f, "cpu:{k}"),
+            Self::TorchCpu => f.write_str("tch:cpu"),
+            Self::TorchCuda(k) => write!(f, "tch:cuda:{k}"),
+        }
+    }
+}
+
+/// Decimal digits only: `parse` alone would take `+1`.
+fn index(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// `names` one by one: `tch:cuda:0-3` and `cpu:0-3` are four devices each. What is no such range stays as it is.
+pub fn each_device(names: &[String]) -> Vec<String> {
+    let range = |name: &str| {
+        let (kind, range) = name.rsplit_once(':')?;
+        let (first, last) = range.split_once('-')?;
+        let indices = index(first)?..=index(last)?;
+        let is_device = format!("{kind}:0").parse::<DeviceName>().is_ok();
+        let names = indices.map(|k| format!("{kind}:{k}")).collect::<Vec<_>>();
+        (is_device && !names.is_empty()).then_some(names)
+    };
+    let one = |name: &String| range(name).unwrap_or_else(|| vec![name.clone()]);
+    names.iter().flat_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for (text, name) in [
+            ("cpu", DeviceName::Cpu(None)),
+            ("cpu:3", DeviceName::Cpu(Some(3))),
+            ("tch:cpu", DeviceName::TorchCpu),
+            ("tch:cuda:0", DeviceName::TorchCuda(0)),
+        ] {
+            assert_eq!(text.parse(), Ok(name));
+            assert_eq!(name.to_string(), text);
+        }
+        for wrong in [
+            "", "CPU", "cpus", "cpu:", "cpu:x", "cpu:+1", "cpu:99999", "cuda:0", "tch", "tch:cuda",
+            "tch:cuda:", "tch:cpu:0", "tch:cuda:0-1",
+        ] {
+            assert_eq!(wrong.parse::<DeviceName>(), Err(NoDeviceName), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_its_devices() {
+        let each = |name: &str| each_device(&[name.to_owned()]);
+        assert_eq!(each("tch:cuda:1-3"), ["tch:cuda:1", "tch:cuda:2", "tch:cuda:3"]);
+        assert_eq!(each("cpu:0-1"), ["cpu:0", "cpu:1"]);
+        for whole in ["tch:cuda:2", "tch:cuda:3-1", "tch:cpu:0-1", "gpu:0-1", "cpu:0-x", "cpu"] {
+            assert_eq!(each(whole), [whole]);
+        }
+    }
+}
