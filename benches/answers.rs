@@ -48,7 +48,7 @@ const SHAPE: (u64, usize) = (1_000, 19);
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = answers
+    targets = answers, grids
 }
 criterion_main!(benches);
 
@@ -77,6 +77,36 @@ fn answers(criterion: &mut Criterion) {
     group.bench_function("effects and analysis of variance", |bencher| {
         bencher.iter(|| effects(&experiment, &grid, &report, |spec| runs.get(&spec.id)).unwrap());
     });
+    group.finish();
+}
+
+/// Grids as large as they may be: with a run for each cell, and with nine cells in ten left out.
+fn grids(criterion: &mut Criterion) {
+    let grid = |rows: u32, excludes: &str| {
+        let axis = |n: u32| {
+            let values: Vec<String> = (1..=n).map(|i| i.to_string()).collect();
+            values.join(",")
+        };
+        let (rows, columns) = (axis(rows), axis(100));
+        let text = format!(
+            "[axes]\n\"train.batch_size\" = [{rows}]\n\"train.log_every\" = [{columns}]\n{excludes}"
+        );
+        Experiment::parse(Path::new("x.toml"), &text, &[]).unwrap()
+    };
+    let excludes: String = (1..=100)
+        .filter(|i| i % 10 > 0)
+        .map(|i| format!("[[exclude]]\nwhen = {{ train.log_every = {i} }}\n"))
+        .collect();
+    let mut group = criterion.benchmark_group("expand");
+    group.sample_size(10);
+    for (name, experiment) in [
+        ("100,000 cells", grid(1_000, "")),
+        ("1,000,000 cells, 100,000 runs", grid(10_000, &excludes)),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| experiment.expand().unwrap())
+        });
+    }
     group.finish();
 }
 

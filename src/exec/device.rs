@@ -114,7 +114,10 @@ mod tests {
     #[test]
     fn a_device_that_libtorch_lacks_is_named_with_those_that_it_has() {
         let lacking = placed(&["tch:cuda:1"], 1, 2).unwrap_err().to_string();
-        assert!(lacking.contains("`tch:cuda:1` here: libtorch has tch:cpu, tch:cuda:0"), "{lacking}");
+        assert!(
+            lacking.contains("`tch:cuda:1` here: libtorch has tch:cpu, tch:cuda:0"),
+            "{lacking}"
+        );
         let missing = TorchError::Missing {
             program: "/x/siglab-tch".into(),
         };

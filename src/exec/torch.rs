@@ -68,7 +68,10 @@ pub fn program(siglab: &Path) -> PathBuf {
 /// What libtorch has here. It is loaded for the answer, which takes a second or two where there are GPUs.
 pub fn ask(siglab: &Path) -> Result<Torch, TorchError> {
     let program = program(siglab);
-    let said = Command::new(&program).arg(VERB).stdin(Stdio::null()).output();
+    let said = Command::new(&program)
+        .arg(VERB)
+        .stdin(Stdio::null())
+        .output();
     let said = match said {
         Ok(said) => said,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -121,7 +124,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_it_is_one_sentence() {
         let error = ask(Path::new("/no/such/siglab")).unwrap_err().to_string();
-        assert!(error.contains("/no/such/siglab-tch") && error.contains("--features tch"), "{error}");
+        assert!(
+            error.contains("/no/such/siglab-tch") && error.contains("--features tch"),
+            "{error}"
+        );
         let lacks = "error while loading shared libraries: libtorch_cpu.so: cannot open";
         for (script, said) in [
             (format!("echo '{lacks}' >&2; exit 127"), lacks),

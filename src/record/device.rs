@@ -90,8 +90,19 @@ mod tests {
             assert_eq!(name.to_string(), text);
         }
         for wrong in [
-            "", "CPU", "cpus", "cpu:", "cpu:x", "cpu:+1", "cpu:99999", "cuda:0", "tch", "tch:cuda",
-            "tch:cuda:", "tch:cpu:0", "tch:cuda:0-1",
+            "",
+            "CPU",
+            "cpus",
+            "cpu:",
+            "cpu:x",
+            "cpu:+1",
+            "cpu:99999",
+            "cuda:0",
+            "tch",
+            "tch:cuda",
+            "tch:cuda:",
+            "tch:cpu:0",
+            "tch:cuda:0-1",
         ] {
             assert_eq!(wrong.parse::<DeviceName>(), Err(NoDeviceName), "{wrong}");
         }
@@ -100,9 +111,19 @@ mod tests {
     #[test]
     fn a_range_is_its_devices() {
         let each = |name: &str| each_device(&[name.to_owned()]);
-        assert_eq!(each("tch:cuda:1-3"), ["tch:cuda:1", "tch:cuda:2", "tch:cuda:3"]);
+        assert_eq!(
+            each("tch:cuda:1-3"),
+            ["tch:cuda:1", "tch:cuda:2", "tch:cuda:3"]
+        );
         assert_eq!(each("cpu:0-1"), ["cpu:0", "cpu:1"]);
-        for whole in ["tch:cuda:2", "tch:cuda:3-1", "tch:cpu:0-1", "gpu:0-1", "cpu:0-x", "cpu"] {
+        for whole in [
+            "tch:cuda:2",
+            "tch:cuda:3-1",
+            "tch:cpu:0-1",
+            "gpu:0-1",
+            "cpu:0-x",
+            "cpu",
+        ] {
             assert_eq!(each(whole), [whole]);
         }
     }

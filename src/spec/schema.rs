@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 use serde_json::{Value, json};
 
 use super::leaves::{Leaf, leaves};
@@ -20,8 +22,9 @@ pub(super) type Kinds = BTreeMap<String, String>;
 
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// Each leaf, with its default under each choice of the tags around it.
-    pub(super) leaves: BTreeMap<String, Vec<Variant>>,
+    /// Each leaf, with its default under each choice of the tags around it; sorted by key. Every cell of a grid looks up
+    /// all of them.
+    pub(super) leaves: IndexMap<String, Vec<Variant>, FxBuildHasher>,
     /// Each tag and all its kinds, outer tags before inner ones.
     pub(super) tags: Vec<(String, Vec<String>)>,
 }
@@ -35,7 +38,7 @@ pub(super) struct Variant {
 impl Schema {
     pub fn learn() -> Self {
         let mut schema = Self {
-            leaves: BTreeMap::new(),
+            leaves: IndexMap::default(),
             tags: Vec::new(),
         };
         let mut choices = vec![Kinds::new()];
@@ -88,6 +91,7 @@ impl Schema {
                 }
             }
         }
+        schema.leaves.sort_unstable_keys();
         schema
             .tags
             .sort_by_key(|(tag, _)| (tag.matches('.').count(), tag.clone()));

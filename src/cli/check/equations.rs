@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn every_variant_is_what_its_equation_says() {
         for variant in variants() {
-            for arithmetic in ways() {
+            for arithmetic in ways(DeviceName::Cpu(None)) {
                 let found = compare(&variant, arithmetic, None).unwrap();
                 assert!(found.comparisons >= 48);
                 let Worst { error, .. } = found.worst;
@@ -205,7 +205,7 @@ mod tests {
     fn what_is_off_says_where() {
         let variant = || variants().into_iter().nth(1).unwrap();
         let found = |tolerance| {
-            let arithmetic = ways().next().unwrap();
+            let arithmetic = ways(DeviceName::Cpu(None)).next().unwrap();
             let finding = compare(&variant(), arithmetic, tolerance).unwrap();
             table(&[(variant(), vec![finding])])
         };

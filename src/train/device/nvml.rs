@@ -12,7 +12,8 @@ const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 fn nvml() -> Option<&'static Nvml> {
     static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
     let load = |path: &&str| Nvml::builder().lib_path(path.as_ref()).init().ok();
-    NVML.get_or_init(|| LIBRARIES.iter().find_map(load)).as_ref()
+    NVML.get_or_init(|| LIBRARIES.iter().find_map(load))
+        .as_ref()
 }
 
 /// The GPU that CUDA counts as number `k`: the management library counts those too that CUDA is not shown. The order is
@@ -43,11 +44,24 @@ pub fn gauges(k: u16) -> Vec<(&'static str, f64)> {
         return Vec::new();
     };
     let gauges = [
-        ("busy", gpu.utilization_rates().ok().map(|u| f64::from(u.gpu) / 100.0)),
+        (
+            "busy",
+            gpu.utilization_rates()
+                .ok()
+                .map(|u| f64::from(u.gpu) / 100.0),
+        ),
         ("memory", gpu.memory_info().ok().map(|m| m.used as f64)),
-        ("celsius", gpu.temperature(TemperatureSensor::Gpu).ok().map(f64::from)),
-        ("watts", gpu.power_usage().ok().map(|mw| f64::from(mw) / 1000.0)),
+        (
+            "celsius",
+            gpu.temperature(TemperatureSensor::Gpu).ok().map(f64::from),
+        ),
+        (
+            "watts",
+            gpu.power_usage().ok().map(|mw| f64::from(mw) / 1000.0),
+        ),
     ];
     let known = gauges.into_iter();
-    known.filter_map(|(name, value)| Some((name, value?))).collect()
+    known
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }

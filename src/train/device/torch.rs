@@ -16,9 +16,7 @@ pub fn open(name: DeviceName) -> Option<Device> {
     match name {
         DeviceName::Cpu(_) => None,
         DeviceName::TorchCpu => Some(Device::libtorch()),
-        DeviceName::TorchCuda(k) => {
-            (k < gpus()).then(|| Device::libtorch_cuda(usize::from(k)))
-        }
+        DeviceName::TorchCuda(k) => (k < gpus()).then(|| Device::libtorch_cuda(usize::from(k))),
     }
 }
 
@@ -65,7 +63,9 @@ fn gpus() -> u16 {
 /// The file that it was loaded from.
 pub fn library() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let paths = maps.lines().filter_map(|line| Some(&line[line.find('/')?..]));
+    let paths = maps
+        .lines()
+        .filter_map(|line| Some(&line[line.find('/')?..]));
     let mut libraries = paths.filter(|path| path.contains("/libtorch_cpu.so"));
     libraries.next().map(str::to_owned)
 }

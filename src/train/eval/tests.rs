@@ -25,9 +25,7 @@ fn open(config: &TrainConfig) -> (Source, State) {
 
 fn evaluate(config: &TrainConfig, source: &Source, state: &State) -> BTreeMap<String, f64> {
     let evaluation = Evaluation::open(config, source).unwrap();
-    evaluation
-        .run(&state.model.valid(), &tested())
-        .unwrap()
+    evaluation.run(&state.model.valid(), &tested()).unwrap()
 }
 
 #[test]
@@ -65,11 +63,7 @@ fn a_tower_at_its_start_is_better_than_chance_and_one_that_says_nothing_hits_not
     // A number of pictures that no class of the held-out seventh is among.
     assert!(metrics["knn/n"] < metrics["linear_probe/n"]);
     config.eval.linear_probe = false;
-    state.set(Tensor::full(
-        [state.layout.length()],
-        f32::NAN,
-        &tested(),
-    ));
+    state.set(Tensor::full([state.layout.length()], f32::NAN, &tested()));
     let metrics = evaluate(&config, &source, &state);
     assert_eq!((metrics["knn/top1"], metrics["knn/top1_k20"]), (0.0, 0.0));
 }

@@ -355,13 +355,29 @@ impl Fused<INPUTS> for Block {
     fn on_torch(&self, inputs: [&tch::Tensor; INPUTS]) -> tch::Tensor {
         use super::torch;
 
-        let [x, g1, b1, wq, bq, wk, bk, wv, bv, wo, bo, g2, b2, wu, bu, wd, bd] = inputs;
-        let norm = |x: &tch::Tensor, gain, bias| {
-            torch::layer_norm(x, gain, bias, self.epsilon.into())
-        };
-        let map = |x: &tch::Tensor, weight, bias| {
-            torch::linear(x, weight, bias, self.compute.precision)
-        };
+        let [
+            x,
+            g1,
+            b1,
+            wq,
+            bq,
+            wk,
+            bk,
+            wv,
+            bv,
+            wo,
+            bo,
+            g2,
+            b2,
+            wu,
+            bu,
+            wd,
+            bd,
+        ] = inputs;
+        let norm =
+            |x: &tch::Tensor, gain, bias| torch::layer_norm(x, gain, bias, self.epsilon.into());
+        let map =
+            |x: &tch::Tensor, weight, bias| torch::linear(x, weight, bias, self.compute.precision);
         // Three maps of one input are one product.
         let [weight, bias] = [[wq, wk, wv], [bq, bk, bv]].map(|parts| tch::Tensor::cat(&parts, 1));
         let qkv = map(&norm(x, g1, b1), &weight, &bias).chunk(3, 1);

@@ -174,7 +174,8 @@ pub fn attention(inputs: [&tch::Tensor; 3], of: &Attention) -> tch::Tensor {
     let mut places = [queries, keys, keys].into_iter();
     let [q, k, v] = inputs.map(|x| {
         let places = places.next().unwrap_or(keys);
-        x.reshape([-1, places, heads, width / heads]).transpose(1, 2)
+        x.reshape([-1, places, heads, width / heads])
+            .transpose(1, 2)
     });
     let no_mask = None::<tch::Tensor>;
     tch::Tensor::scaled_dot_product_attention(&q, &k, &v, no_mask, 0.0, of.causal, None, false)

@@ -290,8 +290,7 @@ fn filled(config: &TrainConfig) -> Result<(Layout, Vec<f32>, Vec<String>), Strin
         text: Some(config.model.text.vocabulary),
         classes: None,
     };
-    let model =
-        crate::train::model::Model::zeros(&config.model, &config.loss, inputs, &tested());
+    let model = crate::train::model::Model::zeros(&config.model, &config.loss, inputs, &tested());
     let layout = Layout::of(&model);
     let mut values = vec![f32::NAN; layout.length()];
     let told = weights.fill(&mut values, &layout, &config);
@@ -630,10 +629,7 @@ fn settings_beside_the_weights_that_are_no_use_say_so() {
     fs::write(&config, "{").unwrap();
     assert!(open(tmp.path(), &tested()).is_err());
     fs::remove_file(&config).unwrap();
-    let error = format!(
-        "{:#}",
-        open(tmp.path(), &tested()).map(drop).unwrap_err()
-    );
+    let error = format!("{:#}", open(tmp.path(), &tested()).map(drop).unwrap_err());
     assert!(
         error.contains("does not say") && error.contains("config.json"),
         "{error}"
