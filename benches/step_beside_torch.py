@@ -4,8 +4,9 @@
     OMP_WAIT_POLICY=passive python benches/step_beside_torch.py target/release/siglab --batch 256
 
 The model is a small CLIP with the sigmoid loss: images of 32 x 32, patches of 4, width 192, depth 6; texts of 16 tokens
-of 512, width 192, depth 4; 3 heads, mean pooling, linear heads; AdamW. PyTorch runs it eagerly, in f32 or under bf16
-autocast, with the attention that it fuses itself. Each side runs in a process of its own, warms up once, and tells its
+of 512, width 192, depth 4; 3 heads, mean pooling, linear heads; AdamW. With --model b16 it has the size of SigLIP's B/16.
+PyTorch runs it eagerly, in f32 or under bf16 autocast, with the attention that it fuses itself, on --on DEVICE; what is not
+known here goes to siglab: --device, --precision, --profile. Each side runs in a process of its own, warms up once, and tells its
 median and its peak memory; the sides alternate, so that a machine whose speed drifts is fair to both.
 """
 
@@ -19,9 +20,17 @@ import sys
 import time
 
 
-def model(torch, width=192, heads=3):
+# Images, patches, width, depths, heads, tokens, their kinds.
+SMALL = (32, 4, 192, (6, 4), 3, 16, 512)
+B16 = (224, 16, 768, (12, 12), 12, 64, 32_000)
+
+
+def model(torch, size):
     import torch.nn.functional as F
     from torch import nn
+
+    side, patch, width, depths, heads, context, kinds = size
+    across = side // patch
 
     class Block(nn.Module):
         def __init__(self):
@@ -41,21 +50,23 @@ def model(torch, width=192, heads=3):
         def __init__(self):
             super().__init__()
             tower = lambda depth: nn.Sequential(*[Block() for _ in range(depth)], nn.LayerNorm(width))
-            self.patches, self.image, self.text = nn.Linear(48, width), tower(6), tower(4)
-            self.tokens = nn.Embedding(512, width)
-            self.image_position = nn.Parameter(torch.randn(1, 64, width) * 0.02)
-            self.text_position = nn.Parameter(torch.randn(1, 16, width) * 0.02)
+            self.patches = nn.Linear(3 * patch**2, width)
+            self.image, self.text = (tower(depth) for depth in depths)
+            self.tokens = nn.Embedding(kinds, width)
+            self.image_position = nn.Parameter(torch.randn(1, across**2, width) * 0.02)
+            self.text_position = nn.Parameter(torch.randn(1, context, width) * 0.02)
             self.image_head, self.text_head = (nn.Linear(width, width, bias=False) for _ in range(2))
             self.log_t, self.bias = nn.Parameter(torch.tensor(math.log(10))), nn.Parameter(torch.tensor(-10.0))
 
         def forward(self, pixels, ids):
             b = len(pixels)
-            x = pixels.reshape(b, 3, 8, 4, 8, 4).permute(0, 2, 4, 1, 3, 5).reshape(b, 64, 48)
+            x = pixels.reshape(b, 3, across, patch, across, patch).permute(0, 2, 4, 1, 3, 5)
+            x = x.reshape(b, across**2, 3 * patch**2)
             x = self.image(self.patches(x) + self.image_position).mean(1)
             y = self.text(self.tokens(ids) + self.text_position).mean(1)
             x, y = (F.normalize(z, dim=-1).float() for z in (self.image_head(x), self.text_head(y)))
             logits = x @ y.T * self.log_t.exp() + self.bias
-            return -F.logsigmoid((2 * torch.eye(b) - 1) * logits).sum() / b
+            return -F.logsigmoid((2 * torch.eye(b, device=x.device) - 1) * logits).sum() / b
 
     return Clip()
 
@@ -66,17 +77,25 @@ def torch_side(args):
     torch.manual_seed(0)
     if args.threads:
         torch.set_num_threads(args.threads)
-    clip = model(torch)
-    optimiser = torch.optim.AdamW(clip.parameters(), 1e-3)
-    pixels, ids = torch.randn(args.batch, 3, 32, 32), torch.randint(0, 512, (args.batch, 16))
+    size = B16 if args.model == "b16" else SMALL
+    side, _, _, _, _, context, kinds = size
+    device = torch.device(args.on)
+    clip = model(torch, size).to(device)
+    optimiser = torch.optim.AdamW(clip.parameters(), 1e-3, fused=device.type == "cuda")
+    # As a loader would have them: on the host, pinned where there is a GPU.
+    host = torch.randn(args.batch, 3, side, side), torch.randint(0, kinds, (args.batch, context))
+    host = [x.pin_memory() if device.type == "cuda" else x for x in host]
 
     def once():
         start = time.perf_counter()
+        pixels, ids = (x.to(device, non_blocking=True) for x in host)
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.torch == "bf16"):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=args.torch == "bf16"):
             loss = clip(pixels, ids)
         loss.backward()
         optimiser.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         return time.perf_counter() - start, loss.item()
 
     once()
@@ -95,6 +114,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("siglab", help="the program")
     parser.add_argument("--torch", choices=["eager", "bf16"], default="eager")
+    parser.add_argument("--on", default="cpu", help="PyTorch's device")
+    parser.add_argument("--model", choices=["small", "b16"], default="small")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=3)
@@ -103,10 +124,10 @@ def main():
     args, ours_only = parser.parse_known_args()
     if args.side:
         return torch_side(args)
-    case = [f"--batch={args.batch}", f"--repeat={args.repeat}"]
+    case = [f"--batch={args.batch}", f"--repeat={args.repeat}", f"--model={args.model}"]
     case += [f"--threads={args.threads}"] if args.threads else []
     ours = [args.siglab, "bench", "step", *case, *ours_only, "--json"]
-    theirs = [sys.executable, __file__, args.siglab, "--side", f"--torch={args.torch}", *case]
+    theirs = [sys.executable, __file__, args.siglab, "--side", f"--torch={args.torch}", f"--on={args.on}", *case]
     rounds = [(last_line(ours), last_line(theirs)) for _ in range(args.rounds)]
     for name, side in (("siglab", 0), (f"torch {args.torch}", 1)):
         median = statistics.median(r[side]["median_s"] for r in rounds)

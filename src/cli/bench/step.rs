@@ -21,13 +21,17 @@ use crate::train::step::State;
 /// Time one update of a small model: forward, loss, backward, optimiser.
 ///
 /// Images of 32 x 32 in patches of 4, width 192, depth 6; texts of 16 tokens of 512, width 192, depth 4; 3 heads, mean
-/// pooling, embeddings of 192, the sigmoid loss and AdamW: 4.65 million parameters. Pictures and captions are drawn
-/// as in a run, and the time for it counts.
+/// pooling, embeddings of 192, the sigmoid loss and AdamW: 4.65 million parameters. Or, for a GPU, the size of SigLIP's B/16.
+/// Pictures and captions are drawn as in a run, and the time for it counts.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Pairs of an update.
     #[arg(long, value_name = "PAIRS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     batch: u32,
+    /// The towers: small as above; or b16, images of 224 x 224 in patches of 16 and 64 tokens of 32,000, both width 768, depth
+    /// 12, 12 heads, and embeddings of 768.
+    #[arg(long, value_enum, default_value_t = Towers::Small)]
+    model: Towers,
     /// Updates that are timed, after one to warm up.
     #[arg(long, value_name = "UPDATES", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
@@ -57,25 +61,39 @@ enum Numbers {
     Bf16,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Towers {
+    Small,
+    B16,
+}
+
 /// What the baseline in PyTorch is made of.
-fn config(batch: usize) -> TrainConfig {
+fn config(towers: Towers, batch: usize) -> TrainConfig {
+    let b16 = towers == Towers::B16;
+    let (image_size, patch, context, vocabulary) = match towers {
+        Towers::Small => (32, 4, 16, 512),
+        Towers::B16 => (224, 16, 64, 32_000),
+    };
+    let (width, heads) = if b16 { (768, 12) } else { (192, 3) };
     let data = ShapesConfig {
-        image_size: 32,
+        image_size,
         ..ShapesConfig::default()
     };
     let mut config = TrainConfig {
         data: DataConfig::Shapes(data),
         ..TrainConfig::default()
     };
-    config.model.embed_dim = 192;
+    config.model.embed_dim = width;
     let image = &mut config.model.image;
-    (image.width, image.depth, image.heads, image.patch) = (192, 6, 3, 4);
+    let depth = if b16 { 12 } else { 6 };
+    (image.width, image.depth, image.heads, image.patch) = (width, depth, heads, patch);
     (image.pool, image.projection) = (ImagePool::Mean, Projection::NoBias);
     image.norm_eps = 1e-5;
     let text = &mut config.model.text;
-    (text.width, text.depth, text.heads, text.context) = (192, 4, 3, 16);
+    let depth = if b16 { 12 } else { 4 };
+    (text.width, text.depth, text.heads, text.context) = (width, depth, heads, context);
     (text.pool, text.projection) = (TextPool::Mean, Projection::NoBias);
-    (text.norm_eps, text.vocabulary) = (1e-5, 512);
+    (text.norm_eps, text.vocabulary) = (1e-5, vocabulary);
     let optim = &mut config.optim;
     (optim.lr, optim.beta1, optim.beta2, optim.eps) = (1e-3, 0.9, 0.999, 1e-8);
     (optim.weight_decay, optim.clip_norm) = (0.01, 0.0);
@@ -86,7 +104,7 @@ fn config(batch: usize) -> TrainConfig {
 
 impl Args {
     fn config(&self) -> TrainConfig {
-        let mut config = config(self.batch as usize);
+        let mut config = config(self.model, self.batch as usize);
         config.train.precision = match self.precision {
             Numbers::F32 => Precision::F32,
             Numbers::Bf16 => Precision::Bf16,
@@ -158,6 +176,7 @@ fn object(args: &Args, measured: &Measured, peak: Option<f64>) -> Value {
         "impl": args.device,
         "batch": args.batch,
         "parameters": measured.parameters,
+        "model": word(args.model),
         "median_s": seconds.median(),
         "min_s": seconds.least(),
         "max_s": seconds.most(),
@@ -288,8 +307,10 @@ mod tests {
 
     #[test]
     fn the_model_is_that_of_the_baseline() {
-        let config = config(256);
-        config.validate().unwrap();
+        for towers in [Towers::Small, Towers::B16] {
+            config(towers, 256).validate().unwrap();
+        }
+        let config = config(Towers::Small, 256);
         let source = Source::open(&config.data, config.model.text.context, config.seed).unwrap();
         let state = State::new(&config, &source, &device::open("cpu").unwrap());
         assert_eq!(state.layout.length(), 4_646_210);
