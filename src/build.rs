@@ -6,5 +6,8 @@ fn main() {
         && let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB")
     {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+        // What is for GPUs in it is asked for by name alone, and would be left out as needed by nothing.
+        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo:rustc-link-arg=-ltorch");
     }
 }

@@ -29,7 +29,7 @@ use crate::util::{dir_mode, printable, sync_dir};
 
 pub use crate::exec::{DeviceError, Local, Torch, TorchError};
 pub use crate::sched::{Limits, Notice, Scheduler, Standing, View, Wait, standing};
-pub use devices::{each_device, instead, slots, torch};
+pub use devices::{at_a_time, each_device, instead, slots, torch};
 pub use files::{Absent, absent, changed};
 pub use launch::Handover;
 pub use outlook::outlook;

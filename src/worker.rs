@@ -17,6 +17,7 @@ use crate::record::{
     Event, EventLog, Flood, Outcome, Room, RunDir, RunId, Want, WorkerLock, read_events,
 };
 use crate::spec::RunSpec;
+use crate::train::loss::on_device;
 use crate::train::{Ending, Recorder, TrainConfig, device, train};
 use crate::util::disk;
 
@@ -27,8 +28,9 @@ pub use provenance::provenance;
 /// attempt, the next one follows here.
 pub fn run(dir: &RunDir, devices: &[String], threads: usize) -> anyhow::Result<Ending> {
     let spec = RunSpec::read(dir)?;
-    // A device that this build lacks is the caller's mistake and no failure of the run: nothing is recorded.
-    for name in devices {
+    // A device that this build does not know is the caller's mistake and no failure of the run: nothing is recorded. One
+    // that the machine has no more is found out in the attempt.
+    for name in devices.iter().filter(|name| !device::is_known(name)) {
         device::open(name)?;
     }
     let stop = Arc::new(AtomicBool::new(false));
@@ -98,6 +100,7 @@ fn attempt(
             format!("the worker panicked: {}", text.unwrap_or("no message"))
         }
     };
+    let reason = device::without_calls(&reason).to_owned();
     // What the machine did is no failure of the run.
     if let Some(lack) = device::lack(&reason, devices) {
         (recorder.interrupted(lack, reason.clone()))
@@ -152,6 +155,10 @@ fn work(
             id.clone(),
             checkpoint.with_context(|| format!("run {id} has no whole checkpoint"))?,
         );
+    }
+    if !device::is_host(&devices[0]) && !on_device::serves(config.train.loss_precision) {
+        let said = "the loss is computed on the processor: libtorch's has train.loss_precision = \"f32\" only";
+        recorder.warn(0, said.to_owned())?;
     }
     train(config, &devices, &starts, recorder, stop)
 }

@@ -44,9 +44,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
 /// Crates that live in one place, so that they can be replaced there.
 const HOMES: [(&str, &[&str]); 18] = [
     ("burn", &["src/train/"]),
-    ("burn_tch", &["src/train/ops/"]),
-    ("tch", &["src/train/device/", "src/train/ops/"]),
-    ("nvml_wrapper", &["src/train/device/"]),
+    ("burn_tch", &["src/train/torch/"]),
+    ("tch", &["src/train/torch/", "src/train/ops/"]),
+    ("nvml_wrapper", &["src/train/torch/"]),
     ("tokenizers", &["src/train/data/text/"]),
     ("memmap2", &["src/train/cache"]),
     ("fast_image_resize", &["src/train/data/picture/"]),

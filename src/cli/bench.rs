@@ -158,7 +158,7 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
     } else {
         drop((case.image, case.text));
         // After the peak was read: the products' matrices are none of the loss's.
-        let rate = product::rate(args.dim as usize);
+        let rate = arithmetic.rate(args.dim as usize);
         table(&args, case.arithmetic, &measured, peak, rate)
     };
     print(&text)?;
@@ -274,11 +274,10 @@ fn unit_rows(seed: u64, count: usize, dim: usize) -> Vec<f32> {
     rows
 }
 
-/// Let the whole process have so many threads for all ranks, if a number is given.
+/// Let the whole process have so many threads for all ranks, or as many as cores.
 fn use_threads(threads: Option<usize>, ranks: u16) -> anyhow::Result<()> {
-    let Some(threads) = threads else {
-        return Ok(());
-    };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(cores);
     set_threads(threads, ranks.into()).context("the thread pool was started already")
 }
 
@@ -348,7 +347,7 @@ fn table(
         (
             "products",
             format!(
-                "{} for 6 B² D operations at {:.0} GFLOP/s of sgemm; the loss takes {:.2} times as long",
+                "{} for 6 B² D operations at {:.0} GFLOP/s of plain products; the loss takes {:.2} times as long",
                 time(bound),
                 rate / 1e9,
                 median / bound

@@ -1,6 +1,6 @@
 //! `siglab-tch torch`: what libtorch has on this machine, in JSON, for `siglab` to ask.
 
-use crate::train::device::torch;
+use crate::train::torch;
 use crate::workbench::Torch;
 
 use super::{DONE, print};

@@ -21,6 +21,10 @@ pub enum DeviceError {
     NotOfTorch { name: String, known: Vec<String> },
     #[error("no device `{name}` here: {source}")]
     NoTorch { name: String, source: TorchError },
+    #[error(
+        "{first} and {other} are of different kinds, and what they compute differs in the last digits: name devices of one kind"
+    )]
+    Mixed { first: String, other: String },
     #[error("device `{name}` is named twice; `--jobs` lets several runs share a device")]
     Twice { name: String },
     #[error("--jobs must be at least 1")]
@@ -54,6 +58,10 @@ pub fn slots(
                 return Err(DeviceError::Unknown { name, cores });
             }
         }
+        if kind(name) != kind(&devices[0]) {
+            let (first, other) = (devices[0].clone(), name.clone());
+            return Err(DeviceError::Mixed { first, other });
+        }
         if devices[..i].contains(name) {
             return Err(DeviceError::Twice { name: name.clone() });
         }
@@ -71,6 +79,15 @@ pub fn slots(
             threads,
         })
         .collect())
+}
+
+/// A device's name without its number.
+fn kind(name: &str) -> &str {
+    let numbered = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
+    match name.rsplit_once(':') {
+        Some((kind, rest)) if numbered(rest) => kind,
+        _ => name,
+    }
 }
 
 #[cfg(test)]
@@ -107,8 +124,16 @@ mod tests {
             [("cpu:0".into(), 1), ("cpu:1".into(), 1)]
         );
         assert_eq!(placed(&["cpu"], 3, 2).unwrap().len(), 3);
-        let apart = placed(&["tch:cuda:0", "tch:cpu"], 2, 8).unwrap();
-        assert_eq!(apart, [("tch:cuda:0".into(), 4), ("tch:cpu".into(), 4)]);
+        assert_eq!(placed(&["tch:cpu"], 1, 8).unwrap(), [("tch:cpu".into(), 8)]);
+    }
+
+    #[test]
+    fn an_experiment_has_devices_of_one_kind() {
+        assert_eq!(placed(&["cpu", "cpu:1"], 2, 2).unwrap().len(), 2);
+        for two in [["cpu", "tch:cpu"], ["tch:cpu", "tch:cuda:0"]] {
+            let error = placed(&two, 2, 2).unwrap_err().to_string();
+            assert!(error.starts_with(&two.join(" and ")), "{error}");
+        }
     }
 
     #[test]

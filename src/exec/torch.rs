@@ -4,11 +4,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::DeviceName;
+use crate::record::is_torch;
 use crate::util::printable;
 
 const NAME: &str = "siglab-tch";
@@ -47,16 +48,6 @@ pub fn program_for(siglab: &Path, devices: &[String]) -> PathBuf {
     }
 }
 
-/// Whether libtorch computes on the device of that name.
-pub fn is_torch(name: &str) -> bool {
-    name.parse().is_ok_and(DeviceName::is_torch)
-}
-
-/// Whether that device is a GPU.
-pub fn is_gpu(name: &str) -> bool {
-    matches!(name.parse(), Ok(DeviceName::TorchCuda(_)))
-}
-
 /// Where the programme with libtorch is to be, beside `siglab`.
 pub fn program(siglab: &Path) -> PathBuf {
     match std::env::var_os(VARIABLE) {
@@ -65,15 +56,20 @@ pub fn program(siglab: &Path) -> PathBuf {
     }
 }
 
-/// What libtorch has here. It is loaded for the answer, which takes a second or two where there are GPUs.
+/// What libtorch may take to say what it has: it is loaded for the answer, and where there are many GPUs their driver too.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at whether it has answered.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What libtorch has here.
 pub fn ask(siglab: &Path) -> Result<Torch, TorchError> {
     let program = program(siglab);
-    let said = Command::new(&program)
-        .arg(VERB)
-        .stdin(Stdio::null())
-        .output();
-    let said = match said {
-        Ok(said) => said,
+    let said = match answer(&program) {
+        Ok(Some(said)) => said,
+        Ok(None) => {
+            let problem = format!("no answer within {} s", PATIENCE.as_secs());
+            return Err(TorchError::Broken { program, problem });
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return Err(TorchError::Missing { program });
         }
@@ -92,6 +88,24 @@ pub fn ask(siglab: &Path) -> Result<Torch, TorchError> {
         };
         TorchError::Broken { program, problem }
     })
+}
+
+/// What it says, which fits into a pipe; none, and it is no more, if that took too long.
+fn answer(program: &Path) -> io::Result<Option<Output>> {
+    let mut command = Command::new(program);
+    command.arg(VERB).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let began = Instant::now();
+    while child.try_wait()?.is_none() {
+        if began.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+    child.wait_with_output().map(Some)
 }
 
 #[cfg(test)]

@@ -22,6 +22,24 @@ impl DeviceName {
     }
 }
 
+/// Whether libtorch computes on the device of that name.
+pub fn is_torch(name: &str) -> bool {
+    name.parse().is_ok_and(DeviceName::is_torch)
+}
+
+/// The number of the GPU that the device of that name is.
+pub fn gpu(name: &str) -> Option<u16> {
+    match name.parse() {
+        Ok(DeviceName::TorchCuda(k)) => Some(k),
+        _ => None,
+    }
+}
+
+/// What a GPU does, as rows call it: `gpu/0/busy`.
+pub fn gauge(gpu: u16, name: &str) -> String {
+    format!("gpu/{gpu}/{name}")
+}
+
 /// A text that is no device's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoDeviceName;

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-pub use crate::record::RunId;
+pub use crate::record::{RunId, gauge, gpu};
 use entry::{Entry, News};
 pub use file::FileWatch;
 use fold::Reader;

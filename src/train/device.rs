@@ -1,12 +1,11 @@
 //! Device names and what they mean in this build: `cpu` is burn's flex backend on the cores that the worker was
 //! given, `cpu:K` the K-th of several such devices; with the feature `tch`, `tch:cpu` and `tch:cuda:K` are libtorch's.
 
-#[cfg_attr(not(feature = "tch"), path = "device/no_torch.rs")]
-pub mod torch;
-
 use burn::backend::Flex;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::mesh::{Mesh, RankLost};
+use super::torch;
 use crate::record::{DeviceName, Lack};
 
 /// A name that this build, on this machine, cannot serve.
@@ -36,6 +35,12 @@ pub fn open(name: &str) -> Result<Device, UnknownDevice> {
     })
 }
 
+/// Whether this build has devices of that kind, on some machine.
+pub fn is_known(name: &str) -> bool {
+    let name = name.parse::<DeviceName>();
+    name.is_ok_and(|name| !name.is_torch() || cfg!(feature = "tch"))
+}
+
 /// Let what is computed take so many threads of the process in all, shared by `ranks` that compute at the same time.
 ///
 /// # Errors
@@ -55,19 +60,24 @@ pub fn tested() -> Device {
 }
 
 /// What libraries say when memory, of the machine or of a device, is out.
-const MEMORY: [&str; 4] = [
+const MEMORY: [&str; 5] = [
     "out of memory",
     "out_of_memory",
     "can't allocate memory",
     "memory allocation failed",
+    "cublas_status_alloc_failed",
 ];
 /// What drivers say when a device does not answer any more.
-const LOST: [&str; 5] = [
+const LOST: [&str; 9] = [
     "device lost",
     "device is lost",
+    "has no device",
     "no cuda-capable device",
     "fallen off the bus",
     "uncorrectable ecc error",
+    "busy or unavailable",
+    "invalid device ordinal",
+    "cuda error: unknown error",
 ];
 
 /// What an attempt on `devices` that ended with this error or panic lacked; none if it was not for a lack. A lost device
@@ -78,15 +88,32 @@ pub fn lack(error: &str, devices: &[String]) -> Option<Lack> {
     if says(&MEMORY) {
         return Some(Lack::Memory);
     }
-    let mut named = devices.iter().filter(|name| error.contains(*name));
-    let device = match (named.next(), devices) {
-        (Some(named), _) => named,
-        (None, [only]) => only,
-        (None, _) => return None,
-    };
+    let mut all = devices.iter();
+    let named = all.find(|name| names(&error, name));
+    // Ranks may share one.
+    let only = devices
+        .first()
+        .filter(|first| devices.iter().all(|name| name == *first));
+    let device = named.or(only)?;
     says(&LOST).then(|| Lack::Device {
         name: device.clone(),
     })
+}
+
+/// Whether `text` has the device of this name in it, and not only one whose name begins alike.
+fn names(text: &str, name: &str) -> bool {
+    let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let mut places = text.match_indices(name);
+    places.any(|(at, _)| !goes_on(&text[at + name.len()..]))
+}
+
+/// What libraries in C++ say, without the list of calls that follows it.
+pub fn without_calls(error: &str) -> &str {
+    let ends = ["Exception raised from", "frame #0"];
+    let ends = ends.iter().filter_map(|mark| error.find(mark));
+    let said = &error[..ends.min().unwrap_or(error.len())];
+    said.trim_end_matches(['(', ' ', '\n'])
+        .trim_end_matches("\\n")
 }
 
 /// Whether tensors of the device lie in the memory of the process.
@@ -119,6 +146,21 @@ pub fn take(tensor: &mut Tensor<1>) -> Vec<f32> {
     host(std::mem::replace(tensor, Tensor::empty([0], &device)))
 }
 
+/// The sum of `vector` over all ranks, added in order of rank and so bit-equal on all of them. What is on a device goes
+/// from device to device.
+pub fn all_reduce(mesh: &Mesh, vector_of_rank: Tensor<1>) -> Result<Tensor<1>, RankLost> {
+    let device = vector_of_rank.device();
+    if is_host(&device) {
+        return Ok(vector(mesh.all_reduce(host(vector_of_rank))?, &device));
+    }
+    let bytes = vector_of_rank.shape().num_elements() * size_of::<f32>();
+    let parts = mesh.gather_sized(vector_of_rank, bytes)?.into_iter();
+    let here = parts.map(|part| part.to_device(&device));
+    Ok(here
+        .reduce(|sum, part| sum + part)
+        .expect("a rank of its own"))
+}
+
 /// `values` as a vector on `device`.
 pub fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let length = values.len();
@@ -141,15 +183,23 @@ mod tests {
             ),
             ("cuda:1: Device lost", lost("cuda:1")),
             ("Device lost", None),
+            ("on cuda:10: Device lost", None),
+            (
+                "this build has no device `cuda:1`: expected",
+                lost("cuda:1"),
+            ),
             ("the disk is full", None),
         ];
         for (error, expected) in cases {
             assert_eq!(lack(error, &two), expected, "{error}");
         }
-        assert_eq!(
-            lack("GPU has fallen off the bus", &two[..1]),
-            lost("cuda:0")
-        );
+        let twice = [two[0].clone(), two[0].clone()];
+        for one in [&two[..1], &twice] {
+            assert_eq!(lack("GPU has fallen off the bus", one), lost("cuda:0"));
+        }
+        let said = "CUDA out of memory.\nException raised from malloc at x.cpp:1\nframe #0: y";
+        assert_eq!(without_calls(said), "CUDA out of memory.");
+        assert_eq!(without_calls("no calls"), "no calls");
     }
 
     #[test]

@@ -25,14 +25,22 @@ mod splitmix;
 mod start;
 pub mod step;
 mod tensors;
+#[cfg_attr(not(feature = "tch"), path = "no_torch.rs")]
+#[cfg_attr(
+    feature = "tch",
+    allow(deprecated, reason = "burn deprecates its backend for libtorch")
+)]
+pub mod torch;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod words;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use anyhow::{Context, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -40,7 +48,7 @@ pub use config::TrainConfig;
 pub use recorder::Recorder;
 
 use crate::record::checkpoint::Checkpoint;
-use crate::record::{Outcome, Phase, RunId};
+use crate::record::{Outcome, Phase, RunId, is_torch};
 use data::Source;
 use eval::Evaluation;
 use feed::{Feed, Parts};
@@ -91,6 +99,7 @@ pub fn train(
         }
     }
     let pool = feed::pool()?;
+    let names = recorder.devices().to_vec();
     let endings = thread::scope(|scope| {
         let rank = |mesh: &Mesh, mut recorder: Option<&mut Recorder>| {
             let device = &devices[mesh.rank()];
@@ -111,6 +120,10 @@ pub fn train(
                 (&detours, stop),
             )
         };
+        let rank = |mesh: &Mesh, recorder: Option<&mut Recorder>| {
+            let name = names.get(mesh.rank()).map(String::as_str);
+            on_its_device(name, || rank(mesh, recorder))
+        };
         Mesh::run(
             config.train.ranks,
             |mesh| rank(&mesh, Some(recorder)),
@@ -125,6 +138,22 @@ pub fn train(
         .chain(lost)
         .reduce(|first, other| if first.is_ok() { other } else { first })
         .expect("a run has a rank")
+}
+
+/// What a rank does, and where it failed if its device is one of several that may fail: a driver does not say which.
+fn on_its_device<R>(
+    name: Option<&str>,
+    work: impl FnOnce() -> anyhow::Result<R>,
+) -> anyhow::Result<R> {
+    let Some(name) = name.filter(|name| is_torch(name)) else {
+        return work();
+    };
+    let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        bail!("{}", text.unwrap_or("a panic without a message"))
+    });
+    ended.with_context(|| format!("on {name}"))
 }
 
 /// Whether an error only says that another rank is gone.

@@ -16,11 +16,11 @@ use crate::util::printable_lines;
 
 use super::config::TrainConfig;
 use super::data::Source;
-use super::device::torch;
 use super::loss::gauges;
 use super::rollback::{Detours, RollbackConfig};
 use super::snapshot;
 use super::step::{State, Update};
+use super::torch;
 
 /// The run's directory, open for writing.
 pub struct Recorder {
@@ -79,6 +79,11 @@ impl Recorder {
     /// Let `stop` end the waiting for room.
     pub fn heed(&mut self, stop: Arc<AtomicBool>) {
         self.room = Room::new(self.dir.clone(), stop);
+    }
+
+    /// What the attempt computes on, one a rank, as far as was said.
+    pub fn devices(&self) -> &[String] {
+        &self.devices
     }
 
     pub fn dir(&self) -> &RunDir {

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::config::TrainConfig;
 use super::data::{DataError, Source};
-use super::device::{host, vector};
+use super::device::{all_reduce, host, vector};
 use super::feed::{Ask, Feed, Pass};
 use super::inputs::{self, Content};
 use super::loss::on_device::TensorPairs;
@@ -213,7 +213,7 @@ impl State {
         };
         let mut gradient = part.gradient;
         if mesh.size() > 1 {
-            gradient = vector(mesh.all_reduce(host(gradient))?, &self.device);
+            gradient = all_reduce(mesh, gradient)?;
         }
         let mut seen = Seen::default();
         let bytes = mesh.bytes_sent() - sent;

@@ -14,8 +14,9 @@ use crate::exec::local::lead_session;
 use crate::sched::{SchedulerLock, holder};
 use crate::util::{as_word, disk, printable};
 
-/// A scheduler that has not taken the workspace after this long is in trouble.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A scheduler that has not taken the workspace after this long is in trouble. It asks libtorch first, which takes its time
+/// where there are many GPUs.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// One that has taken the workspace and finds nothing to start ends within this.
 const SETTLES: Duration = Duration::from_millis(300);
 

@@ -2,46 +2,67 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use crate::exec::{DeviceError, Slot, Torch, TorchError, device, torch as programme};
 pub use crate::record::each_device;
+use crate::record::{gpu, is_torch};
 
-/// Room on `devices` for `jobs` runs at a time or, if nobody says, for as many as is sensible when `startable` are
-/// waiting: one a device and, on the CPU, one a core, since a small run uses one core well and several badly.
+/// Room on `devices` for so many runs [`at_a_time`].
+///
+/// # Errors
+/// Of a device that is not there.
 pub fn slots(
     devices: &[String],
     jobs: Option<usize>,
     startable: usize,
 ) -> Result<Vec<Slot>, DeviceError> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let sensible = match devices {
-        [cpu] if !programme::is_gpu(cpu) => cores.min(startable).max(1),
-        devices => devices.len(),
-    };
-    device::slots(devices, jobs.unwrap_or(sensible), cores, torch)
+    device::slots(devices, at_a_time(devices, jobs, startable), cores(), torch)
 }
 
-/// What libtorch has on this machine; it is asked once.
+/// Runs at a time on `devices`: `jobs` or, if nobody says, as many as is sensible when `startable` are waiting: one a
+/// device and, on the CPU, one a core, since a small run uses one core well and several badly.
+pub fn at_a_time(devices: &[String], jobs: Option<usize>, startable: usize) -> usize {
+    let sensible = match devices {
+        [only] if gpu(only).is_none() => cores().min(startable).max(1),
+        devices => devices.len(),
+    };
+    jobs.unwrap_or(sensible)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// What libtorch has on this machine. Once it has answered it is not asked again.
 pub fn torch() -> Result<Torch, TorchError> {
-    static ANSWER: OnceLock<Result<Torch, TorchError>> = OnceLock::new();
-    ANSWER.get_or_init(|| programme::ask(&own())).clone()
+    static ANSWER: Mutex<Option<Torch>> = Mutex::new(None);
+    let mut known = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(torch) = &*known {
+        return Ok(torch.clone());
+    }
+    let torch = programme::ask(&own())?;
+    *known = Some(torch.clone());
+    Ok(torch)
 }
 
 /// The programme that computes on `devices` in the place of this one; none where this one does.
+///
+/// # Errors
+/// Where it cannot start.
 pub fn instead(devices: &[&str]) -> Result<Option<PathBuf>, DeviceError> {
-    let mut names = devices.iter().filter(|name| programme::is_torch(name));
+    let mut names = devices.iter().filter(|name| is_torch(name));
     let Some(name) = names.next().filter(|_| !cfg!(feature = "tch")) else {
         return Ok(None);
     };
-    let program = programme::program(&own());
-    if program.exists() {
-        return Ok(Some(program));
+    // Where it starts it says itself which devices it has.
+    match torch() {
+        Ok(_) => Ok(Some(programme::program(&own()))),
+        Err(source) => Err(DeviceError::NoTorch {
+            name: (*name).to_owned(),
+            source,
+        }),
     }
-    Err(DeviceError::NoTorch {
-        name: (*name).to_owned(),
-        source: TorchError::Missing { program },
-    })
 }
 
 /// A system that does not say where this programme lies has nothing beside it.

@@ -7,8 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::record::{Git, Provenance};
-use crate::train::device::torch;
 use crate::train::loss::tile::{Kernel, Precision};
+use crate::train::torch;
 
 /// The lock file beside the sources of this build.
 const LOCK: &str = include_str!("../../Cargo.lock");

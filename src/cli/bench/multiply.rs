@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::product;
 use crate::record::DeviceName;
 use crate::train::device::{self, UnknownDevice};
 use crate::train::loss::on_device::{self, contrastive_by_tensors};
@@ -74,6 +75,17 @@ impl Arithmetic {
             Some(DeviceName::Cpu(_)) => TENSOR.to_owned(),
             Some(device) => device.to_string(),
             None => self.plan.kernel.isa().name().to_owned(),
+        }
+    }
+
+    /// Operations a second of plain products of this depth where it is computed.
+    pub fn rate(self, depth: usize) -> f64 {
+        match self.tensors {
+            Some(name) if name.is_torch() => {
+                let device = device::open(&name.to_string()).expect("it was there before");
+                on_device::product_rate(&device, product::SIDE, depth, product::TRIES)
+            }
+            _ => product::rate(depth),
         }
     }
 

@@ -6,10 +6,10 @@ use std::time::Instant;
 use gemm::Parallelism;
 
 /// Side of the square that is formed.
-const SIDE: usize = 4096;
+pub const SIDE: usize = 4096;
 
 /// Tries, of which the fastest counts.
-const TRIES: usize = 4;
+pub const TRIES: usize = 4;
 
 /// Operations a second of the product of `[SIDE, depth]` and `[depth, SIDE]`, both row-major.
 pub fn rate(depth: usize) -> f64 {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::analysis::forecast::{Forecast, Remaining, Total};
 use crate::spec::{Grid, RunSpec};
 use crate::store::{RunState, Store};
-use crate::workbench::{DeviceError, Standing, View, slots, standing};
+use crate::workbench::{Standing, View, at_a_time, standing};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Time {
@@ -20,12 +20,7 @@ pub(super) struct Time {
 }
 
 /// What is left of `grid` on `jobs` devices at a time; none if nothing is left.
-pub(super) fn of(
-    store: &Store,
-    view: &View,
-    grid: &Grid,
-    jobs: Option<usize>,
-) -> Result<Option<Time>, DeviceError> {
+pub(super) fn of(store: &Store, view: &View, grid: &Grid, jobs: Option<usize>) -> Option<Time> {
     let goes_on = |spec: &&RunSpec| {
         let standing = standing(view, &spec.id);
         matches!(
@@ -48,14 +43,14 @@ pub(super) fn of(
         })
         .collect();
     if remaining.is_empty() {
-        return Ok(None);
+        return None;
     }
-    let jobs = slots(&["cpu".to_owned()], jobs, remaining.len())?.len();
-    Ok(Some(Time {
+    let jobs = at_a_time(&["cpu".to_owned()], jobs, remaining.len());
+    Some(Time {
         runs: remaining.len(),
         jobs,
         total: Forecast::learn(store.runs()).grid(&remaining, jobs),
-    }))
+    })
 }
 
 impl fmt::Display for Time {

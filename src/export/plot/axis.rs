@@ -1,7 +1,7 @@
 //! Axes of print: from values to places, where they are marked, and the panel that two of them span.
 
 use super::super::ticks::{self, Scale, Tick};
-use super::sheet::{Anchor, Ink, Point, Sheet, Type, fit, wrap};
+use super::sheet::{Anchor, Ink, Point, Sheet, Type, breaks_well, fit, wrap};
 use crate::analysis::Along;
 
 /// Values from `low` to `high`, and where they are marked.
@@ -222,7 +222,7 @@ pub enum Below<'a> {
     /// Another panel below says it.
     Nothing,
     Numbers(&'a str),
-    /// Labels that may take several lines.
+    /// Labels that may take several lines; where a word would be broken, all of them stand upright.
     Words(&'a str),
 }
 
@@ -230,6 +230,8 @@ pub enum Below<'a> {
 const TICK: f64 = 2.5;
 const GAP: f64 = 1.5;
 const SPINE: f64 = 0.6;
+/// Of labels that stand upright.
+const TALLEST: f64 = 90.0;
 
 /// What stands left of a panel whose labels take `gutter`.
 pub fn left_margin(gutter: f64) -> f64 {
@@ -300,6 +302,18 @@ impl Panel {
                 let count = self.x.ticks.len().max(1) as f64;
                 let room = (self.right - self.left) / count - 3.0;
                 let room = room.max(8.0);
+                let mut labels = self.x.ticks.iter().map(|tick| print_if_number(&tick.label));
+                let lie = labels.all(|label| breaks_well(&label, Type::TICK, room));
+                if !lie {
+                    let style = Type::TICK.turned().anchored(Anchor::Right);
+                    let lower = self.mark_x(sheet, style.rise(), |sheet, tick, at| {
+                        let tick = fit(tick, style, TALLEST);
+                        let top = self.bottom + TICK + GAP;
+                        sheet.text((at + style.rise() / 2.0, top), &tick, style);
+                        style.width(&tick)
+                    });
+                    return self.name_x(sheet, name, lower);
+                }
                 let lower = self.mark_x(sheet, room, |sheet, tick, at| {
                     let style = Type::TICK.anchored(Anchor::Middle);
                     let lines = wrap(tick, style, room, 3);

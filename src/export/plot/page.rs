@@ -92,10 +92,14 @@ impl Page {
         }
         let style = Type::TICK;
         let right = self.sheet.width - EDGE;
-        let heading = match title.is_empty() {
+        let mut heading = match title.is_empty() {
             true => String::new(),
-            false => fit(&format!("{title}:"), style, (right - EDGE) * 0.5),
+            false => format!("{title}:"),
         };
+        if style.width(&heading) > (right - EDGE) * 0.5 {
+            // A long one has lines of its own.
+            self.lines(&std::mem::take(&mut heading), style, 3);
+        }
         let first = match heading.is_empty() {
             true => EDGE,
             false => EDGE + style.width(&heading) + 6.0,

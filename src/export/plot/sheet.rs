@@ -236,11 +236,23 @@ pub fn wrap(text: &str, style: Type, width: f64, most: usize) -> Vec<String> {
     lines
 }
 
+/// Signs that join the parts of a word: behind one a line may break.
+const JOINTS: [char; 6] = ['=', '/', '_', ',', '-', '+'];
+
 /// Where a word that is one letter too wide is broken: behind its last sign that joins, or before that letter.
 fn seam(word: &str) -> usize {
     let last = word.char_indices().next_back().map_or(0, |(at, _)| at);
-    let joint = word[..last].rfind(['=', '/', '_', ',', '-', '+']);
+    let joint = word[..last].rfind(JOINTS);
     joint.map_or(last, |at| at + 1)
+}
+
+/// Whether lines of this width hold `text` without a break inside of a word.
+pub fn breaks_well(text: &str, style: Type, width: f64) -> bool {
+    let text = clean(text);
+    let parts = text
+        .split_whitespace()
+        .flat_map(|word| word.split_inclusive(JOINTS));
+    parts.into_iter().all(|part| style.width(part) <= width)
 }
 
 /// `text` in one line of at most `width`, cut if need be.

@@ -65,7 +65,7 @@ pub(super) fn unfused(
 
 /// The shape of attention in one example.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attention {
+pub struct Attention {
     pub queries: usize,
     pub keys: usize,
     pub heads: usize,
@@ -137,7 +137,7 @@ impl Fused<3> for Attention {
 
     #[cfg(feature = "tch")]
     fn on_torch(&self, inputs: [&tch::Tensor; 3]) -> tch::Tensor {
-        super::torch::attention(inputs, self)
+        crate::train::torch::functions::attention(inputs, self)
     }
 }
 

@@ -353,7 +353,7 @@ impl Fused<INPUTS> for Block {
 
     #[cfg(feature = "tch")]
     fn on_torch(&self, inputs: [&tch::Tensor; INPUTS]) -> tch::Tensor {
-        use super::torch;
+        use crate::train::torch::functions as torch;
 
         let [
             x,

@@ -71,7 +71,7 @@ impl Fused<1> for Activation {
 
     #[cfg(feature = "tch")]
     fn on_torch(&self, [x]: [&tch::Tensor; 1]) -> tch::Tensor {
-        super::torch::gelu(x, *self)
+        crate::train::torch::functions::gelu(x, *self)
     }
 }
 

@@ -110,7 +110,7 @@ impl Fused<3> for LayerNorm {
 
     #[cfg(feature = "tch")]
     fn on_torch(&self, [x, gain, bias]: [&tch::Tensor; 3]) -> tch::Tensor {
-        super::torch::layer_norm(x, gain, bias, self.epsilon.into())
+        crate::train::torch::functions::layer_norm(x, gain, bias, self.epsilon.into())
     }
 }
 

@@ -91,7 +91,7 @@ impl Fused<3> for Linear {
 
     #[cfg(feature = "tch")]
     fn on_torch(&self, [x, weight, bias]: [&tch::Tensor; 3]) -> tch::Tensor {
-        super::torch::linear(x, weight, bias, Precision::F32)
+        crate::train::torch::functions::linear(x, weight, bias, Precision::F32)
     }
 }
 

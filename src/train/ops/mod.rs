@@ -9,15 +9,17 @@ mod layer_norm;
 mod linear;
 mod product;
 mod tape;
-#[cfg(feature = "tch")]
-mod torch;
 
+#[cfg(feature = "tch")]
+pub use attention::Attention;
 pub use attention::attention;
 pub use block::{Affine, Checkpointing, Compute, Parameters, Settings, block};
 pub use gelu::{Activation, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use product::Precision;
+#[cfg(feature = "tch")]
+pub use tape::Fused;
 
 /// Rows that one task takes where rows are all that there is. It does not depend on the number of threads, so sums over
 /// rows do not either.

@@ -50,7 +50,7 @@ pub trait Fused<const N: usize>: Clone + Send + std::fmt::Debug + 'static {
 /// Apply `op`, taped when an input is. None when the tensors are of a backend that it is not written for.
 pub fn apply<const N: usize, O: Fused<N>>(op: O, inputs: [Tensor<2>; N]) -> Option<Tensor<2>> {
     #[cfg(feature = "tch")]
-    if let Some(output) = super::torch::apply(&op, &inputs) {
+    if let Some(output) = crate::train::torch::tape::apply(&op, &inputs) {
         return Some(output);
     }
     if !inputs.iter().any(Tensor::is_autodiff) {

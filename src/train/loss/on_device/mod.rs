@@ -7,6 +7,8 @@ mod sigmoid;
 mod softmax;
 mod walk;
 
+use std::time::Instant;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::places::{self, Places};
@@ -117,6 +119,21 @@ pub fn contrastive_by_tensors(
         d_text,
         ..out.sums
     })
+}
+
+/// Operations a second of the product of `[side, depth]` and `[depth, side]` on `device`, at the best of `tries`.
+pub fn product_rate(device: &Device, side: usize, depth: usize, tries: usize) -> f64 {
+    let tensor = |shape: [usize; 2]| Tensor::<2>::full(shape, 0.5, device);
+    let (a, b) = (tensor([side, depth]), tensor([depth, side]));
+    let time = || {
+        let start = Instant::now();
+        let product = a.clone().matmul(b.clone());
+        // It is waited for by whoever reads of it.
+        product.slice([0..1, 0..1]).into_scalar::<f32>();
+        start.elapsed().as_secs_f64()
+    };
+    let least = (0..tries).map(|_| time()).fold(f64::INFINITY, f64::min);
+    2.0 * (side * side * depth) as f64 / least
 }
 
 /// The number of pairs and their width, if this rank's inputs can be used.

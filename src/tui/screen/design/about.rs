@@ -15,7 +15,7 @@ use crate::tui::layer::{self, Confirm, Layer, Note, Page, Picker};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::text;
 use crate::tui::world::World;
-use crate::workbench::{Standing, slots, standing};
+use crate::workbench::{Standing, at_a_time, slots, standing};
 
 /// The answers to a conflict.
 pub(super) const OURS: &str = "keep what is on the screen";
@@ -113,7 +113,7 @@ fn forecast(desk: &Desk, world: &World) -> String {
         return "nothing is left to train".into();
     }
     let launch = desk.launch();
-    let jobs = slots(&launch.devices, launch.jobs, left.len()).map_or(1, |slots| slots.len());
+    let jobs = at_a_time(&launch.devices, launch.jobs, left.len());
     match world.forecast.grid(&left, jobs) {
         Some(total) => format!("{total}, {jobs} at a time on {}", launch.devices.join(", ")),
         None => format!(

@@ -9,7 +9,7 @@ use super::lines::{Line, letter};
 use super::{ALONG, Focus, TIE, WEIGHTS, Watch};
 use crate::analysis::Estimate;
 use crate::analysis::spikes::{End, Spike};
-use crate::store::{Along, Run, RunState};
+use crate::store::{Along, Run, RunState, gauge, gpu};
 use crate::tui::theme::{Role, Theme};
 use crate::tui::widget::{chart, frame, text};
 use crate::tui::world::World;
@@ -233,10 +233,8 @@ fn gpus(watch: &Watch, world: &World) -> Vec<String> {
     let mut gpus = BTreeMap::new();
     for run in runs.filter(|run| run.state == RunState::Running) {
         for name in &run.devices {
-            let Some((_, k)) = name.rsplit_once("cuda:") else {
-                continue;
-            };
-            let gauge = |name: &str| run.latest(&format!("gpu/{k}/{name}"));
+            let Some(k) = gpu(name) else { continue };
+            let gauge = |name: &str| run.latest(&gauge(k, name));
             let parts = [
                 gauge("busy").map(|share| format!("{:.0} % busy", 100.0 * share)),
                 gauge("memory").map(|bytes| format!("{:.1} GiB", bytes / (1u64 << 30) as f64)),

@@ -1,15 +1,15 @@
-//! The devices of libtorch, and what it is asked besides to compute. burn has deprecated its backend for libtorch in
-//! favour of burn-cuda; this file and `ops::torch` are all that names it.
-#![allow(deprecated)]
+//! libtorch: its devices, and how towers compute on them. burn has deprecated its backend for libtorch in favour of
+//! burn-cuda; this folder is all that names it, behind [`device`](super::device) and [`ops`](super::ops).
 
-#[path = "nvml.rs"]
+pub mod functions;
 mod nvml;
+pub mod tape;
 
 use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 
-use crate::record::DeviceName;
+use crate::record::{DeviceName, gauge, gpu};
 
 /// The device of that name, where it is one of libtorch's and the machine has it.
 pub fn open(name: DeviceName) -> Option<Device> {
@@ -37,15 +37,11 @@ pub fn about(name: &str) -> String {
 
 /// What the GPUs among `devices` do now: `gpu/0/busy` and so on.
 pub fn gauges(devices: &[String]) -> Vec<(String, f64)> {
-    let gpus = devices.iter().filter_map(|name| match name.parse() {
-        Ok(DeviceName::TorchCuda(k)) => Some(k),
-        _ => None,
-    });
     // Ranks may share one.
-    let gpus: BTreeSet<u16> = gpus.collect();
+    let gpus: BTreeSet<u16> = devices.iter().filter_map(|name| gpu(name)).collect();
     let of = |k| {
         let gauges = nvml::gauges(k).into_iter();
-        gauges.map(move |(name, value)| (format!("gpu/{k}/{name}"), value))
+        gauges.map(move |(name, value)| (gauge(k, name), value))
     };
     gpus.into_iter().flat_map(of).collect()
 }

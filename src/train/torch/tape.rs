@@ -1,7 +1,5 @@
 //! The fused operations by libtorch: each is one node on burn's tape, and what is inside of it libtorch's own autograd
-//! differentiates, so that forward and backward pass are those of PyTorch. burn has deprecated its backend for libtorch;
-//! this file and `device::torch` are all that names it.
-#![allow(deprecated)]
+//! differentiates, so that forward and backward pass are those of PyTorch. What is computed is not known here.
 
 use burn::backend::{Autodiff, LibTorch};
 use burn::tensor::Tensor;
@@ -10,12 +8,8 @@ use burn_autodiff::checkpoint::strategy::NoCheckpointing;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_tch::TchTensor;
-use tch::Kind;
 
-use super::attention::Attention;
-use super::gelu::Activation;
-use super::product::Precision;
-use super::tape::Fused;
+use crate::train::ops::Fused;
 use crate::train::profile::span;
 
 /// Apply `op`, taped when an input is. None when the tensors are of another backend than libtorch.
@@ -60,6 +54,9 @@ pub fn apply<const N: usize, O: Fused<N>>(op: &O, inputs: &[Tensor<2>; N]) -> Op
     };
     Some(Tensor::from_primitive::<Autodiff<LibTorch>>(taped))
 }
+
+/// That a product of two vectors takes on a GPU, in one pass where others need two.
+const LONGEST: usize = i32::MAX as usize;
 
 #[derive(Clone, Debug)]
 struct Node<O, const N: usize>(O);
@@ -121,7 +118,10 @@ impl<O: Fused<N>, const N: usize> Backward<LibTorch, N> for Node<O, N> {
             // Whose gradient by the result is the one that arrived; its value nobody reads.
             let pull = tch::with_grad(|| {
                 let [result, gradient] = [&graph.output.tensor, &gradient].map(|t| t.reshape(-1));
-                result.dot(&gradient)
+                match gradient.numel() <= LONGEST {
+                    true => result.dot(&gradient),
+                    false => (result * gradient).sum(None),
+                }
             });
             tch::Tensor::run_backward(&[pull], &wanted, false, false)
         });
@@ -130,55 +130,4 @@ impl<O: Fused<N>, const N: usize> Backward<LibTorch, N> for Node<O, N> {
             grads.register::<LibTorch>(parent.id, TchTensor::new(gradient));
         }
     }
-}
-
-/// `x` is `[rows, width]`, `gain` and `bias` `[1, width]`.
-pub fn layer_norm(
-    x: &tch::Tensor,
-    gain: &tch::Tensor,
-    bias: &tch::Tensor,
-    epsilon: f64,
-) -> tch::Tensor {
-    let [gain, bias] = [gain, bias].map(|t| t.reshape(-1));
-    x.layer_norm(gain.size(), Some(&gain), Some(&bias), epsilon, false)
-}
-
-/// `x` is `[rows, inputs]`, `weight` `[inputs, outputs]`, `bias` `[1, outputs]`. The result has the numbers of the
-/// precision.
-pub fn linear(
-    x: &tch::Tensor,
-    weight: &tch::Tensor,
-    bias: &tch::Tensor,
-    precision: Precision,
-) -> tch::Tensor {
-    match precision {
-        Precision::F32 => bias.addmm(x, weight),
-        Precision::Bf16 => {
-            let [x, weight, bias] = [x, weight, bias].map(|t| t.to_kind(Kind::BFloat16));
-            bias.addmm(&x, &weight)
-        }
-    }
-}
-
-pub fn gelu(x: &tch::Tensor, activation: Activation) -> tch::Tensor {
-    match activation {
-        Activation::Erf => x.gelu("none"),
-        Activation::Tanh => x.gelu("tanh"),
-        Activation::Quick => x * (x * 1.702).sigmoid(),
-    }
-}
-
-/// `q` is `[batch × queries, width]`, `k` and `v` `[batch × keys, width]`; the result is as `q`.
-pub fn attention(inputs: [&tch::Tensor; 3], of: &Attention) -> tch::Tensor {
-    let [queries, keys, heads, width] = [of.queries, of.keys, of.heads, of.width].map(|n| n as i64);
-    let mut places = [queries, keys, keys].into_iter();
-    let [q, k, v] = inputs.map(|x| {
-        let places = places.next().unwrap_or(keys);
-        x.reshape([-1, places, heads, width / heads])
-            .transpose(1, 2)
-    });
-    let no_mask = None::<tch::Tensor>;
-    tch::Tensor::scaled_dot_product_attention(&q, &k, &v, no_mask, 0.0, of.causal, None, false)
-        .transpose(1, 2)
-        .reshape([-1, width])
 }
