@@ -281,7 +281,7 @@ mod tests {
         // A child that ignores TERM, in a process group of its own, and its leader that does not.
         command.args([
             "-c",
-            "set -m; (trap '' TERM; while :; do sleep 0.05; done) & echo $!; wait",
+            "set -m; (trap '' TERM; echo deaf; while :; do sleep 0.05; done) & echo $!; wait",
         ]);
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         // SAFETY: setsid is async-signal-safe and allocates nothing.
@@ -290,13 +290,14 @@ mod tests {
         }
         let mut leader = command.spawn().unwrap();
         let process = Process::of_child(&leader).unwrap();
-        let mut line = String::new();
-        let mut words = std::io::BufReader::new(leader.stdout.take().unwrap());
-        std::io::BufRead::read_line(&mut words, &mut line).unwrap();
-        let child = Process::with_pid(line.trim().parse().unwrap())
+        // Its pid, and that it ignores the signal by now, in whatever order.
+        let words = std::io::BufReader::new(leader.stdout.take().unwrap());
+        let mut words = std::io::BufRead::lines(words);
+        let said: Vec<String> = words.by_ref().take(2).map(Result::unwrap).collect();
+        let pid = said.iter().find_map(|line| line.trim().parse().ok());
+        let child = Process::with_pid(pid.unwrap())
             .unwrap()
             .expect("the grandchild lives");
-        std::thread::sleep(Duration::from_millis(50));
 
         assert!(process.signal_session(Signal::TERM).unwrap());
         await_that("the leader's end", || !process.is_alive());

@@ -20,7 +20,7 @@ use crate::store::{Run, RunState, Store};
 pub use drive::{Notice, Scheduler};
 pub use lock::{LockError, SchedulerLock, holder};
 use policy::Verdict;
-pub use posted::waits;
+pub use posted::{has_begun, waits};
 use queue::Decision;
 pub use queue::Wait;
 pub use silence::Limits;

@@ -44,6 +44,12 @@ pub fn waits(workspace: &Path) -> BTreeMap<RunId, Wait> {
     }
 }
 
+/// Whether the scheduler at work has been through its first round, after which it lets the faces know.
+pub fn has_begun(workspace: &Path) -> bool {
+    let at_work = lock::epoch_at_work(workspace).ok().flatten();
+    at_work.is_some_and(|epoch| last_epoch(workspace) == epoch)
+}
+
 /// The epoch of the scheduler that posted last; 0 when none did.
 pub(super) fn last_epoch(workspace: &Path) -> u64 {
     read(workspace).map_or(0, |posted| posted.epoch)

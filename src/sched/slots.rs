@@ -1,7 +1,7 @@
 //! Which run holds which slot. A run that needs several gets them together or not at all.
 
 use crate::exec::Slot;
-use crate::record::RunId;
+use crate::record::{RunId, gpu};
 
 #[derive(Debug)]
 pub(super) struct Slots {
@@ -102,6 +102,26 @@ impl Slots {
         }
     }
 
+    /// Whether the run computes in the memory of GPUs.
+    pub(super) fn is_on_gpus(&self, id: &RunId) -> bool {
+        let mut own = self.of(id).peekable();
+        own.peek().is_some() && own.all(|slot| gpu(&slot.device).is_some())
+    }
+
+    /// Whether no other run is on the devices of one on GPUs: whoever is elsewhere on the machine takes nothing from it.
+    pub(super) fn has_its_gpus(&self, id: &RunId) -> bool {
+        let held = self.slots.iter().zip(&self.holders);
+        let mut others =
+            held.filter(|(_, holder)| holder.as_ref().is_some_and(|other| other != id));
+        self.is_on_gpus(id)
+            && !others.any(|(slot, _)| self.of(id).any(|own| own.device == slot.device))
+    }
+
+    fn of(&self, id: &RunId) -> impl Iterator<Item = &Slot> {
+        let held = self.slots.iter().zip(&self.holders);
+        held.filter_map(move |(slot, holder)| (holder.as_ref() == Some(id)).then_some(slot))
+    }
+
     pub(super) fn release(&mut self, id: &RunId) {
         for holder in self
             .holders
@@ -187,6 +207,20 @@ mod tests {
         assert_eq!(slots.free(), 0);
         slots.release(&id(1));
         assert_eq!(slots.free(), 3);
+    }
+
+    #[test]
+    fn runs_on_gpus_share_memory_with_those_on_the_same_ones_alone() {
+        let mut slots = slots(&["tch:cuda:0", "tch:cuda:1", "tch:cuda:0"]);
+        slots.take(&id(1), 1, false).unwrap();
+        slots.take(&id(2), 1, false).unwrap();
+        assert!(slots.has_its_gpus(&id(1)) && slots.has_its_gpus(&id(2)));
+        slots.take(&id(3), 1, false).unwrap();
+        assert!(!slots.has_its_gpus(&id(1)) && slots.has_its_gpus(&id(2)));
+        assert!(slots.is_on_gpus(&id(3)) && !slots.is_on_gpus(&id(4)));
+        let mut shares = super::tests::slots(&["cpu:0", "cpu:1"]);
+        shares.take(&id(1), 1, false).unwrap();
+        assert!(!shares.is_on_gpus(&id(1)) && !shares.has_its_gpus(&id(1)));
     }
 
     #[test]

@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::exec::local::lead_session;
-use crate::sched::{SchedulerLock, holder};
+use crate::sched::{SchedulerLock, has_begun, holder};
 use crate::util::{as_word, disk, printable};
 
 /// A scheduler that has not taken the workspace after this long is in trouble. It asks libtorch first, which takes its time
 /// where there are many GPUs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// One that has taken the workspace and finds nothing to start ends within this.
+/// One that has been through its first round and finds nothing to start ends within this.
 const SETTLES: Duration = Duration::from_millis(300);
+/// What the first round may take until it is taken for done: on a full disk nobody can let us know.
+const ROUND: Duration = Duration::from_secs(3);
 
 /// A scheduler that has begun.
 #[derive(Clone, Debug)]
@@ -54,10 +56,14 @@ pub fn start<S: AsRef<OsStr>>(
     let mut child = command.spawn().context("cannot start the scheduler")?;
     let me = format!("process {} ", child.id());
     let deadline = Instant::now() + PATIENCE;
-    let mut at_work: Option<Instant> = None;
+    let (mut holds, mut at_work): (Option<Instant>, Option<Instant>) = (None, None);
     let mut over = false;
     while !over && at_work.is_none_or(|since| since.elapsed() < SETTLES) {
-        if at_work.is_none() && holder(workspace)?.is_some_and(|name| name.starts_with(&me)) {
+        if holds.is_none() && holder(workspace)?.is_some_and(|name| name.starts_with(&me)) {
+            holds = Some(Instant::now());
+        }
+        let is_through = |since: Instant| has_begun(workspace) || since.elapsed() > ROUND;
+        if at_work.is_none() && holds.is_some_and(is_through) {
             at_work = Some(Instant::now());
         }
         match child.try_wait()? {
@@ -66,7 +72,7 @@ pub fn start<S: AsRef<OsStr>>(
                 "the scheduler ended with {status}: {}",
                 words(&mut log, begins)?
             ),
-            None if at_work.is_none() && Instant::now() > deadline => {
+            None if holds.is_none() && Instant::now() > deadline => {
                 bail!(
                     "the scheduler has not begun after {PATIENCE:?}; see {}",
                     path.display()

@@ -143,6 +143,7 @@ fn list(n: usize) -> String {
 /// Files that were made to do harm, and what is said of each: where, and of what.
 #[test]
 fn files_made_to_do_harm_are_refused_in_no_time() {
+    let alone = alone();
     let thousands = |keys: &[&str]| {
         let axes: String = keys
             .iter()
@@ -349,7 +350,6 @@ fn files_made_to_do_harm_are_refused_in_no_time() {
         ),
     ];
     assert!(cases.len() >= 30);
-    let alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.toml");
     for (name, text, said) in cases {

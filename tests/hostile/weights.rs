@@ -87,6 +87,7 @@ pub fn settings() -> Parser {
 /// a careless reader takes memory for.
 #[test]
 fn what_a_header_claims_takes_no_memory() {
+    let alone = alone();
     let tensor = |shape: &str, range: &str| {
         format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":{range}}}}}"#)
     };
@@ -149,7 +150,6 @@ fn what_a_header_claims_takes_no_memory() {
         ),
         ("130,000 tensors", with_header(&many(130_000), 520_000)),
     ];
-    let alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     for (name, bytes) in cases {

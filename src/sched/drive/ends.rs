@@ -26,6 +26,7 @@ pub(super) struct End {
     /// It was asked to stop, this long before it was found to be gone.
     asked: Option<Duration>,
     peak: Option<u64>,
+    on_gpus: bool,
     shared: bool,
     retries: u32,
 }
@@ -45,7 +46,7 @@ impl<E: Executor> Scheduler<E> {
             let Some(held) = self.held.get_mut(&id) else {
                 continue;
             };
-            held.shared |= crowd;
+            held.shared |= crowd && !self.slots.has_its_gpus(&id);
             held.suspended = state == JobState::Suspended;
             held.peak = held.peak.max(self.executor.peak(ticket));
             if !state.is_alive() {
@@ -66,6 +67,7 @@ impl<E: Executor> Scheduler<E> {
             let Some(held) = self.held.remove(&id) else {
                 continue;
             };
+            let on_gpus = self.slots.is_on_gpus(&id);
             self.slots.release(&id);
             ends.push(End {
                 id,
@@ -74,6 +76,7 @@ impl<E: Executor> Scheduler<E> {
                 doom: held.doom,
                 asked: held.asked.map(|asked| now - asked),
                 peak: held.peak,
+                on_gpus,
                 shared: held.shared,
                 retries: held.retries,
             });
@@ -101,6 +104,7 @@ impl<E: Executor> Scheduler<E> {
                     doom: None,
                     asked: None,
                     peak: None,
+                    on_gpus: false,
                     shared: true,
                     retries: run.want.retries,
                 })
@@ -251,7 +255,8 @@ fn cause(dir: &RunDir, end: &End, events: &[Line]) -> Cause {
     }
     let memory = Cause::OutOfMemory {
         shared: end.shared,
-        peak: end.peak,
+        // What was seen is memory of the machine.
+        peak: end.peak.filter(|_| !end.on_gpus),
     };
     let said = events.iter().rev().find_map(|line| match &line.event {
         Event::Interrupted { lack, .. } => Some(lack),
