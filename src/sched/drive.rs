@@ -93,6 +93,8 @@ struct Held {
     shared: bool,
     /// How often its run had been retried when it began: a retry since then is not about this attempt.
     retries: u32,
+    /// Attempts that its run had had when it was started from here.
+    before: Option<u32>,
 }
 
 impl Held {
@@ -108,6 +110,7 @@ impl Held {
             needs,
             shared: false,
             retries,
+            before: None,
         }
     }
 }
@@ -464,7 +467,10 @@ impl<E: Executor> Scheduler<E> {
         let mut lease = Lease::new(self.executor.name(), ticket.clone(), devices.clone());
         lease.setbacks = self.setbacks_of(run).to_vec();
         lease.setbacks.retain(|old| old.retries == run.want.retries);
-        let held = Held::new(Some(ticket), self.time.now(), task.memory, run.want.retries);
+        let held = Held {
+            before: Some(run.attempt),
+            ..Held::new(Some(ticket), self.time.now(), task.memory, run.want.retries)
+        };
         self.held.insert(id.clone(), held);
         notices.push(Notice::Started {
             id: id.clone(),

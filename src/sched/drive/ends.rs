@@ -29,6 +29,14 @@ pub(super) struct End {
     on_gpus: bool,
     shared: bool,
     retries: u32,
+    before: Option<u32>,
+}
+
+impl End {
+    /// Whether it ended before it was an attempt: `run` stands where it stood when it was started.
+    fn began_nothing(&self, run: &Run) -> bool {
+        run.state == RunState::Stopped && self.before == Some(run.attempt)
+    }
 }
 
 impl<E: Executor> Scheduler<E> {
@@ -79,6 +87,7 @@ impl<E: Executor> Scheduler<E> {
                 on_gpus,
                 shared: held.shared,
                 retries: held.retries,
+                before: held.before,
             });
         }
         ends
@@ -107,6 +116,7 @@ impl<E: Executor> Scheduler<E> {
                     on_gpus: false,
                     shared: true,
                     retries: run.want.retries,
+                    before: None,
                 })
             })
             .collect()
@@ -117,7 +127,8 @@ impl<E: Executor> Scheduler<E> {
         let (Some(run), Some(how)) = (store.get(&end.id), end.state.ending()) else {
             return;
         };
-        let unfinished = matches!(run.state, RunState::New | RunState::Interrupted { .. });
+        let unfinished = matches!(run.state, RunState::New | RunState::Interrupted { .. })
+            || end.began_nothing(run);
         let events = match unfinished {
             true => last_attempt(run),
             false => Vec::new(),

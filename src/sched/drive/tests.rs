@@ -524,6 +524,45 @@ fn a_worker_that_exits_without_a_word_is_not_restarted() {
     assert!(f.is_idle());
 }
 
+/// Such as one whose libraries are gone: the run is as it was, and would be started again ten times a second.
+#[test]
+fn a_worker_that_exits_before_it_goes_on_with_a_stopped_run_is_not_restarted() {
+    let mut f = Fixture::new(1, 1);
+    f.started(0);
+    let (step, examples) = (3, 30);
+    f.event_of_attempt(0, 1, Event::Stopped { step, examples });
+    let ids = f.ids.clone();
+    f.store.refresh_runs(&ids);
+    for (n, code) in [127, 0].into_iter().enumerate() {
+        assert!(matches!(&f.tick()[..], [Notice::Started { .. }]));
+        f.scheduler.executor.end(n, JobState::Exited(code));
+        let notices = f.tick();
+        let said = format!("exit status {code}");
+        assert!(
+            matches!(&notices[1..], [Notice::GivenUp { reason, .. }] if reason.contains(&said)),
+            "{notices:?}"
+        );
+        assert!(f.ticks(3).is_empty() && f.is_idle());
+        // Somebody asks for another try.
+        let want = Want {
+            retries: n as u32 + 1,
+            ..Want::default()
+        };
+        want.write(&f.dirs[0]).unwrap();
+        f.store.refresh_runs(&ids);
+    }
+    // One that went on, and stopped when somebody else told it to, has done nothing wrong.
+    f.tick();
+    f.started(0);
+    f.event_of_attempt(0, 2, Event::Stopped { step, examples });
+    f.scheduler.executor.end(2, JobState::Exited(0));
+    let notices = f.tick();
+    assert!(
+        matches!(&notices[..], [Notice::Ended { .. }, Notice::Started { .. }]),
+        "{notices:?}"
+    );
+}
+
 #[test]
 fn a_submission_that_is_refused_is_reported_once() {
     let mut f = Fixture::new(1, 1);
