@@ -371,10 +371,12 @@ impl Reported {
 }
 
 impl Table {
-    /// The most seeds that a cell was asked for.
-    pub fn seeds(&self) -> u32 {
-        let cells = self.cells.iter().flatten();
-        cells.map(|cell| cell.expected).max().unwrap_or(0)
+    /// The fewest and the most seeds that a cell with a number has it of; those that were asked for where none has.
+    pub fn counts(&self) -> [u32; 2] {
+        let cells = || self.cells.iter().flatten();
+        let found = || cells().map(|cell| cell.n).filter(|n| *n > 0);
+        let asked = cells().map(|cell| cell.expected).max().unwrap_or(0);
+        [found().min(), found().max()].map(|n| n.unwrap_or(asked))
     }
 }
 

@@ -33,19 +33,23 @@ pub(super) fn legend(table: &Table) -> String {
 
 /// What the numbers of cells are.
 pub fn intervals(table: &Table) -> String {
-    let seeds = table.seeds();
+    let [fewest, seeds] = table.counts();
     if seeds < 2 {
         return "one seed, so no interval".into();
     }
+    let n = match fewest == seeds {
+        true => format!("n = {seeds} seeds"),
+        false => format!("n = {fewest} to {seeds} seeds"),
+    };
     match table.interval {
         Interval::T => {
-            format!("mean ± half-width of the 95 % interval over n = {seeds} seeds")
+            format!("mean ± half-width of the 95 % interval over {n}")
         }
         Interval::Bootstrap if (seeds as usize) < SEEDS_TO_RESAMPLE => format!(
-            "mean over n = {seeds} seeds without an interval, for the bootstrap takes {SEEDS_TO_RESAMPLE}"
+            "mean over {n} without an interval, for the bootstrap takes {SEEDS_TO_RESAMPLE}"
         ),
         Interval::Bootstrap => format!(
-            "mean −down +up to the ends of the 95 % interval over n = {seeds} seeds, by the bootstrap (BCa, {} resamples)",
+            "mean −down +up to the ends of the 95 % interval over {n}, by the bootstrap (BCa, {} resamples)",
             grouped(RESAMPLES as f64)
         ),
     }

@@ -59,6 +59,12 @@ pub fn tested() -> Device {
     open(name.as_deref().unwrap_or("cpu")).expect("SIGLAB_TEST_DEVICE is a device of this build")
 }
 
+/// Whether the same work gives the same bits there: libtorch's products round by their sizes and threads.
+#[cfg(test)]
+pub fn keeps_bits() -> bool {
+    is_host(&tested())
+}
+
 /// What libraries say when memory, of the machine or of a device, is out.
 const MEMORY: [&str; 5] = [
     "out of memory",

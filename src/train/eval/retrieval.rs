@@ -297,7 +297,7 @@ mod tests {
         }
         // A product of one row may round otherwise than one of many: a tie may fall.
         for (part, whole) in parts.into_iter().zip(whole.0) {
-            assert!(whole.hits.abs_diff(part) <= 4, "{part} {whole:?}");
+            assert!(whole.hits.abs_diff(part) <= 12, "{part} {whole:?}");
         }
         let first = whole.0[0].hits;
         assert!(first > 400 && first < 4_000, "{first}");

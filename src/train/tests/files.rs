@@ -152,7 +152,8 @@ fn what_is_broken_is_skipped_counted_and_named_in_the_log() {
     let ending = run(&config, &dir, &AtomicBool::new(false));
     assert_eq!(ending, Ending::Finished(Outcome::Completed));
     let told = warnings(&dir);
-    assert!(told[0].starts_with("skipped 5 of 32 samples: "), "{told:?}");
+    // How many were met by the first row is a matter of how far was read ahead.
+    assert!(told[0].contains(" of 32 samples: "), "{told:?}");
     let last = told.last().unwrap();
     for part in [
         "skipped 6 of 32 samples",
