@@ -81,7 +81,7 @@ mod tests {
         | 128 | 51.8 ± 2.0 = | 40.2 ± 1.5 |
         | =1+2 | missing (0/3) | excluded |
 
-        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds; (n/expected) where runs are missing; **bold** best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ? too few seeds to test
+        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 1 to 3 seeds; (n/expected) where runs are missing; **bold** best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ? too few seeds to test
 
         <!-- siglab 0.1.0, experiments/example.toml, intervals 95 % Student's t; 64 / sigmoid: n = 3, runs 0000000000 0000000001 0000000002; 64 / softmax: n = 1, runs 0000000000; 128 / sigmoid: n = 3, runs 0000000000 0000000001 0000000002; 128 / softmax: n = 3, runs 0000000000 0000000001 0000000002 -->
         ");

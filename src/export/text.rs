@@ -86,8 +86,8 @@ mod tests {
         128                           51.8 ± 2.0 =   40.2 ± 1.5
         =1+2                          missing (0/3)  excluded
 
-        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 3 seeds;
-        (n/expected) where runs are missing
+        zeroshot/top1 in %: mean ± half-width of the 95 % interval over n = 1 to 3
+        seeds; (n/expected) where runs are missing
         * best; = not distinguishable from the best (paired t over seeds, Holm, 5 %); ?
         too few seeds to test
         ");

@@ -264,7 +264,7 @@ mod tests {
         table.cells[0][0].mark = Mark::Better;
         let text = write(&[Sheet::Table(table)], Format::Text).unwrap();
         let text = String::from_utf8(text).unwrap();
-        let (_, differences) = text.split_once("seeds;").unwrap();
+        let (_, differences) = text.split_once("seeds; ").unwrap();
         insta::assert_snapshot!(differences, @r"
         (n/expected) where runs are missing
 
