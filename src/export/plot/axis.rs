@@ -343,8 +343,8 @@ impl Panel {
             sheet.line((x, self.bottom), (x, self.bottom + TICK), SPINE, Ink::DARK);
             let label = print_if_number(&tick.label);
             let half = Type::TICK.width(&label).min(most) / 2.0;
-            // Labels that would run into each other are left out; their marks stay.
-            if x - half < taken {
+            // Labels that would run into each other are left out; their marks stay. Those that just fit do not.
+            if x - half < taken - 0.01 {
                 continue;
             }
             taken = x + half + 3.0;
