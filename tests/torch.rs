@@ -24,7 +24,7 @@ fn losses(runs: &Path) -> Vec<(String, f64)> {
         };
         let row: serde_json::Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
         let id = path.file_name().unwrap().to_string_lossy().into_owned();
-        losses.push((id, row["values"]["loss"].as_f64().unwrap()));
+        losses.push((id, row["loss"].as_f64().unwrap()));
     }
     losses.sort_by(|a, b| a.0.cmp(&b.0));
     losses
