@@ -62,7 +62,7 @@ struct Common<'a> {
     norm_eps: f64,
     projection: Projection,
     init: &'a TowerInit,
-    /// The first setting that says what a file says too.
+    /// The first setting that says what a file says too, where one is asked.
     beside: Option<String>,
 }
 
@@ -92,7 +92,9 @@ impl<'a> Common<'a> {
             norm_eps: config.norm_eps,
             projection: config.projection,
             init: &config.init,
-            beside: beside(config),
+            beside: (config.size == Size::File)
+                .then(|| beside(config))
+                .flatten(),
         }
     }
 
@@ -108,7 +110,9 @@ impl<'a> Common<'a> {
             norm_eps: config.norm_eps,
             projection: config.projection,
             init: &config.init,
-            beside: beside(config),
+            beside: (config.size == Size::File)
+                .then(|| beside(config))
+                .flatten(),
         }
     }
 
