@@ -32,7 +32,7 @@ trap 'rm -rf "$work"' EXIT
 small=(--set train.examples=4096 --set eval.images=120 --set optim.schedule.warmup=256)
 for ranks in 1 2; do
   try "$siglab" --workspace "$work/$ranks" run --device "$device" --jobs 1 experiments/quickstart.toml "${small[@]}" \
-    --set train.ranks="$ranks"
+    --set train.ranks="$ranks" --set train.tile=0
 done
 
 section "steps beside PyTorch"
@@ -42,7 +42,9 @@ step --torch bf16 --precision bf16
 step --model b16 --torch bf16 --precision bf16
 
 section "losses of 32,768 pairs of 768 numbers, and of 1,048,576 pairs of 64"
-try "$siglab" bench loss --device "$device" --batch 32768 --dim 768 --tile 4096
-try "$siglab" bench loss --device "$device" --batch 1048576 --dim 64 --tile 8192 --repeat 1
+for precision in bf16 f32; do
+  try "$siglab" bench loss --device "$device" --precision "$precision" --batch 32768 --dim 768 --tile 0
+done
+try "$siglab" bench loss --device "$device" --precision bf16 --batch 1048576 --dim 64 --tile 0 --repeat 1
 
 [ ${#failed[@]} -eq 0 ] || { printf '\nFAILED: %s\n' "${failed[@]}"; exit 1; }

@@ -3,8 +3,10 @@
 
 pub mod disk;
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use disk::{dir_mode, sync_dir, write_atomic};
 
@@ -26,6 +28,28 @@ pub fn wall_clock_ms() -> u64 {
 /// The line of byte `at` of `text`, from 1.
 pub fn line_of(text: &str, at: usize) -> usize {
     1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
+}
+
+/// What a panic said, if it said something.
+pub fn panic_words(panic: &(dyn Any + Send)) -> Option<&str> {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+}
+
+/// How the process ended; none, and it is no more, if it lives for longer than `patience`. It is looked at every `look`.
+pub fn end_within(child: &mut Child, patience: Duration, look: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => std::thread::sleep(look),
+            Err(_) => break,
+        }
+    }
+    // That it is gone already is as good.
+    let _ = child.kill();
+    let _ = child.wait();
+    None
 }
 
 /// `950`, `12.3k`, `4.56M`: a count in the space of five characters.
@@ -114,7 +138,20 @@ fn drives_a_terminal(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_process_that_does_not_end_is_ended() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let [patience, look] = [100, 5].map(Duration::from_millis);
+        assert_eq!(end_within(&mut child, patience, look), None);
+        assert!(child.try_wait().unwrap().is_some(), "it was waited for");
+        let mut child = Command::new("true").spawn().unwrap();
+        let ended = end_within(&mut child, Duration::from_secs(60), look);
+        assert!(ended.unwrap().success());
+    }
 
     #[test]
     fn printable_leaves_nothing_that_drives_a_terminal() {

@@ -27,9 +27,9 @@ use crate::store::{Change, Delta, Hint, REFRESH, Run, Store, Watch, WorkspaceErr
 use crate::util::disk::{sweep, temporary};
 use crate::util::{dir_mode, printable, sync_dir};
 
-pub use crate::exec::{DeviceError, Local, Torch, TorchError};
+pub use crate::exec::{DeviceError, Has, LibraryError, Local};
 pub use crate::sched::{Limits, Notice, Scheduler, Standing, View, Wait, standing};
-pub use devices::{at_a_time, each_device, instead, slots, torch};
+pub use devices::{at_a_time, each_device, has, instead, slots};
 pub use files::{Absent, absent, changed};
 pub use launch::Handover;
 pub use outlook::outlook;

@@ -17,9 +17,8 @@ use crate::record::{
     Event, EventLog, Flood, Outcome, Room, RunDir, RunId, Want, WorkerLock, read_events,
 };
 use crate::spec::RunSpec;
-use crate::train::loss::on_device;
 use crate::train::{Ending, Recorder, TrainConfig, device, train};
-use crate::util::disk;
+use crate::util::{disk, panic_words};
 
 pub use provenance::provenance;
 
@@ -93,11 +92,8 @@ fn attempt(
         Ok(Err(error)) if lacked_room(&error) => return Err(error),
         Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied());
-            format!("the worker panicked: {}", text.unwrap_or("no message"))
+            let said = panic_words(&*panic).unwrap_or("no message");
+            format!("the worker panicked: {said}")
         }
     };
     let reason = device::without_calls(&reason).to_owned();
@@ -155,10 +151,6 @@ fn work(
             id.clone(),
             checkpoint.with_context(|| format!("run {id} has no whole checkpoint"))?,
         );
-    }
-    if !device::is_host(&devices[0]) && !on_device::serves(config.train.loss_precision) {
-        let said = "the loss is computed on the processor: libtorch's has train.loss_precision = \"f32\" only";
-        recorder.warn(0, said.to_owned())?;
     }
     train(config, &devices, &starts, recorder, stop)
 }

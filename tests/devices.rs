@@ -48,7 +48,7 @@ fn words(output: &Output) -> String {
 #[test]
 fn a_device_that_is_not_there_is_wrong_usage_and_starts_nothing() {
     let desk = Desk::new();
-    for name in ["cuda:0", "tch:cuda", "cpu:9999", "tch:cpu:0"] {
+    for name in ["gpu:0", "tch:cuda", "cpu:9999", "tch:cpu:0"] {
         let output = desk.siglab(&["run", "grid.toml", "--device", name]);
         assert_eq!(output.status.code(), Some(2), "{name}");
         let said = words(&output);
@@ -102,7 +102,7 @@ fn what_computes_by_libtorch_is_started_as_siglab_tch() {
     let desk = Desk::new();
     desk.torch_is(&format!(
         r#"case "$1" in
-        torch) echo '{{"library":null,"devices":["tch:cpu"],"about":[""]}}' ;;
+        library) echo '{{"library":null,"devices":["tch:cpu"],"about":[""]}}' ;;
         worker) echo "$@" >> {log}; shift; exec {siglab} worker "$1" --threads 1 ;;
         *) echo "$@" >> {log} ;;
         esac"#,

@@ -58,12 +58,29 @@ fn a_grid_on_libtorch_ends_where_it_ends_on_the_processor() {
             "{id}: {found}, on cpu {expected}"
         );
     }
-    // Ranks are a setting: these runs have other ids.
+    // Ranks and digits are settings: these runs have other ids.
     let by_size = |runs: &[(String, f64)]| {
         let mut losses: Vec<f64> = runs.iter().map(|(_, loss)| *loss).collect();
         losses.sort_by(f64::total_cmp);
         losses
     };
+    let short = [
+        "train.tile=0",
+        "train.loss_precision=bf16",
+        "train.precision=bf16",
+        "train.tf32=true",
+    ];
+    let short = train(
+        "tch:cpu",
+        "short",
+        &short.map(|set| ["--set", set]).concat(),
+    );
+    for (full, short) in by_size(&found).into_iter().zip(by_size(&short)) {
+        assert!(
+            (full / short - 1.0).abs() < 5e-2,
+            "{short} in bf16, {full} in f32"
+        );
+    }
     let two = train("tch:cpu", "two", &["--set", "train.ranks=2"]);
     for (one, two) in by_size(&found).into_iter().zip(by_size(&two)) {
         assert!(
@@ -84,7 +101,7 @@ fn libtorch_says_what_it_has_and_its_losses_are_what_their_equations_say() {
             .output()
             .unwrap()
     };
-    let said = torch(&["torch"]);
+    let said = torch(&["library", "libtorch"]);
     let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
     assert_eq!(said["devices"][0], "tch:cpu");
     let library = said["library"].as_str().unwrap();

@@ -26,7 +26,7 @@ use crate::train::loss::{
 use crate::train::mesh::Mesh;
 
 use super::{DONE, print};
-use multiply::{Arithmetic, Multiply};
+use multiply::{Arithmetic, Multiply, Placed, Share};
 
 #[derive(clap::Subcommand, Debug)]
 pub enum Bench {
@@ -63,8 +63,9 @@ pub struct Args {
     /// Width of the embeddings.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
     dim: u32,
-    /// Side of the square of logits that exists at one time [default: that of a run].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Side of the square of logits that exists at one time; 0 is the fastest of some that are tried, on a device of a
+    /// library's [default: that of a run].
+    #[arg(long)]
     tile: Option<u32>,
     /// Ranks of the ring that share the batch.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -142,7 +143,15 @@ pub fn run(bench: Bench) -> anyhow::Result<u8> {
     };
     use_threads(args.threads, args.ranks)?;
     let side = args.tile.map_or(LoopConfig::default().tile, |t| t as usize);
-    let arithmetic = args.multiply.arithmetic(side)?;
+    let mut arithmetic = args.multiply.arithmetic(side)?;
+    if side == 0 {
+        let shape = (
+            args.batch as usize / usize::from(args.ranks),
+            args.dim as usize,
+        );
+        let side = arithmetic.fastest_side(&args.kind.config(), shape)?;
+        arithmetic = args.multiply.arithmetic(side)?;
+    }
     let case = Case {
         config: args.kind.config(),
         image: unit_rows(1, args.batch as usize, args.dim as usize),
@@ -181,21 +190,18 @@ impl Case {
         })
     }
 
-    /// Seconds of one run, and what came out. The texts that travel are copied before the clock starts.
+    /// Seconds of one run, and what came out. What is compared lies where it is computed before the clock starts, and the
+    /// gradients stay there.
     fn once(&self) -> Result<(f64, Digest), LossError> {
         let batch = self.image.len() / self.dim;
         let rows = |rank: usize| {
             let bound = |rank: usize| batch * rank / self.ranks * self.dim;
             bound(rank)..bound(rank + 1)
         };
-        let texts = (0..self.ranks).map(|rank| Mutex::new(self.text[rows(rank)].to_vec()));
-        let texts: Vec<Mutex<Vec<f32>>> = texts.collect();
-        let start = Instant::now();
-        let shares = Mesh::run_alike(self.ranks, |mesh| {
-            let text = std::mem::take(&mut *texts[mesh.rank()].lock().expect("one taker a rank"));
+        let placed = (0..self.ranks).map(|rank| {
             let pairs = Pairs {
-                image: &self.image[rows(mesh.rank())],
-                text,
+                image: &self.image[rows(rank)],
+                text: self.text[rows(rank)].to_vec(),
                 dim: self.dim,
                 batch,
                 plan: self.arithmetic.plan,
@@ -204,11 +210,18 @@ impl Case {
                 look: false,
                 draw: Draw::default(),
             };
-            self.arithmetic
-                .share(&self.config, &mesh, pairs, T.ln(), BIAS)
+            Mutex::new(Some(self.arithmetic.place(pairs)))
+        });
+        let placed: Vec<Mutex<Option<Placed>>> = placed.collect();
+        let start = Instant::now();
+        let shares = Mesh::run_alike(self.ranks, |mesh| {
+            let own = placed[mesh.rank()].lock().expect("one taker a rank").take();
+            let own = own.expect("one taker a rank");
+            own.share(&self.config, &mesh, T.ln(), BIAS)
         });
         let seconds = start.elapsed().as_secs_f64();
-        let shares: Vec<LossOutput<f32>> = shares.into_iter().collect::<Result<_, _>>()?;
+        let shares = shares.into_iter().map(|share| share.map(Share::on_host));
+        let shares: Vec<LossOutput<f32>> = shares.collect::<Result<_, _>>()?;
         Ok((seconds, Digest::of(&shares)))
     }
 }

@@ -4,9 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use crate::record::Provenance;
+use crate::record::{Library, Provenance};
 use crate::util::printable;
-use crate::workbench::{TorchError, torch};
+use crate::workbench::{LibraryError, has};
 use crate::worker::provenance;
 
 use super::{DONE, FAILED, print};
@@ -36,7 +36,8 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         libraries(&machine),
         memory(),
         devices(),
-        libtorch(),
+        library(Library::Torch),
+        library(Library::Cuda),
         git(&machine),
         identity(),
         space(workspace),
@@ -147,22 +148,27 @@ fn devices() -> Finding {
     good("devices", value.into())
 }
 
-fn libtorch() -> Finding {
-    let (value, problem) = match torch() {
-        Ok(torch) => {
-            let devices = torch.devices.iter().zip(&torch.about);
+fn library(library: Library) -> Finding {
+    let (value, problem) = match has(library) {
+        Ok(has) if has.devices.is_empty() => ("no device".into(), None),
+        Ok(has) => {
+            let devices = has.devices.iter().zip(&has.about);
             let devices: Vec<String> = devices
                 .map(|(name, about)| format!("`{name}` ({})", printable(about)))
                 .collect();
-            let library = torch.library.as_deref().unwrap_or("linked in");
-            let of = format!("{} (f32, bf16; {})", devices.join(", "), printable(library));
+            let file = has.library.as_deref().unwrap_or("linked in");
+            let precision = match library {
+                Library::Torch => "f32, bf16, TF32 on GPUs",
+                Library::Cuda => "f32",
+            };
+            let of = format!("{} ({precision}; {})", devices.join(", "), printable(file));
             (of, None)
         }
-        Err(error @ TorchError::Missing { .. }) => (format!("none: {error}"), None),
+        Err(error @ LibraryError::Missing { .. }) => (format!("none: {error}"), None),
         Err(error) => ("cannot be used".into(), Some(error.to_string())),
     };
     Finding {
-        name: "libtorch",
+        name: library.name(),
         value,
         problem,
     }

@@ -7,7 +7,6 @@ use anyhow::{Context, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::DONE;
-use super::bench::multiply::NotServed;
 use crate::train::data::decode;
 use crate::train::device;
 use crate::train::model::import::Tower;
@@ -43,7 +42,7 @@ pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
         args.inputs.is_some() || args.images.is_some() || args.texts.is_some(),
         "nothing to embed: give --images DIR, --texts FILE, or --inputs FILE"
     );
-    let device = device::open(&args.device).map_err(NotServed::from)?;
+    let device = device::open(&args.device)?;
     let model = open::open(&super::model_path(workspace, &args.model)?, &device)?;
     let embedded = match &args.inputs {
         Some(inputs) => of_tensors(&model, inputs)?,

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use serde_json::{Map, Value, json};
 
-use super::bench::multiply::NotServed;
 use super::{DONE, print, tell};
 use crate::export::align;
 use crate::record::RunDir;
@@ -66,7 +65,7 @@ pub struct Args {
 }
 
 pub fn run(workspace: &Path, args: Args) -> anyhow::Result<u8> {
-    let device = device::open(&args.device).map_err(NotServed::from)?;
+    let device = device::open(&args.device)?;
     let path = super::model_path(workspace, &args.model)?;
     let opened = open::open(&path, &device)?;
     let reading = reading(&path, &opened, &args)?;

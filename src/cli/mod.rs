@@ -12,6 +12,7 @@ mod embed;
 mod eval;
 mod export;
 mod keys;
+mod library;
 mod logs;
 mod ls;
 mod new;
@@ -24,7 +25,6 @@ mod run;
 mod say;
 mod spikes;
 mod table;
-mod torch;
 mod wish;
 mod worker;
 
@@ -39,6 +39,7 @@ use crate::analysis::{NoBest, UnknownMetric};
 use crate::export::{MetricError, Mixed};
 use crate::spec::{EditError, EditWordsError, Grid, SpecError};
 use crate::store::{QueryError, Store, WorkspaceError};
+use crate::train::device::UnknownDevice;
 use crate::tui::PreferencesError;
 use crate::util::printable;
 use crate::workbench::{
@@ -127,9 +128,9 @@ pub enum Verb {
     Convert(convert::Args),
     /// Train one run in this process; the workbench starts it.
     Worker(worker::Args),
-    /// Tell what libtorch has here, for siglab to read.
+    /// Tell what a library has here, for siglab to read.
     #[command(hide = true)]
-    Torch,
+    Library(library::Args),
 }
 
 impl Cli {
@@ -226,7 +227,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Verb::Embed(args) => embed::run(workspace, args),
         Verb::Convert(args) => convert::run(workspace, args),
         Verb::Worker(args) => worker::run(args),
-        Verb::Torch => torch::run(),
+        Verb::Library(args) => library::run(&args),
     }
 }
 
@@ -250,6 +251,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<open::NoFile>()
         || error.is::<plot::Unplottable>()
         || error.is::<check::Unusable>()
+        || error.is::<UnknownDevice>()
         || error.is::<bench::multiply::NotServed>();
     if wrong_input { USAGE } else { FAILED }
 }
@@ -257,7 +259,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 /// What runs are started on.
 #[derive(clap::Args, Clone, Debug)]
 pub struct On {
-    /// Devices to train on: `cpu`, `cpu:0-3`; with libtorch `tch:cpu`, `tch:cuda:0`, `tch:cuda:0-3`.
+    /// Devices to train on: `cpu`, `cpu:0-3`; with libtorch `tch:cpu`, `tch:cuda:0`, `tch:cuda:0-3`; with burn-cuda
+    /// `cuda:0`.
     #[arg(
         long,
         value_name = "DEVICE",

@@ -1,8 +1,8 @@
 //! Devices named by the user turned into slots: places on which a run, or one rank of it, can be put. On a CPU a
 //! slot is a share of the cores.
 
-use super::torch::{Torch, TorchError};
-use crate::record::DeviceName;
+use super::library::{Has, LibraryError};
+use crate::record::{DeviceName, Library};
 use crate::util::printable;
 
 /// Room for one rank: a device and a number of threads.
@@ -15,12 +15,16 @@ pub struct Slot {
 /// A device that this build or machine lacks, or no room at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    #[error("no device `{name}` here: there are `cpu` and `cpu:0` to `cpu:{}`; with libtorch `tch:cpu`, and `tch:cuda:0` and so on for GPUs", .cores - 1)]
+    #[error("no device `{name}` here: there are `cpu` and `cpu:0` to `cpu:{}`; with libtorch `tch:cpu`, and `tch:cuda:0` and so on for GPUs; with burn-cuda `cuda:0` and so on", .cores - 1)]
     Unknown { name: String, cores: usize },
-    #[error("no device `{name}` here: libtorch has {}", .known.join(", "))]
-    NotOfTorch { name: String, known: Vec<String> },
+    #[error("no device `{name}` here: {} has {}", .library.name(), listed(.known))]
+    NotOfLibrary {
+        name: String,
+        library: Library,
+        known: Vec<String>,
+    },
     #[error("no device `{name}` here: {source}")]
-    NoTorch { name: String, source: TorchError },
+    NoLibrary { name: String, source: LibraryError },
     #[error(
         "{first} and {other} are of different kinds, and what they compute differs in the last digits: name devices of one kind"
     )]
@@ -31,29 +35,34 @@ pub enum DeviceError {
     NoJobs,
 }
 
-/// `jobs` slots over `devices` in turn, sharing `cores` equally; each slot has a thread at least. `torch` says what
-/// libtorch has, and is asked only where a device is its.
+/// `jobs` slots over `devices` in turn, sharing `cores` equally; each slot has a thread at least. `ask` tells
+/// what a library has, where a device is of one.
 pub fn slots(
     devices: &[String],
     jobs: usize,
     cores: usize,
-    torch: impl Fn() -> Result<Torch, TorchError>,
+    ask: impl Fn(Library) -> Result<Has, LibraryError>,
 ) -> Result<Vec<Slot>, DeviceError> {
     for (i, name) in devices.iter().enumerate() {
-        match name.parse() {
-            Ok(DeviceName::Cpu(None)) => {}
-            Ok(DeviceName::Cpu(Some(k))) if usize::from(k) < cores => {}
-            Ok(DeviceName::TorchCpu | DeviceName::TorchCuda(_)) => {
+        let parsed: Option<DeviceName> = name.parse().ok();
+        match (parsed, parsed.and_then(DeviceName::library)) {
+            (_, Some(library)) => {
                 let name = name.clone();
-                match torch() {
-                    Ok(torch) if torch.devices.contains(&name) => {}
-                    Ok(Torch { devices: known, .. }) => {
-                        return Err(DeviceError::NotOfTorch { name, known });
+                match ask(library) {
+                    Ok(has) if has.devices.contains(&name) => {}
+                    Ok(Has { devices: known, .. }) => {
+                        return Err(DeviceError::NotOfLibrary {
+                            name,
+                            library,
+                            known,
+                        });
                     }
-                    Err(source) => return Err(DeviceError::NoTorch { name, source }),
+                    Err(source) => return Err(DeviceError::NoLibrary { name, source }),
                 }
             }
-            Ok(DeviceName::Cpu(_)) | Err(_) => {
+            (Some(DeviceName::Cpu(None)), _) => {}
+            (Some(DeviceName::Cpu(Some(k))), _) if usize::from(k) < cores => {}
+            _ => {
                 let name = printable(name);
                 return Err(DeviceError::Unknown { name, cores });
             }
@@ -81,6 +90,13 @@ pub fn slots(
         .collect())
 }
 
+fn listed(known: &[String]) -> String {
+    match known {
+        [] => "none".into(),
+        known => known.join(", "),
+    }
+}
+
 /// A device's name without its number.
 fn kind(name: &str) -> &str {
     let numbered = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
@@ -100,8 +116,8 @@ mod tests {
         cores: usize,
     ) -> Result<Vec<(String, usize)>, DeviceError> {
         let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
-        let torch = || {
-            Ok(Torch {
+        let torch = |_| {
+            Ok(Has {
                 library: None,
                 devices: vec!["tch:cpu".into(), "tch:cuda:0".into()],
                 about: vec![String::new(); 2],
@@ -143,17 +159,20 @@ mod tests {
             lacking.contains("`tch:cuda:1` here: libtorch has tch:cpu, tch:cuda:0"),
             "{lacking}"
         );
-        let missing = TorchError::Missing {
-            program: "/x/siglab-tch".into(),
+        let missing = |library| {
+            Err(LibraryError::Missing {
+                library,
+                program: "/x/siglab-tch".into(),
+            })
         };
-        let error = slots(&["tch:cpu".into()], 1, 2, || Err(missing.clone())).unwrap_err();
+        let error = slots(&["tch:cpu".into()], 1, 2, missing).unwrap_err();
         assert!(error.to_string().contains("/x/siglab-tch"), "{error}");
     }
 
     #[test]
     fn a_device_that_is_not_here_is_named_with_those_that_are() {
         for name in [
-            "cuda:0", "cpu:2", "cpu:", "cpu:+1", "cpu0", "", "cpu:x", "CPU",
+            "gpu:0", "cpu:2", "cpu:", "cpu:+1", "cpu0", "", "cpu:x", "CPU",
         ] {
             let error = placed(&[name], 1, 2).unwrap_err();
             assert_eq!(

@@ -11,13 +11,13 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::memory::{self, Kills};
-use super::{Executor, Job, JobState, Slot, SubmitError, Ticket, torch};
+use super::{Executor, Job, JobState, Slot, SubmitError, Ticket, library};
 use crate::record::ticks_since_boot;
 use crate::util::{as_word, disk};
 
 #[derive(Debug)]
 pub struct Local {
-    /// The programme whose verb `worker` trains a run; on libtorch's devices the one beside it does.
+    /// The programme whose verb `worker` trains a run; on a library's devices the one beside it does.
     program: PathBuf,
     slots: Vec<Slot>,
     /// Workers that are children of this process, by pid, until their end was seen.
@@ -131,7 +131,7 @@ impl Executor for Local {
     }
 
     fn submit(&mut self, job: &Job) -> Result<Ticket, SubmitError> {
-        let program = torch::program_for(&self.program, &job.devices);
+        let program = library::program_for(&self.program, &job.devices);
         let refused = |source| SubmitError {
             program: program.display().to_string(),
             source,

@@ -4,16 +4,16 @@
 pub mod device;
 #[cfg(test)]
 pub mod fake;
+pub mod library;
 pub mod local;
 mod memory;
-pub mod torch;
 
 use std::io;
 
 use crate::record::{Process, RunDir};
 pub use device::{DeviceError, Slot};
+pub use library::{Has, LibraryError};
 pub use local::Local;
-pub use torch::{Torch, TorchError};
 
 /// What identifies a started worker, also to a scheduler that comes later.
 pub type Ticket = Process;

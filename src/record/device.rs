@@ -13,24 +13,58 @@ pub enum DeviceName {
     TorchCpu,
     /// `tch:cuda:K`: libtorch on the K-th GPU.
     TorchCuda(u16),
+    /// `cuda:K`: burn's own kernels on the K-th GPU.
+    Cuda(u16),
 }
 
-impl DeviceName {
-    /// Whether libtorch computes there.
-    pub fn is_torch(self) -> bool {
-        !matches!(self, Self::Cpu(_))
+/// What computes in the place of siglab's own operations, in a programme of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Library {
+    Torch,
+    /// burn-cuda, with CUDA's libraries.
+    Cuda,
+}
+
+impl Library {
+    pub const ALL: [Self; 2] = [Self::Torch, Self::Cuda];
+
+    /// As people and errors call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Torch => "libtorch",
+            Self::Cuda => "burn-cuda",
+        }
+    }
+
+    /// Whether this programme has it.
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Torch => cfg!(feature = "tch"),
+            Self::Cuda => cfg!(feature = "cuda"),
+        }
     }
 }
 
-/// Whether libtorch computes on the device of that name.
-pub fn is_torch(name: &str) -> bool {
-    name.parse().is_ok_and(DeviceName::is_torch)
+impl DeviceName {
+    /// What computes there; none for siglab's own operations.
+    pub fn library(self) -> Option<Library> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::TorchCpu | Self::TorchCuda(_) => Some(Library::Torch),
+            Self::Cuda(_) => Some(Library::Cuda),
+        }
+    }
+}
+
+/// What computes on the device of that name; none for siglab's own operations.
+pub fn library(name: &str) -> Option<Library> {
+    name.parse().ok().and_then(DeviceName::library)
 }
 
 /// The number of the GPU that the device of that name is.
 pub fn gpu(name: &str) -> Option<u16> {
     match name.parse() {
-        Ok(DeviceName::TorchCuda(k)) => Some(k),
+        Ok(DeviceName::TorchCuda(k) | DeviceName::Cuda(k)) => Some(k),
         _ => None,
     }
 }
@@ -52,11 +86,15 @@ impl FromStr for DeviceName {
         match text {
             "cpu" => Ok(Self::Cpu(None)),
             "tch:cpu" => Ok(Self::TorchCpu),
-            _ => match (text.strip_prefix("cpu:"), text.strip_prefix("tch:cuda:")) {
-                (Some(k), _) => Ok(Self::Cpu(Some(index(k)?))),
-                (_, Some(k)) => Ok(Self::TorchCuda(index(k)?)),
-                (None, None) => Err(NoDeviceName),
-            },
+            _ => {
+                let (kind, k) = text.rsplit_once(':').ok_or(NoDeviceName)?;
+                match kind {
+                    "cpu" => Ok(Self::Cpu(Some(index(k)?))),
+                    "tch:cuda" => Ok(Self::TorchCuda(index(k)?)),
+                    "cuda" => Ok(Self::Cuda(index(k)?)),
+                    _ => Err(NoDeviceName),
+                }
+            }
         }
     }
 }
@@ -68,6 +106,7 @@ impl fmt::Display for DeviceName {
             Self::Cpu(Some(k)) => write!(f, "cpu:{k}"),
             Self::TorchCpu => f.write_str("tch:cpu"),
             Self::TorchCuda(k) => write!(f, "tch:cuda:{k}"),
+            Self::Cuda(k) => write!(f, "cuda:{k}"),
         }
     }
 }
@@ -103,6 +142,7 @@ mod tests {
             ("cpu:3", DeviceName::Cpu(Some(3))),
             ("tch:cpu", DeviceName::TorchCpu),
             ("tch:cuda:0", DeviceName::TorchCuda(0)),
+            ("cuda:1", DeviceName::Cuda(1)),
         ] {
             assert_eq!(text.parse(), Ok(name));
             assert_eq!(name.to_string(), text);
@@ -115,7 +155,8 @@ mod tests {
             "cpu:x",
             "cpu:+1",
             "cpu:99999",
-            "cuda:0",
+            "cuda",
+            "cuda:-1",
             "tch",
             "tch:cuda",
             "tch:cuda:",

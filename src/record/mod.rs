@@ -27,7 +27,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use device::{DeviceName, each_device, gauge, gpu, is_torch};
+pub use device::{DeviceName, Library, each_device, gauge, gpu, library};
 pub use event::{Event, Line, Outcome};
 pub use flood::Flood;
 pub use lease::{Lease, WorkerLock, at_work};

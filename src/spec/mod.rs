@@ -22,6 +22,7 @@ mod sections;
 mod source;
 #[cfg(test)]
 mod tests;
+mod trail;
 pub mod values;
 
 use std::{fs, io};

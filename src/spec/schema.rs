@@ -1,17 +1,19 @@
 //! Which keys a run has, learnt from the settings' own types: the defaults of every kind, flattened. A new field or
 //! a new kind of loss or data is known here without another word. It judges single documents; grids are elsewhere.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde_json::{Value, json};
 
-use super::leaves::{Leaf, leaves};
+use super::leaves::leaves;
 use super::path::{self, Flat};
 use super::prerequisite::stand_in;
 use super::problem::Problem;
 use super::reader::{self, Misfit};
+use super::trail::Trail;
 use crate::train::TrainConfig;
 
 /// The last segment of a key that chooses which settings its table has.
@@ -27,6 +29,7 @@ pub struct Schema {
     pub(super) leaves: IndexMap<String, Vec<Variant>, FxBuildHasher>,
     /// Each tag and all its kinds, outer tags before inner ones.
     pub(super) tags: Vec<(String, Vec<String>)>,
+    trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +43,9 @@ impl Schema {
         let mut schema = Self {
             leaves: IndexMap::default(),
             tags: Vec::new(),
+            trail: Trail::new(std::iter::empty(), &[], &[]),
         };
-        let mut choices = vec![Kinds::new()];
+        let (mut choices, mut orders) = (vec![Kinds::new()], Vec::new());
         while let Some(chosen) = choices.pop() {
             let defaults = defaults_of(&chosen);
             let kinds: Kinds = defaults
@@ -64,6 +68,7 @@ impl Schema {
                     variants.push(variant);
                 }
             }
+            orders.push(defaults.into_iter().map(|(key, _)| key).collect());
             for tag in kinds.keys().filter(|tag| !chosen.contains_key(*tag)) {
                 // Tables that do not enclose each other vary one at a time: their defaults do not interact.
                 if !chosen
@@ -95,6 +100,7 @@ impl Schema {
         schema
             .tags
             .sort_by_key(|(tag, _)| (tag.matches('.').count(), tag.clone()));
+        schema.trail = Trail::new(schema.leaves.iter(), &schema.tags, &orders);
         schema
     }
 
@@ -105,23 +111,7 @@ impl Schema {
 
     /// What `config` changes from the defaults of the kinds it chose, those choices included where they differ.
     pub fn changes(&self, config: &TrainConfig) -> Flat {
-        let (mut changes, mut kinds) = (Flat::new(), Kinds::new());
-        let see = |key: &str, leaf: Leaf| {
-            // The kind of a table comes before what is in it.
-            if let Leaf::Text(kind) = leaf
-                && is_tag(key)
-            {
-                kinds.insert(key.to_owned(), kind.to_owned());
-            }
-            if !self
-                .default(key, &kinds)
-                .is_some_and(|default| leaf.is(default))
-            {
-                changes.insert(key.to_owned(), leaf.value());
-            }
-        };
-        leaves(config, see).expect("settings are plain data with string keys");
-        changes
+        self.trail.changes(config)
     }
 
     /// The value of `key` in a run with these changes; none when its kinds have no such setting.
@@ -143,14 +133,14 @@ impl Schema {
 
     /// The settings that `document` describes.
     pub fn read(&self, document: &Value) -> Result<TrainConfig, Problem> {
-        let mut complete = document.clone();
+        let mut complete = Cow::Borrowed(document);
         for (tag, _) in &self.tags {
             let inside = path::parent(tag);
             if path::get(&complete, inside).is_some_and(Value::is_object)
                 && path::get(&complete, tag).is_none()
                 && let Some(kind) = self.default(tag, &self.kinds(&complete))
             {
-                path::set(&mut complete, tag, kind.clone());
+                path::set(complete.to_mut(), tag, kind.clone());
             }
         }
         reader::read(&complete).map_err(|misfit| self.diagnose(&complete, &misfit))
@@ -241,10 +231,16 @@ fn document_of(kinds: &Kinds) -> Value {
     document
 }
 
-fn defaults_of(kinds: &Kinds) -> Flat {
+/// In the order of their fields.
+fn defaults_of(kinds: &Kinds) -> Vec<(String, Value)> {
     let config = reader::read(&document_of(kinds))
         .expect("every setting has a default, so a kind alone makes a run");
-    path::flatten(&serde_json::to_value(config).expect("settings are plain data with string keys"))
+    let mut defaults = Vec::new();
+    leaves(&config, |key, leaf| {
+        defaults.push((key.to_owned(), leaf.value()))
+    })
+    .expect("settings are plain data with string keys");
+    defaults
 }
 
 /// The kinds that `tag` can choose, as serde lists them when asked for one that is none.

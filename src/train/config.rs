@@ -46,7 +46,8 @@ pub struct LoopConfig {
     pub batch_size: usize,
     /// Devices that share one run; each takes `batch_size / ranks` pairs of every batch.
     pub ranks: usize,
-    /// Side of the square of logits that exists at one time on each thread.
+    /// Side of the square of logits that exists at one time on each thread. 0 takes 256 on the processor, and elsewhere, where
+    /// larger ones are much faster, the fastest of some that are tried when the run starts.
     pub tile: usize,
     /// Of the products in a contrastive loss.
     pub loss_precision: Precision,
@@ -58,6 +59,9 @@ pub struct LoopConfig {
     pub micro_batch: usize,
     /// Of the products in the towers' blocks.
     pub precision: ops::Precision,
+    /// Let products in f32, the towers' and the loss's, round their factors to TF32, 10 bits, where a GPU is faster then. What has
+    /// no TF32 computes in f32.
+    pub tf32: bool,
     /// What the backward pass computes again, and memory does not hold: `"blocks"` takes a sixth more time, in about a
     /// quarter of the memory. The results are the same bits.
     pub checkpointing: Checkpointing,
@@ -86,6 +90,7 @@ impl Default for LoopConfig {
             ring: Way::OneWay,
             micro_batch: 0,
             precision: ops::Precision::F32,
+            tf32: false,
             checkpointing: Checkpointing::Off,
             cache: CacheConfig::Off,
             ahead: 1,
@@ -142,7 +147,7 @@ impl TrainConfig {
         let LoopConfig {
             batch_size,
             ranks,
-            tile,
+            tile: _,
             examples,
             log_every,
             save_seconds,
@@ -150,6 +155,7 @@ impl TrainConfig {
             loss_precision: _,
             ring: _,
             precision: _,
+            tf32: _,
             checkpointing: _,
             cache,
             ahead,
@@ -171,7 +177,6 @@ impl TrainConfig {
         check("train.batch_size", batch_size % ranks == 0, || {
             format!("{batch_size} pairs do not divide among {ranks} ranks")
         })?;
-        check("train.tile", tile > 0, || "must be at least 1".into())?;
         check("train.ahead", ahead <= 1_000, || {
             format!("{ahead} is more than 1000")
         })?;

@@ -1,12 +1,13 @@
 //! Device names and what they mean in this build: `cpu` is burn's flex backend on the cores that the worker was
-//! given, `cpu:K` the K-th of several such devices; with the feature `tch`, `tch:cpu` and `tch:cuda:K` are libtorch's.
+//! given, `cpu:K` the K-th of several such devices; with the feature `tch`, `tch:cpu` and `tch:cuda:K` are libtorch's; with
+//! the feature `cuda`, `cuda:K` are burn-cuda's.
 
 use burn::backend::Flex;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::mesh::{Mesh, RankLost};
-use super::torch;
-use crate::record::{DeviceName, Lack};
+use super::{cuda, gpu, torch};
+use crate::record::{self, DeviceName, Lack, Library};
 
 /// A name that this build, on this machine, cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +19,8 @@ pub struct UnknownDevice {
 /// The devices of this build on this machine, for messages.
 pub fn available() -> String {
     let own = "`cpu`, or `cpu:K` with K from 0".to_owned();
-    let torch = torch::devices().into_iter();
-    let all = std::iter::once(own).chain(torch.map(|name| format!("`{name}`")));
+    let others = Library::ALL.into_iter().flat_map(of_library);
+    let all = std::iter::once(own).chain(others.map(|name| format!("`{name}`")));
     all.collect::<Vec<_>>().join("; ")
 }
 
@@ -27,7 +28,7 @@ pub fn available() -> String {
 pub fn open(name: &str) -> Result<Device, UnknownDevice> {
     let device = match name.parse() {
         Ok(DeviceName::Cpu(_)) => Some(Device::flex()),
-        Ok(name) => torch::open(name),
+        Ok(name) => torch::open(name).or_else(|| cuda::open(name)),
         Err(_) => None,
     };
     device.ok_or_else(|| UnknownDevice {
@@ -38,7 +39,31 @@ pub fn open(name: &str) -> Result<Device, UnknownDevice> {
 /// Whether this build has devices of that kind, on some machine.
 pub fn is_known(name: &str) -> bool {
     let name = name.parse::<DeviceName>();
-    name.is_ok_and(|name| !name.is_torch() || cfg!(feature = "tch"))
+    name.is_ok_and(|name| name.library().is_none_or(Library::is_built_in))
+}
+
+/// The names of all devices that a library has here; none where it is not built in.
+pub fn of_library(library: Library) -> Vec<String> {
+    match library {
+        Library::Torch => torch::devices(),
+        Library::Cuda => cuda::devices(),
+    }
+}
+
+/// The file that a library was loaded from, if it is one.
+pub fn file_of(library: Library) -> Option<String> {
+    match library {
+        Library::Torch => torch::library(),
+        Library::Cuda => None,
+    }
+}
+
+/// What the device of that name is.
+pub fn about(name: &str) -> String {
+    match record::gpu(name) {
+        Some(k) => gpu::about(k).unwrap_or_else(|| "a GPU".into()),
+        None => "the processor".into(),
+    }
 }
 
 /// Let what is computed take so many threads of the process in all, shared by `ranks` that compute at the same time.
@@ -211,7 +236,7 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert!(open("cpu").is_ok() && open("cpu:3").is_ok());
-        for wrong in ["cuda:0", "cpu:", "cpu:x", "cpus", ""] {
+        for wrong in ["gpu:0", "cpu:", "cpu:x", "cpus", ""] {
             assert_eq!(open(wrong).unwrap_err().name, wrong);
         }
     }

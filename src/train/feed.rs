@@ -11,6 +11,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use burn::tensor::Device;
 use rayon::ThreadPool;
 
 use super::data::DataError;
@@ -63,7 +64,8 @@ impl<'scope> Feed<'scope> {
     }
 
     /// Lets a thread of `scope` draw the parts of the updates `steps` on the threads of `pool`, up to `most` ahead of the
-    /// updates; of 0 ahead, each is drawn when it is asked for. The thread ends soon after the feed does.
+    /// updates, and take them to `device` if that is a GPU; of 0 ahead, each is drawn when it is asked for. The thread ends
+    /// soon after the feed does.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -71,6 +73,7 @@ impl<'scope> Feed<'scope> {
         most: usize,
         mut parts: Parts<'scope>,
         steps: RangeInclusive<u64>,
+        device: &Device,
         pool: &'scope ThreadPool,
         scope: &'scope Scope<'scope, '_>,
     ) -> std::io::Result<Self> {
@@ -82,11 +85,16 @@ impl<'scope> Feed<'scope> {
         let (sender, receiver) = sync_channel(most - 1);
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
+        let device = device.clone();
         let draw = move || {
             for step in steps {
                 for ask in parts.asks(step) {
                     let part = pool.install(|| parts.draw(ask, &told)).transpose();
-                    let Some(part) = part else { return };
+                    let Some(mut part) = part else { return };
+                    if let Ok(part) = &mut part {
+                        let readings = part.sides.iter_mut().flatten();
+                        readings.for_each(|reading| reading.send(&device));
+                    }
                     let is_last = part.is_err();
                     if sender.send(part).is_err() || is_last {
                         return;

@@ -1,11 +1,12 @@
-//! Examples as the towers read them: numbers on the host, and tensors on a device. Which examples, and what becomes of
-//! them, is for others to say.
+//! Examples as the towers read them: numbers on the host, and tensors on a device, or on the way there. Which examples,
+//! and what becomes of them, is for others to say.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::data::{DataError, Example, Source};
+use super::torch;
 
 /// What a tower reads of an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +16,42 @@ pub enum Reads {
     Text,
 }
 
-/// What a tower reads of some examples, on the host.
+/// What a tower reads of some examples.
 #[derive(Debug)]
 pub enum Content {
     /// `[examples, size, size, 3]`.
-    Pixels(TensorData),
-    /// `[examples, context]`.
+    Pixels(Floats<4>),
+    /// `[examples, context]`, on the host.
     Tokens(TensorData),
     /// `[examples, width]`, in the place of either.
-    Vectors(TensorData),
+    Vectors(Floats<2>),
+}
+
+/// As drawn, or where they will be read.
+#[derive(Debug)]
+pub enum Floats<const D: usize> {
+    Drawn(TensorData),
+    There(Tensor<D>),
+}
+
+impl<const D: usize> Floats<D> {
+    /// Take them to `device` if it is one that computes meanwhile: elsewhere it saves nothing.
+    fn send(&mut self, device: &Device) {
+        if let Self::Drawn(values) = self
+            && let Some(there) = torch::tensors::upload(values, device)
+        {
+            *self = Self::There(there);
+        }
+    }
+
+    /// As a tensor of `device`, on the tape if that is.
+    pub fn on(self, device: &Device) -> Tensor<D> {
+        match self {
+            Self::Drawn(values) => Tensor::from_data(values, device),
+            Self::There(tensor) if device.is_autodiff() => tensor.autodiff(),
+            Self::There(tensor) => tensor,
+        }
+    }
 }
 
 /// Examples that are drawn between two looks at whether to stop.
@@ -43,11 +71,11 @@ impl Content {
         let (side, context) = (source.image_size(), source.context());
         let of_pictures = |pixels| {
             let shape = [examples.len(), side, side, 3];
-            Self::Pixels(TensorData::new(pixels, shape))
+            Self::Pixels(Floats::Drawn(TensorData::new(pixels, shape)))
         };
         let of_vectors = |vectors: Vec<f32>| {
             let shape = [examples.len(), vectors.len() / examples.len().max(1)];
-            Self::Vectors(TensorData::new(vectors, shape))
+            Self::Vectors(Floats::Drawn(TensorData::new(vectors, shape)))
         };
         let [image_vectors, text_vectors] = source.widths().map(|width| width.is_some());
         Ok(match reads {
@@ -66,6 +94,15 @@ impl Content {
                 Self::Tokens(TensorData::new(tokens, shape))
             }),
         })
+    }
+
+    /// Take what is large to `device` ahead of its use, if that saves time.
+    pub fn send(&mut self, device: &Device) {
+        match self {
+            Self::Pixels(pixels) => pixels.send(device),
+            Self::Vectors(vectors) => vectors.send(device),
+            Self::Tokens(_) => {}
+        }
     }
 }
 

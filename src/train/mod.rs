@@ -3,10 +3,13 @@
 
 mod cache;
 pub mod config;
+#[cfg_attr(not(feature = "cuda"), path = "no_cuda.rs")]
+mod cuda;
 pub mod data;
 pub mod device;
 pub mod eval;
 pub mod feed;
+mod gpu;
 mod inputs;
 pub mod loss;
 pub mod mesh;
@@ -48,7 +51,8 @@ pub use config::TrainConfig;
 pub use recorder::Recorder;
 
 use crate::record::checkpoint::Checkpoint;
-use crate::record::{Outcome, Phase, RunId, is_torch};
+use crate::record::{Outcome, Phase, RunId, library};
+use crate::util::panic_words;
 use data::Source;
 use eval::Evaluation;
 use feed::{Feed, Parts};
@@ -83,7 +87,16 @@ pub fn train(
     stop: &AtomicBool,
 ) -> anyhow::Result<Ending> {
     let (resume, detours) = recorder.resume()?;
-    let config = &start::resolved(config, starts, resume.as_ref())?;
+    let mut config = start::resolved(config, starts, resume.as_ref())?;
+    torch::allow_tf32(config.train.tf32);
+    if config.train.tile == 0 {
+        config.train.tile = step::compare::side(&config, &devices[0])?;
+        let side = config.train.tile;
+        recorder.say(format_args!(
+            "the loss in tiles of {side}, where train.tile leaves it open"
+        ));
+    }
+    let config = &config;
     let source = Source::open(&config.data, config.model.text.context, config.seed)?;
     source.suits(config)?;
     if config.has_text_tower() {
@@ -109,7 +122,7 @@ pub fn train(
             let parts = Parts::new(config, mesh, &source, state.sides().clone())
                 .without(detours.left_out.clone());
             let steps = done + 1..=config.steps();
-            let mut feed = Feed::ahead(config.train.ahead, parts, steps, &pool, scope)?;
+            let mut feed = Feed::ahead(config.train.ahead, parts, steps, device, &pool, scope)?;
             run_rank(
                 config,
                 mesh,
@@ -145,13 +158,14 @@ fn on_its_device<R>(
     name: Option<&str>,
     work: impl FnOnce() -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
-    let Some(name) = name.filter(|name| is_torch(name)) else {
+    let Some(name) = name.filter(|name| library(name).is_some()) else {
         return work();
     };
     let ended = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        bail!("{}", text.unwrap_or("a panic without a message"))
+        bail!(
+            "{}",
+            panic_words(&*panic).unwrap_or("a panic without a message")
+        )
     });
     ended.with_context(|| format!("on {name}"))
 }

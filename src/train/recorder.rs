@@ -16,11 +16,11 @@ use crate::util::printable_lines;
 
 use super::config::TrainConfig;
 use super::data::Source;
+use super::gpu;
 use super::loss::gauges;
 use super::rollback::{Detours, RollbackConfig};
 use super::snapshot;
 use super::step::{State, Update};
-use super::torch;
 
 /// The run's directory, open for writing.
 pub struct Recorder {
@@ -227,7 +227,7 @@ impl Recorder {
             let layers = details.staleness.iter();
             values.extend(layers.map(|(layer, value)| (format!("staleness/{layer}"), *value)));
         }
-        values.extend(torch::gauges(&self.devices));
+        values.extend(gpu::gauges(&self.devices));
         if self.skipped > 0 {
             values.insert("skipped".into(), self.skipped as f64);
         }
@@ -270,6 +270,12 @@ impl Recorder {
 
     pub fn warn(&mut self, step: u64, message: String) -> anyhow::Result<()> {
         self.tell(Event::Warned { step, message })
+    }
+
+    /// Say what is of no account later.
+    pub fn say(&mut self, what: std::fmt::Arguments) {
+        // As with events, that nobody listens is no reason to stop.
+        let _ = writeln!(self.voice, "{what}");
     }
 
     /// Say which samples were skipped, if there are more than was said last: any more with `all`, else twice as many, so

@@ -77,6 +77,16 @@ pub struct Rows {
     dim: usize,
 }
 
+impl Reading {
+    /// Take what is large to `device` ahead of its use, if that saves time.
+    pub fn send(&mut self, device: &Device) {
+        match self {
+            Self::Drawn(content) | Self::Partly { content, .. } => content.send(device),
+            Self::Kept(_) => {}
+        }
+    }
+}
+
 impl Side {
     /// The sides of a run, in the order in which the loss takes them.
     pub fn both(config: &TrainConfig) -> [Self; 2] {
@@ -252,10 +262,10 @@ impl Side {
 /// What the tower of a side makes of what the side reads.
 fn embed(reads: Reads, model: &Model, content: Content, device: &Device) -> Tensor<2> {
     match content {
-        Content::Pixels(pixels) => model.embed_images(Tensor::<4>::from_data(pixels, device)),
+        Content::Pixels(pixels) => model.embed_images(pixels.on(device)),
         Content::Tokens(tokens) => model.embed_texts(Tensor::<2, Int>::from_data(tokens, device)),
         Content::Vectors(vectors) => {
-            let vectors = Tensor::<2>::from_data(vectors, device);
+            let vectors = vectors.on(device);
             match reads {
                 Reads::Image | Reads::SecondImage => model.embed_images(vectors),
                 Reads::Text => model.embed_texts(vectors),

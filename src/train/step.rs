@@ -17,7 +17,6 @@ use super::device::{all_reduce, host, vector};
 use super::feed::{Ask, Feed, Pass};
 use super::inputs::{self, Content};
 use super::loss::on_device::TensorPairs;
-use super::loss::tile::Kernel;
 use super::loss::{
     ClassifyConfig, Draw, Extent, Hardest, Labels, LossConfig, LossError, Scalar, classify,
 };
@@ -319,6 +318,7 @@ impl State {
             text,
             batch: config.train.batch_size,
             side: config.train.tile,
+            precision: config.train.loss_precision,
             way: config.train.ring,
             learns: [0, 1].map(|side| !sides[side].locked),
             labels: match config.loss.positives_by_class() {
@@ -333,9 +333,8 @@ impl State {
                 step,
             },
         };
-        let on_slices = (Kernel::best(config.train.loss_precision), look);
         let found = span("loss", || {
-            compare(&config.loss, mesh, pairs, on_slices, (log_t, bias))
+            compare(&config.loss, mesh, pairs, look, (log_t, bias))
         });
         let found = match found {
             Err(problem) if problem.is_of_numbers() => return Ok(Err(problem)),
@@ -440,8 +439,7 @@ impl State {
                 panic!("a supervised loss is of pictures and their classes")
             };
             let labels = inputs::labels(classes, &device);
-            let pixels = Tensor::<4>::from_data(pixels, &device);
-            let logits = model.image.forward(pixels);
+            let logits = model.image.forward(pixels.on(&device));
             let loss = classify(loss, logits, labels, config.train.batch_size);
             if !locked {
                 let mut gradients = loss.backward();

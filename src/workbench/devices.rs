@@ -1,12 +1,13 @@
-//! What runs can be placed on here: siglab's own devices, and those of libtorch, for which another programme is started.
+//! What runs can be placed on here: siglab's own devices, and those of a library, for which another programme is started.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::exec::{DeviceError, Slot, Torch, TorchError, device, torch as programme};
+use crate::exec::{DeviceError, Has, LibraryError, Slot, device, library as programme};
 pub use crate::record::each_device;
-use crate::record::{gpu, is_torch};
+use crate::record::{Library, gpu, library};
 
 /// Room on `devices` for so many runs [`at_a_time`].
 ///
@@ -17,7 +18,7 @@ pub fn slots(
     jobs: Option<usize>,
     startable: usize,
 ) -> Result<Vec<Slot>, DeviceError> {
-    device::slots(devices, at_a_time(devices, jobs, startable), cores(), torch)
+    device::slots(devices, at_a_time(devices, jobs, startable), cores(), has)
 }
 
 /// Runs at a time on `devices`: `jobs` or, if nobody says, as many as is sensible when `startable` are waiting: one a
@@ -34,16 +35,16 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// What libtorch has on this machine. Once it has answered it is not asked again.
-pub fn torch() -> Result<Torch, TorchError> {
-    static ANSWER: Mutex<Option<Torch>> = Mutex::new(None);
-    let mut known = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(torch) = &*known {
-        return Ok(torch.clone());
+/// What a library has on this machine. Once it has answered it is not asked again.
+pub fn has(library: Library) -> Result<Has, LibraryError> {
+    static ANSWERS: Mutex<BTreeMap<Library, Has>> = Mutex::new(BTreeMap::new());
+    let mut known = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(has) = known.get(&library) {
+        return Ok(has.clone());
     }
-    let torch = programme::ask(&own())?;
-    *known = Some(torch.clone());
-    Ok(torch)
+    let has = programme::ask(library, &own())?;
+    known.insert(library, has.clone());
+    Ok(has)
 }
 
 /// The programme that computes on `devices` in the place of this one; none where this one does.
@@ -51,14 +52,16 @@ pub fn torch() -> Result<Torch, TorchError> {
 /// # Errors
 /// Where it cannot start.
 pub fn instead(devices: &[&str]) -> Result<Option<PathBuf>, DeviceError> {
-    let mut names = devices.iter().filter(|name| is_torch(name));
-    let Some(name) = names.next().filter(|_| !cfg!(feature = "tch")) else {
+    let mut names = devices
+        .iter()
+        .filter_map(|name| Some((name, library(name)?)));
+    let Some((name, library)) = names.find(|(_, library)| !library.is_built_in()) else {
         return Ok(None);
     };
     // Where it starts it says itself which devices it has.
-    match torch() {
-        Ok(_) => Ok(Some(programme::program(&own()))),
-        Err(source) => Err(DeviceError::NoTorch {
+    match has(library) {
+        Ok(_) => Ok(Some(library.program(&own()))),
+        Err(source) => Err(DeviceError::NoLibrary {
             name: (*name).to_owned(),
             source,
         }),

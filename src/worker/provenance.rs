@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use crate::record::{Git, Provenance};
 use crate::train::loss::tile::{Kernel, Precision};
 use crate::train::torch;
+use crate::util::end_within;
 
 /// The lock file beside the sources of this build.
 const LOCK: &str = include_str!("../../Cargo.lock");
@@ -158,29 +159,13 @@ fn answer(arguments: &[&str]) -> Option<(ExitStatus, String)> {
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
-    let status = end(&mut child);
+    let status = end_within(&mut child, PATIENCE, LOOK);
     let mut said = String::new();
     let status = status?;
     // All that it is asked for fits into a pipe.
     let out = child.stdout.take()?;
     out.take(1 << 10).read_to_string(&mut said).ok()?;
     Some((status, said))
-}
-
-/// How the process ended; none, and it is no more, if that took too long.
-fn end(child: &mut Child) -> Option<ExitStatus> {
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) => std::thread::sleep(LOOK),
-            Err(_) => break,
-        }
-    }
-    // That it is gone already is as good.
-    let _ = child.kill();
-    let _ = child.wait();
-    None
 }
 
 #[cfg(test)]
@@ -207,14 +192,5 @@ mod tests {
         assert!(found.os.starts_with("Linux "), "{}", found.os);
         assert!(found.products.starts_with("f32 "), "{}", found.products);
         assert!(found.cores > 0);
-    }
-
-    #[test]
-    fn a_process_that_does_not_end_is_ended() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let began = Instant::now();
-        assert_eq!(end(&mut child), None);
-        assert!(began.elapsed() < 5 * PATIENCE);
-        assert!(child.try_wait().unwrap().is_some(), "it was waited for");
     }
 }

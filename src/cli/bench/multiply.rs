@@ -3,10 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use burn::tensor::Device;
+
 use super::product;
 use crate::record::DeviceName;
+use crate::train::config::LoopConfig;
 use crate::train::device::{self, UnknownDevice};
-use crate::train::loss::on_device::{self, contrastive_by_tensors};
+use crate::train::loss::on_device::{
+    self, TensorOutput, TensorPairs, contrastive_by_tensors, contrastive_on,
+};
 use crate::train::loss::parity::Fixture;
 use crate::train::loss::tile::{Isa, Kernel, Precision};
 use crate::train::loss::{LossConfig, LossError, LossOutput, Pairs, Plan, Way, contrastive};
@@ -57,7 +62,7 @@ impl From<Plan> for Arithmetic {
 }
 
 impl Arithmetic {
-    /// On tensors of `device`, in f32.
+    /// On tensors of `device`.
     pub fn on_tensors(device: DeviceName, plan: Plan) -> Self {
         Self {
             plan,
@@ -78,12 +83,13 @@ impl Arithmetic {
         }
     }
 
-    /// Operations a second of plain products of this depth where it is computed.
+    /// Operations a second of plain products of this depth where it is computed: in f32 on slices, on a device of libtorch's in
+    /// the precision of the loss.
     pub fn rate(self, depth: usize) -> f64 {
-        match self.tensors {
-            Some(name) if name.is_torch() => {
-                let device = device::open(&name.to_string()).expect("it was there before");
-                on_device::product_rate(&device, product::SIDE, depth, product::TRIES)
+        match self.device() {
+            Some(device) if !device::is_host(&device) => {
+                let shape = [product::SIDE, depth];
+                on_device::product_rate(&device, self.precision(), shape, product::TRIES)
             }
             _ => product::rate(depth),
         }
@@ -101,6 +107,38 @@ impl Arithmetic {
         case.compute_by(share, ranks, self.plan)
     }
 
+    /// `pairs` where it computes.
+    pub fn place(self, pairs: Pairs<f32>) -> Placed {
+        match self.device() {
+            Some(device) => {
+                let pairs = TensorPairs::of_slices(pairs, &device);
+                pairs.wait();
+                Placed::Tensors(Box::new(pairs))
+            }
+            None => Placed::Slices(pairs),
+        }
+    }
+
+    /// The side of a tile at which it is fastest where that differs from machine to machine, and else that of a run.
+    pub fn fastest_side(
+        self,
+        config: &LossConfig,
+        shape: (usize, usize),
+    ) -> Result<usize, LossError> {
+        match self.device() {
+            Some(device) if !device::is_host(&device) => {
+                on_device::fastest_side(&device, config, shape, self.precision())
+            }
+            _ => Ok(LoopConfig::default().tile),
+        }
+    }
+
+    /// That of its tensors.
+    fn device(self) -> Option<Device> {
+        let name = self.tensors?.to_string();
+        Some(device::open(&name).expect("it was there before"))
+    }
+
     /// This rank's share of a loss.
     pub fn share(
         self,
@@ -110,11 +148,51 @@ impl Arithmetic {
         log_t: f64,
         bias: f64,
     ) -> Result<LossOutput<f32>, LossError> {
-        if let Some(name) = self.tensors {
-            let device = device::open(&name.to_string()).expect("it was there before");
+        if let Some(device) = self.device() {
             contrastive_by_tensors(&device, config, mesh, pairs, log_t, bias)
         } else {
             contrastive(config, mesh, pairs, log_t, bias)
+        }
+    }
+}
+
+/// What a loss is computed of, where it is computed.
+pub enum Placed<'a> {
+    Slices(Pairs<'a, f32>),
+    Tensors(Box<TensorPairs<'a>>),
+}
+
+/// One rank's share, where it was computed.
+pub enum Share {
+    Slices(LossOutput<f32>),
+    Tensors(Box<TensorOutput>),
+}
+
+impl Placed<'_> {
+    /// This rank's share of a loss, complete.
+    pub fn share(
+        self,
+        config: &LossConfig,
+        mesh: &Mesh,
+        log_t: f64,
+        bias: f64,
+    ) -> Result<Share, LossError> {
+        match self {
+            Self::Slices(pairs) => contrastive(config, mesh, pairs, log_t, bias).map(Share::Slices),
+            Self::Tensors(pairs) => {
+                let out = contrastive_on(config, mesh, *pairs, log_t, bias)?;
+                out.wait();
+                Ok(Share::Tensors(Box::new(out)))
+            }
+        }
+    }
+}
+
+impl Share {
+    pub fn on_host(self) -> LossOutput<f32> {
+        match self {
+            Self::Slices(out) => out,
+            Self::Tensors(out) => out.on_host(),
         }
     }
 }
@@ -131,7 +209,7 @@ pub enum NotServed {
         name: &'static str,
         precision: Precision,
     },
-    #[error("{device} multiplies tensors in f32: leave --impl and --precision out")]
+    #[error("{device} multiplies tensors: leave --impl out")]
     OnTensors { device: DeviceName },
 }
 
@@ -141,19 +219,15 @@ impl Multiply {
         let precision = self.precision;
         let device = self.device()?;
         let by_slices = matches!(self.implementation, Implementation::Of(_));
-        if device.is_torch() && (by_slices || !on_device::serves(precision)) {
+        if device.library().is_some() && by_slices {
             return Err(NotServed::OnTensors { device });
         }
         let without = |name| NotServed::Kernel { name, precision };
         let kernel = match self.implementation {
-            Implementation::Auto => Kernel::best(precision),
+            Implementation::Auto | Implementation::Tensor => Kernel::best(precision),
             Implementation::Of(isa) => {
                 Kernel::new(isa, precision).ok_or_else(|| without(isa.name()))?
             }
-            Implementation::Tensor if !on_device::serves(precision) => {
-                return Err(without(TENSOR));
-            }
-            Implementation::Tensor => Kernel::best(precision),
         };
         let way = if self.two_way {
             Way::TwoWay
@@ -162,8 +236,9 @@ impl Multiply {
         };
         Ok(Arithmetic {
             plan: Plan { side, kernel, way },
-            tensors: (device.is_torch() || matches!(self.implementation, Implementation::Tensor))
-                .then_some(device),
+            tensors: (device.library().is_some()
+                || matches!(self.implementation, Implementation::Tensor))
+            .then_some(device),
         })
     }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::multiply::NotServed;
 use super::{DONE, Seconds, memory, peak_memory, print, time, use_threads, word};
 use crate::train::TrainConfig;
 use crate::train::data::shapes::ShapesConfig;
@@ -141,7 +140,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
 }
 
 fn measure(args: &Args, config: &TrainConfig) -> anyhow::Result<Measured> {
-    let device = device::open(&args.device).map_err(NotServed::from)?;
+    let device = device::open(&args.device)?;
     let source = Source::open(&config.data, config.model.text.context, config.seed)?;
     let mut state = State::new(config, &source, &device);
     let mesh = Mesh::alone();

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::record::DeviceName;
 use crate::train::loss::cases::{Variant, variants};
 use crate::train::loss::parity::bound;
-use crate::train::loss::tile::Kernel;
+use crate::train::loss::tile::{Kernel, Precision};
 use crate::train::loss::{LossError, Plan, Way};
 
-use super::super::bench::multiply::{Arithmetic, NotServed};
+use super::super::bench::multiply::Arithmetic;
 use super::super::{DONE, FAILED, print};
 use super::Args;
 
@@ -42,7 +42,7 @@ struct Worst {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let device = args.multiply.device().map_err(NotServed::from)?;
+    let device = args.multiply.device()?;
     let mut found = Vec::new();
     for variant in variants() {
         let all = ways(device).map(|arithmetic| compare(&variant, arithmetic, args.tolerance));
@@ -72,9 +72,11 @@ fn ways(device: DeviceName) -> impl Iterator<Item = Arithmetic> {
         kernel,
         ..Plan::in_squares_of(TILES[0])
     };
-    let tensors = Arithmetic::on_tensors(device, Plan::in_squares_of(TILES[0]));
-    let slices = Kernel::all().filter(move |_| !device.is_torch());
-    std::iter::once(tensors).chain(slices.map(move |kernel| Arithmetic::from(plan(kernel))))
+    let tensors = Precision::ALL
+        .into_iter()
+        .map(move |precision| Arithmetic::on_tensors(device, plan(Kernel::best(precision))));
+    let slices = Kernel::all().filter(move |_| device.library().is_none());
+    tensors.chain(slices.map(move |kernel| Arithmetic::from(plan(kernel))))
 }
 
 fn compare(

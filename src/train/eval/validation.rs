@@ -13,7 +13,6 @@ use crate::train::data::{Example, Source};
 use crate::train::device::host;
 use crate::train::inputs;
 use crate::train::loss::on_device::TensorPairs;
-use crate::train::loss::tile::Kernel;
 use crate::train::loss::{Draw, Labels, LossConfig, classify};
 use crate::train::mesh::Mesh;
 use crate::train::model::Model;
@@ -131,6 +130,7 @@ impl Outputs {
             text,
             batch: self.count,
             side: config.train.tile,
+            precision: config.train.loss_precision,
             way: config.train.ring,
             learns: [false; 2],
             labels: match config.loss.positives_by_class() {
@@ -150,8 +150,7 @@ impl Outputs {
             f64::from(value.unwrap_or(0.0))
         };
         let scalars = (scalar(&model.log_t), scalar(&model.bias));
-        let on_slices = (Kernel::best(config.train.loss_precision), false);
-        let found = compare(&config.loss, &Mesh::alone(), pairs, on_slices, scalars)?;
+        let found = compare(&config.loss, &Mesh::alone(), pairs, false, scalars)?;
         Ok(found.sums.loss)
     }
 }

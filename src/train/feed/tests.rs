@@ -7,7 +7,8 @@ use super::*;
 use crate::train::TrainConfig;
 use crate::train::cache::Cache;
 use crate::train::data::{CorruptConfig, DataConfig, FilesConfig, Source};
-use crate::train::inputs::Content;
+use crate::train::device::tested;
+use crate::train::inputs::{Content, Floats};
 use crate::train::mesh::Mesh;
 use crate::train::side::{Reading, Side};
 
@@ -31,8 +32,13 @@ fn open(config: &TrainConfig) -> Source {
 }
 
 fn values(content: &Content) -> Vec<f64> {
-    let (Content::Pixels(data) | Content::Tokens(data) | Content::Vectors(data)) = content;
-    data.iter::<f64>().collect()
+    match content {
+        Content::Pixels(Floats::Drawn(data)) | Content::Vectors(Floats::Drawn(data)) => {
+            data.iter::<f64>().collect()
+        }
+        Content::Tokens(data) => data.iter::<f64>().collect(),
+        sent => panic!("{sent:?}"),
+    }
 }
 
 fn drawn(part: &Part, side: usize) -> Vec<f64> {
@@ -126,14 +132,14 @@ fn a_loader_ends_with_its_feed_and_draws_no_more_than_was_asked_for() {
     let parts = || Parts::new(&config, &mesh, &source, Side::both(&config));
     thread::scope(|scope| {
         // The scope waits for its threads: with a loader that went on, it would take years.
-        let mut feed = Feed::ahead(2, parts(), 1..=u64::MAX >> 8, &pool, scope).unwrap();
+        let mut feed = Feed::ahead(2, parts(), 1..=u64::MAX >> 8, &tested(), &pool, scope).unwrap();
         for ask in parts().asks(1) {
             assert_eq!(feed.take(ask).unwrap().ask, ask);
         }
         assert!(feed.waited() > Duration::ZERO);
     });
     thread::scope(|scope| {
-        let mut feed = Feed::ahead(9, parts(), 1..=2, &pool, scope).unwrap();
+        let mut feed = Feed::ahead(9, parts(), 1..=2, &tested(), &pool, scope).unwrap();
         for ask in [1, 2].into_iter().flat_map(|step| parts().asks(step)) {
             feed.take(ask).unwrap();
         }
@@ -178,7 +184,7 @@ fn an_error_comes_with_the_part_that_cannot_be_drawn() {
         let source = open(&config);
         let parts = || Parts::new(&config, &mesh, &source, Side::both(&config));
         thread::scope(|scope| {
-            let mut feed = Feed::ahead(ahead, parts(), 1..=4, &pool, scope).unwrap();
+            let mut feed = Feed::ahead(ahead, parts(), 1..=4, &tested(), &pool, scope).unwrap();
             let ask = |step| parts().asks(step).next().unwrap();
             assert!(feed.take(ask(1)).is_ok() && feed.take(ask(2)).is_ok());
             let error = feed.take(ask(3)).unwrap_err().to_string();

@@ -5,7 +5,7 @@
 
 mod piece;
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,11 +101,17 @@ pub(super) fn unfused(
         activation,
         causal,
         epsilon,
-        ..
+        compute,
     } = settings;
     let p = parameters;
     let norm = |x, p: Affine<1>| layer_norm(x, p.weight, p.bias, epsilon);
-    let map = |x, p: Affine<2>| linear(x, p.weight, Some(p.bias));
+    let map = |x: Tensor<2>, p: Affine<2>| match compute.precision {
+        Precision::F32 => linear(x, p.weight, Some(p.bias)),
+        Precision::Bf16 => {
+            let [x, weight] = [x, p.weight].map(|factor| factor.cast(FloatDType::BF16));
+            x.matmul(weight).cast(FloatDType::F32) + p.bias.unsqueeze()
+        }
+    };
     let y = norm(x.clone(), p.norm_1);
     let (q, k, v) = (
         map(y.clone(), p.query),

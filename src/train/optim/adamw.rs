@@ -5,9 +5,10 @@ use burn::tensor::{Device, Tensor};
 
 use super::sweep::{Rule, sweep};
 use super::tensors::{Change, part, put};
-use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch};
+use super::{OptimConfig, Optimiser, SecondMoment, StateVector, Stretch, norm};
 use crate::train::device::{read, take, vector};
 use crate::train::model::params::Layout;
+use crate::train::torch;
 
 #[derive(Debug)]
 pub struct AdamW {
@@ -70,6 +71,11 @@ impl Optimiser for AdamW {
         flat: &mut Tensor<1>,
         gradient: &Tensor<1>,
     ) -> f64 {
+        let (how, state) = ((self.betas, self.eps, clip), [&mut self.m, &mut self.v]);
+        let [m, v] = state.map(|moment| &mut moment.values);
+        if let Some(change) = torch::adamw(stretches, how, [&mut *flat, m, v], gradient) {
+            return norm(&change);
+        }
         let [beta1, beta2] = self.betas;
         let mut change = Change::of(flat);
         for stretch in stretches {

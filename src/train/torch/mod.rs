@@ -1,20 +1,23 @@
 //! libtorch: its devices, and how towers compute on them. burn has deprecated its backend for libtorch in favour of
 //! burn-cuda; this folder is all that names it, behind [`device`](super::device) and [`ops`](super::ops).
 
+mod adamw;
 pub mod functions;
-mod nvml;
+mod native;
 pub mod tape;
-
-use std::collections::BTreeSet;
+pub mod tensors;
 
 use burn::tensor::Device;
 
-use crate::record::{DeviceName, gauge, gpu};
+pub use adamw::adamw;
+pub use native::{allow_tf32, peak_bytes};
+
+use crate::record::DeviceName;
 
 /// The device of that name, where it is one of libtorch's and the machine has it.
 pub fn open(name: DeviceName) -> Option<Device> {
     match name {
-        DeviceName::Cpu(_) => None,
+        DeviceName::Cpu(_) | DeviceName::Cuda(_) => None,
         DeviceName::TorchCpu => Some(Device::libtorch()),
         DeviceName::TorchCuda(k) => (k < gpus()).then(|| Device::libtorch_cuda(usize::from(k))),
     }
@@ -25,25 +28,6 @@ pub fn devices() -> Vec<String> {
     let gpus = (0..gpus()).map(DeviceName::TorchCuda);
     let all = std::iter::once(DeviceName::TorchCpu).chain(gpus);
     all.map(|name| name.to_string()).collect()
-}
-
-/// What the device of that name is.
-pub fn about(name: &str) -> String {
-    match name.parse() {
-        Ok(DeviceName::TorchCuda(k)) => nvml::about(k).unwrap_or_else(|| "a GPU".into()),
-        _ => "the processor".into(),
-    }
-}
-
-/// What the GPUs among `devices` do now: `gpu/0/busy` and so on.
-pub fn gauges(devices: &[String]) -> Vec<(String, f64)> {
-    // Ranks may share one.
-    let gpus: BTreeSet<u16> = devices.iter().filter_map(|name| gpu(name)).collect();
-    let of = |k| {
-        let gauges = nvml::gauges(k).into_iter();
-        gauges.map(move |(name, value)| (gauge(k, name), value))
-    };
-    gpus.into_iter().flat_map(of).collect()
 }
 
 /// GPUs that it can compute on.

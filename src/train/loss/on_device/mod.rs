@@ -3,11 +3,11 @@
 //! numbers of each row are read by the host, and with hard or easy negatives the similarities of one tile at a time. The
 //! processor's own memory has the slices of [`contrastive`](super::contrastive), which tell the hardest too.
 
+mod fastest;
+mod product;
 mod sigmoid;
 mod softmax;
 mod walk;
-
-use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -16,6 +16,7 @@ use super::tile::Precision;
 use super::{Draw, Labels, LossConfig, LossError, LossOutput, Pairs, Way, check_scalars};
 use crate::train::device::host;
 use crate::train::mesh::Mesh;
+pub use fastest::{fastest_side, product_rate};
 use walk::Walk;
 
 /// What a contrastive loss compares, see [`Pairs`]: this rank's slice of the batch, on this rank's device. Ranks may
@@ -31,6 +32,8 @@ pub struct TensorPairs<'a> {
     pub learns: [bool; 2],
     /// Side of a square of the pair matrix.
     pub side: usize,
+    /// Of the products.
+    pub precision: Precision,
     pub way: Way,
     pub labels: Labels<'a>,
     pub draw: Draw,
@@ -44,10 +47,50 @@ pub struct TensorOutput {
     pub sums: LossOutput<f32>,
 }
 
-/// Whether products of this precision can be asked of tensors. Products of bf16 are bf16 themselves in burn, and its
-/// 8 bits are too few for a similarity: there is f32 alone, with such products as the device makes of it.
-pub fn serves(precision: Precision) -> bool {
-    precision == Precision::F32
+impl<'a> TensorPairs<'a> {
+    /// The same on `device`.
+    ///
+    /// # Panics
+    /// When they are not matrices.
+    pub fn of_slices(pairs: Pairs<'a, f32>, device: &Device) -> Self {
+        let shape = [pairs.text.len() / pairs.dim, pairs.dim];
+        let tensor = |rows: Vec<f32>| Tensor::from_data(TensorData::new(rows, shape), device);
+        Self {
+            image: tensor(pairs.image.to_vec()),
+            text: tensor(pairs.text),
+            batch: pairs.batch,
+            learns: pairs.learns,
+            side: pairs.plan.side,
+            precision: pairs.plan.kernel.precision(),
+            way: pairs.plan.way,
+            labels: pairs.labels,
+            draw: pairs.draw,
+        }
+    }
+
+    /// Until they are there.
+    pub fn wait(&self) {
+        [&self.image, &self.text]
+            .into_iter()
+            .for_each(fastest::wait);
+    }
+}
+
+impl TensorOutput {
+    /// The same with its gradients on the host.
+    pub fn on_host(self) -> LossOutput<f32> {
+        let [d_image, d_text] = self.gradients.map(|d| d.map(host).unwrap_or_default());
+        LossOutput {
+            d_image,
+            d_text,
+            ..self.sums
+        }
+    }
+
+    /// Until it is computed: devices with a memory of their own compute behind those who ask.
+    pub fn wait(&self) {
+        self.gradients.iter().flatten().for_each(fastest::wait);
+    }
 }
 
 /// This rank's share of the contrastive loss that `config` names, on the device of its embeddings; b counts as 0 where
@@ -71,19 +114,22 @@ pub fn contrastive_on(
         mesh,
         places: &places,
         side: pairs.side,
+        precision: pairs.precision,
+        // As f32, for no pair may have another t than its rivals.
+        scale: f64::from(log_t.exp() as f32),
         way: pairs.way,
         image: pairs.image.clone(),
         text: pairs.text.clone(),
     };
     match config {
         LossConfig::Sigmoid(c) => sigmoid::sigmoid(c, &walk, &pairs, (log_t, bias)),
-        LossConfig::Softmax(_) => softmax::softmax(&walk, &pairs, log_t),
+        LossConfig::Softmax(_) => softmax::softmax(&walk, &pairs),
         LossConfig::Classify(_) => panic!("the supervised loss compares no pairs"),
     }
 }
 
-/// [`contrastive`](super::contrastive) by way of tensors on `device`: slices go there, gradients come back. Of the plan
-/// the kernel does not count, and `look` finds nothing.
+/// [`contrastive`](super::contrastive) by way of tensors on `device`: slices go there, gradients come back. Of the
+/// plan's kernel the precision counts, and `look` finds nothing.
 ///
 /// # Errors
 /// As [`contrastive_on`].
@@ -100,40 +146,9 @@ pub fn contrastive_by_tensors(
 ) -> Result<LossOutput<f32>, LossError> {
     // Before there are tensors, which must have a shape.
     Places::gather(mesh, places::check(&pairs), pairs.batch)?;
-    let shape = [pairs.text.len() / pairs.dim, pairs.dim];
-    let tensor = |rows: Vec<f32>| Tensor::from_data(TensorData::new(rows, shape), device);
-    let pairs = TensorPairs {
-        image: tensor(pairs.image.to_vec()),
-        text: tensor(pairs.text),
-        batch: pairs.batch,
-        learns: pairs.learns,
-        side: pairs.plan.side,
-        way: pairs.plan.way,
-        labels: pairs.labels,
-        draw: pairs.draw,
-    };
+    let pairs = TensorPairs::of_slices(pairs, device);
     let out = contrastive_on(config, mesh, pairs, log_t, bias)?;
-    let [d_image, d_text] = out.gradients.map(|d| d.map(host).unwrap_or_default());
-    Ok(LossOutput {
-        d_image,
-        d_text,
-        ..out.sums
-    })
-}
-
-/// Operations a second of the product of `[side, depth]` and `[depth, side]` on `device`, at the best of `tries`.
-pub fn product_rate(device: &Device, side: usize, depth: usize, tries: usize) -> f64 {
-    let tensor = |shape: [usize; 2]| Tensor::<2>::full(shape, 0.5, device);
-    let (a, b) = (tensor([side, depth]), tensor([depth, side]));
-    let time = || {
-        let start = Instant::now();
-        let product = a.clone().matmul(b.clone());
-        // It is waited for by whoever reads of it.
-        product.slice([0..1, 0..1]).into_scalar::<f32>();
-        start.elapsed().as_secs_f64()
-    };
-    let least = (0..tries).map(|_| time()).fold(f64::INFINITY, f64::min);
-    2.0 * (side * side * depth) as f64 / least
+    Ok(out.on_host())
 }
 
 /// The number of pairs and their width, if this rank's inputs can be used.
@@ -161,6 +176,19 @@ fn check(pairs: &TensorPairs) -> Result<(usize, usize), LossError> {
 }
 
 impl TensorPairs<'_> {
+    /// Σ g_ij s_ij from Σ_j g_ij y_j or Σ_i g_ij x_i, whichever was asked for: s_ij is x_i · y_j, and the matrix of the
+    /// pairs need not be seen again. None where neither was.
+    fn gs(&self, found: &[walk::Blocks; 2]) -> Option<f64> {
+        let mut sides = self.learns.into_iter().zip([&self.image, &self.text]);
+        let side = sides.position(|(learns, _)| learns)?;
+        let embeddings = [&self.image, &self.text][side];
+        let rows = walk::read([found[side]
+            .clone()
+            .whole()
+            .map(|d| (d * embeddings.clone()).sum_dim(1))]);
+        Some(rows[0].iter().sum())
+    }
+
     /// What was found of images and of texts, where it is wanted.
     fn wanted(&self, found: [walk::Blocks; 2], factor: f64) -> [Option<Tensor<2>>; 2] {
         let mut learns = self.learns.into_iter();

@@ -4,7 +4,7 @@
 
 use burn::tensor::{Tensor, TensorData, activation};
 
-use super::walk::{Blocks, Tile, Walk, read, sum};
+use super::walk::{Blocks, Tile, Walk, extremes, read, sum};
 use super::{TensorOutput, TensorPairs};
 use crate::train::loss::LossError;
 use crate::train::loss::extent::Extent;
@@ -15,6 +15,7 @@ use crate::train::loss::sigmoid::{SigmoidConfig, output};
 use crate::train::loss::signs::{Labels, Signs};
 use crate::train::loss::tally::Tally;
 use crate::train::loss::tile::Grid;
+use crate::train::torch;
 
 /// This rank's part of the loss.
 pub fn sigmoid(
@@ -44,23 +45,37 @@ pub fn sigmoid(
     };
 
     let mut sums = Sums::new(walk);
+    let mut gs = walk.of_images(sum);
+    let sees_gs = pairs.learns == [false; 2];
     let mut of_images = walk.of_images(sum);
     let of_texts = walk.tiles(None, sum, |tile, of_texts| {
-        let s = tile.similarities();
-        let z = match &signs {
-            Some(rule) => Some(signs_of(rule, walk, tile, &s, &mut grid)),
-            None => tile.partners().map(|own| own * 2.0 - 1.0),
+        let signed = match (&signs, tile.partners()) {
+            (Some(rule), _) => {
+                let s = tile.similarities();
+                let z = signs_of(rule, walk, tile, &s, &mut grid);
+                Some((s, z))
+            }
+            (None, Some(own)) => Some((tile.similarities(), own * 2.0 - 1.0)),
+            (None, None) => None,
         };
-        let logits = s.clone().mul_scalar(line.scale).add_scalar(line.shift);
-        let g = match z {
-            None => sums.negatives(tile.row, s, logits),
-            Some(z) => sums.signed(tile.row, s, logits, z),
+        let g = match signed {
+            Some((s, z)) => sums.signed(tile.row, s, z, line),
+            None => sums.negatives(tile, line),
         };
+        if sees_gs {
+            gs.add(tile.row, (g.clone() * tile.similarities()).sum_dim(1));
+        }
         tile.add_gradients(g, pairs.learns, &mut of_images, of_texts);
     })?;
+    let found = [of_images, of_texts];
+    let seen = || read([gs.whole()])[0].iter().sum();
+    let tally = Tally {
+        gs: pairs.gs(&found).unwrap_or_else(seen),
+        ..sums.tally()
+    };
     Ok(TensorOutput {
-        gradients: pairs.wanted([of_images, of_texts], line.scale / divisor),
-        sums: output(sums.tally(), line, divisor, [Vec::new(), Vec::new()]),
+        gradients: pairs.wanted(found, line.scale / divisor),
+        sums: output(tally, line, divisor, [Vec::new(), Vec::new()]),
     })
 }
 
@@ -86,14 +101,16 @@ fn signs_of(
 /// Sums over the pairs of each image so far, `[n, 1]` each.
 struct Sums {
     loss: Blocks,
-    gs: Blocks,
     positive: Group,
     negative: Group,
 }
 
 /// Those of positives, or of negatives.
 struct Group {
+    /// Of tiles with signs.
     count: Blocks,
+    /// Of tiles in which every pair counts.
+    more: u64,
     pull: Blocks,
     s: Blocks,
     least: Blocks,
@@ -104,6 +121,7 @@ impl Sums {
     fn new(walk: &Walk) -> Self {
         let group = || Group {
             count: walk.of_images(sum),
+            more: 0,
             pull: walk.of_images(sum),
             s: walk.of_images(sum),
             least: walk.of_images(Tensor::min_pair),
@@ -111,34 +129,35 @@ impl Sums {
         };
         Self {
             loss: walk.of_images(sum),
-            gs: walk.of_images(sum),
             positive: group(),
             negative: group(),
         }
     }
 
-    /// Take in a tile of negatives. All are `[rows, columns]`; ∂L/∂l up to the divisor is returned.
-    fn negatives(&mut self, row: usize, s: Tensor<2>, logits: Tensor<2>) -> Tensor<2> {
-        let (loss, g) = softplus_and_sigmoid(logits);
+    /// Take in a tile of negatives. ∂L/∂l up to the divisor is returned, `[rows, columns]`. The matrix is passed over as
+    /// seldom as can be: similarities are not kept beside logits, and their sums come without them.
+    fn negatives(&mut self, tile: &Tile, line: Line) -> Tensor<2> {
+        let row = tile.row;
+        let scaled = tile.scaled();
+        self.negative.more += scaled.shape().num_elements() as u64;
+        self.negative.s.add(row, tile.sums());
+        let [least, greatest] = extremes(&scaled).map(|x| x.div_scalar(line.scale));
+        self.negative.least.add(row, least);
+        self.negative.greatest.add(row, greatest);
+        let (loss, g) = softplus_and_sigmoid(scaled.add_scalar(line.shift));
         self.loss.add(row, loss.sum_dim(1));
-        self.gs.add(row, (g.clone() * s.clone()).sum_dim(1));
-        let [rows, columns] = s.dims();
-        let count = Tensor::full([rows, 1], columns as f64, &s.device());
-        self.negative.count.add(row, count);
         self.negative.pull.add(row, g.clone().sum_dim(1));
-        self.negative.s.add(row, s.clone().sum_dim(1));
-        self.negative.least.add(row, s.clone().min_dim(1));
-        self.negative.greatest.add(row, s.max_dim(1));
         g
     }
 
-    /// Take in a tile with the signs z of its pairs: 1 a positive, -1 a negative, 0 does not count.
-    fn signed(&mut self, row: usize, s: Tensor<2>, logits: Tensor<2>, z: Tensor<2>) -> Tensor<2> {
+    /// Take in a tile with the signs z of its pairs: 1 a positive, -1 a negative, 0 does not count. All are
+    /// `[rows, columns]`; ∂L/∂l up to the divisor is returned.
+    fn signed(&mut self, row: usize, s: Tensor<2>, z: Tensor<2>, line: Line) -> Tensor<2> {
         let minus = z.clone().neg();
+        let logits = s.clone().mul_scalar(line.scale).add_scalar(line.shift);
         let (loss, pull) = softplus_and_sigmoid(minus.clone() * logits);
         self.loss.add(row, (loss * z.clone().abs()).sum_dim(1));
         let g = pull.clone() * minus.clone();
-        self.gs.add(row, (g.clone() * s.clone()).sum_dim(1));
         let groups = [(&mut self.positive, z), (&mut self.negative, minus)];
         for (group, sign) in groups {
             group.add(row, &s, &pull, sign.clamp_min(0.0));
@@ -147,12 +166,11 @@ impl Sums {
     }
 
     fn tally(self) -> Tally {
-        let [loss, gs] = read([self.loss.whole(), self.gs.whole()]);
+        let [loss] = read([self.loss.whole()]);
         let (positive_pull, positive) = self.positive.read();
         let (negative_pull, negative) = self.negative.read();
         Tally {
             loss: loss.iter().sum(),
-            gs: gs.iter().sum(),
             positive_pull,
             negative_pull,
             positive,
@@ -181,7 +199,7 @@ impl Group {
         let columns = [self.count, self.pull, self.s, self.least, self.greatest];
         let [count, pull, s, least, greatest] = read(columns.map(Blocks::whole));
         let extent = Extent {
-            count: count.iter().sum::<f64>() as u64,
+            count: count.iter().sum::<f64>() as u64 + self.more,
             sum: s.iter().sum(),
             min: least.into_iter().fold(f64::INFINITY, f64::min),
             max: greatest.into_iter().fold(f64::NEG_INFINITY, f64::max),
@@ -191,7 +209,10 @@ impl Group {
 }
 
 /// ln(1 + eˣ) without overflow, and 1 / (1 + e⁻ˣ).
-fn softplus_and_sigmoid(x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+fn softplus_and_sigmoid(mut x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    if let Some(softplus) = torch::tensors::softplus_and_sigmoid(&mut x) {
+        return (softplus, x);
+    }
     let rest = x.clone().abs().neg().exp().log1p();
     let softplus = activation::relu(x.clone()) + rest;
     (softplus, activation::sigmoid(x))

@@ -6,12 +6,14 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
+use super::product::Factor;
 use crate::train::device::host;
 use crate::train::loss::places::Places;
 use crate::train::loss::ring::Square;
-use crate::train::loss::tile::Grid;
+use crate::train::loss::tile::{Grid, Precision};
 use crate::train::loss::travel::{Cargo, Findings, Way, travel};
 use crate::train::mesh::{Mesh, RankLost};
+use crate::train::torch;
 
 /// How two findings about the same rows are one.
 pub type Join = fn(Tensor<2>, Tensor<2>) -> Tensor<2>;
@@ -22,6 +24,10 @@ pub struct Walk<'a> {
     pub places: &'a Places,
     /// Of a tile.
     pub side: usize,
+    /// Of the products.
+    pub precision: Precision,
+    /// e^t', by which similarities are multiplied.
+    pub scale: f64,
     pub way: Way,
     /// `[n, dim]`.
     pub image: Tensor<2>,
@@ -39,12 +45,31 @@ pub struct Tile {
     /// The rank that the texts are of.
     owner: usize,
     own: bool,
-    /// `[rows, dim]`.
-    x: Tensor<2>,
-    /// `[columns, dim]`.
-    y: Tensor<2>,
+    x: Images,
+    y: Texts,
+    precision: Precision,
     /// What the loss knows of each text, `[columns, 1]`.
     pub notes: Option<Tensor<2>>,
+}
+
+/// A block of images.
+#[derive(Clone)]
+struct Images {
+    /// `[rows, dim]`.
+    plain: Tensor<2>,
+    /// For gradients of texts.
+    factor: Factor,
+    /// Times the scale.
+    scaled: Factor,
+}
+
+/// A block of texts.
+#[derive(Clone)]
+struct Texts {
+    /// `[columns, dim]`.
+    factor: Factor,
+    /// The sum of them, `[dim, 1]`.
+    sum: Tensor<2>,
 }
 
 impl Walk<'_> {
@@ -57,14 +82,32 @@ impl Walk<'_> {
         mut visit: impl FnMut(&Tile, &mut Blocks),
     ) -> Result<Blocks, RankLost> {
         let device = self.image.device();
-        let images = self.blocks(&self.image);
+        let factor = |matrix: Tensor<2>| Factor::new(matrix, self.precision);
+        let images = self.blocks(&self.image).into_iter();
+        let images = images.map(|(rows, plain)| {
+            let scaled = factor(plain.clone().mul_scalar(self.scale));
+            let factor = factor(plain.clone());
+            let block = Images {
+                plain,
+                factor,
+                scaled,
+            };
+            (rows, block)
+        });
+        let images: Vec<(Range<usize>, Images)> = images.collect();
         let home = Chunk {
             text: self.text.clone(),
             notes,
         };
         travel(self.mesh, self.way, &home, |chunk: &Chunk, owner| {
             let here = |rows: &Tensor<2>| self.blocks(&rows.clone().to_device(&device));
-            let texts = here(&chunk.text);
+            let texts = here(&chunk.text).into_iter();
+            let texts = texts.map(|(columns, plain)| {
+                let sum = plain.clone().sum_dim(0).transpose();
+                let factor = factor(plain);
+                (columns, Texts { factor, sum })
+            });
+            let texts: Vec<(Range<usize>, Texts)> = texts.collect();
             let notes = chunk.notes.as_ref().map(here);
             let mut of_texts = Blocks::new(texts.len(), join);
             for (row, (rows, x)) in images.iter().enumerate() {
@@ -78,6 +121,7 @@ impl Walk<'_> {
                         own: owner == self.mesh.rank(),
                         x: x.clone(),
                         y: y.clone(),
+                        precision: self.precision,
                         notes: notes.as_ref().map(|notes| notes[column].1.clone()),
                     };
                     visit(&tile, &mut of_texts);
@@ -110,14 +154,24 @@ impl Walk<'_> {
 impl Tile {
     /// x_i · y_j, `[rows, columns]`.
     pub fn similarities(&self) -> Tensor<2> {
-        self.x.clone().matmul(self.y.clone().transpose())
+        self.x.factor.times(&self.y.factor.transpose())
+    }
+
+    /// The similarities times the scale, `[rows, columns]`, in one product.
+    pub fn scaled(&self) -> Tensor<2> {
+        self.x.scaled.times(&self.y.factor.transpose())
+    }
+
+    /// Σ_j x_i · y_j, `[rows, 1]`, without the matrix.
+    pub fn sums(&self) -> Tensor<2> {
+        self.x.plain.clone().matmul(self.y.sum.clone())
     }
 
     /// 1 for a pair of partners, 0 else; none when the tile holds no partners. A tile that does is a square of the
     /// diagonal.
     pub fn partners(&self) -> Option<Tensor<2>> {
         let diagonal = self.own && self.row == self.column;
-        diagonal.then(|| Tensor::eye(self.rows.len(), &self.x.device()))
+        diagonal.then(|| Tensor::eye(self.rows.len(), &self.x.plain.device()))
     }
 
     /// The tile for what works on the host; `values` are all similarities, or zeros when they are not needed.
@@ -143,11 +197,15 @@ impl Tile {
         of_images: &mut Blocks,
         of_texts: &mut Blocks,
     ) {
+        if learns == [false; 2] {
+            return;
+        }
+        let g = Factor::new(g, self.precision);
         if learns[0] {
-            of_images.add(self.row, g.clone().matmul(self.y.clone()));
+            of_images.add(self.row, g.times(&self.y.factor));
         }
         if learns[1] {
-            of_texts.add(self.column, g.transpose().matmul(self.x.clone()));
+            of_texts.add(self.column, g.transpose().times(&self.x.factor));
         }
     }
 }
@@ -166,6 +224,7 @@ impl Cargo for Chunk {
 }
 
 /// What was found about rows, block by block.
+#[derive(Clone)]
 pub struct Blocks {
     /// None where nothing was.
     parts: Vec<Option<Tensor<2>>>,
@@ -232,6 +291,12 @@ pub fn read<const N: usize>(columns: [Option<Tensor<2>>; N]) -> [Vec<f64>; N] {
         let values = values.iter().skip(column).step_by(N);
         values.map(|x| f64::from(*x)).collect()
     })
+}
+
+/// The least and the greatest of each row, `[rows, 1]`.
+pub fn extremes(x: &Tensor<2>) -> [Tensor<2>; 2] {
+    let by_torch = torch::tensors::extremes(x);
+    by_torch.unwrap_or_else(|| [x.clone().min_dim(1), x.clone().max_dim(1)])
 }
 
 /// [`Join`]s.

@@ -231,13 +231,15 @@ fn gpus(watch: &Watch, world: &World) -> Vec<String> {
     let lines = watch.drawn().flat_map(|(_, line)| &line.runs);
     let runs = lines.filter_map(|id| world.run(id));
     let mut gpus = BTreeMap::new();
+    let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
     for run in runs.filter(|run| run.state == RunState::Running) {
         for name in &run.devices {
             let Some(k) = gpu(name) else { continue };
             let gauge = |name: &str| run.latest(&gauge(k, name));
             let parts = [
                 gauge("busy").map(|share| format!("{:.0} % busy", 100.0 * share)),
-                gauge("memory").map(|bytes| format!("{:.1} GiB", bytes / (1u64 << 30) as f64)),
+                gauge("memory").map(|bytes| format!("{:.1} GiB", gib(bytes))),
+                gauge("peak").map(|bytes| format!("the run's peak {:.1} GiB", gib(bytes))),
                 gauge("celsius").map(|degrees| format!("{degrees:.0} °C")),
                 gauge("watts").map(|watts| format!("{watts:.0} W")),
             ];

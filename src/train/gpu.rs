@@ -1,8 +1,11 @@
-//! What NVIDIA's management library tells of the GPUs. It is loaded when somebody asks, and where it is not there nothing
-//! is told; nothing that is trained depends on it.
+//! What the GPUs are and do, as NVIDIA's management library tells it and those that compute there. The library is loaded
+//! when somebody asks, and where it is not there it tells nothing; nothing that is trained depends on it.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use super::{cuda, torch};
+use crate::record::{Library, gauge, gpu as number, library};
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use nvml_wrapper::{Device, Nvml};
 
@@ -37,9 +40,29 @@ pub fn about(k: u16) -> Option<String> {
     Some(format!("{}, {gib:.1} GiB", gpu.name().ok()?))
 }
 
+/// What the GPUs among `devices` do now: `gpu/0/busy` and so on, and the most memory that this process has taken of each
+/// at one time.
+pub fn gauges(devices: &[String]) -> Vec<(String, f64)> {
+    // Ranks may share one.
+    let gpus = devices
+        .iter()
+        .filter_map(|name| Some((number(name)?, library(name)?)));
+    let gpus: BTreeSet<(u16, Library)> = gpus.collect();
+    let of = |(k, library)| {
+        let peak = match library {
+            Library::Torch => torch::peak_bytes(k),
+            Library::Cuda => cuda::peak_bytes(k),
+        };
+        let peak = peak.map(|bytes| ("peak", bytes as f64));
+        let gauges = of_card(k).into_iter().chain(peak);
+        gauges.map(move |(name, value)| (gauge(k, name), value))
+    };
+    gpus.into_iter().flat_map(of).collect()
+}
+
 /// What number `k` does now, by name: the share of the last moments in which it computed, bytes that are taken of its
 /// memory by whoever, degrees Celsius, watts.
-pub fn gauges(k: u16) -> Vec<(&'static str, f64)> {
+fn of_card(k: u16) -> Vec<(&'static str, f64)> {
     let Some(gpu) = gpu(k) else {
         return Vec::new();
     };
