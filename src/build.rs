@@ -9,12 +9,19 @@ fn main() {
 
 #[cfg(feature = "tch")]
 fn libtorch() {
+    use std::path::{Path, PathBuf};
+
     const NATIVE: &str = "src/train/torch/native.cpp";
     println!("cargo:rerun-if-changed={NATIVE}");
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let folder =
         std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where it found libtorch");
-    let headers = std::path::Path::new(&folder).with_file_name("include");
+    // As torch-sys looks for them.
+    let headers = match std::env::var_os("LIBTORCH_INCLUDE") {
+        Some(folder) => PathBuf::from(folder).join("include"),
+        None => Path::new(&folder).with_file_name("include"),
+    };
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
     cc::Build::new()
         .cpp(true)

@@ -133,7 +133,11 @@ impl Experiment {
         if count > LIMIT as u128 {
             let chosen = (0..positions.len())
                 .into_par_iter()
-                .filter(|&index| expansion.excluded(&positions.get(index)).is_none());
+                .map_init(Vec::new, |at, index| {
+                    positions.write(index, at);
+                    expansion.excluded(at)
+                });
+            let chosen = chosen.filter(Option::is_none);
             let left = (chosen.count() * seeds.len()) as u128;
             if left > LIMIT as u128 {
                 return Err(self.too_many(left, "cells that no exclude leaves out", LIMIT));
@@ -222,6 +226,9 @@ impl Experiment {
     }
 }
 
+/// Axes, each with whether something holds at its points.
+type Conditions = Vec<(usize, Vec<bool>)>;
+
 /// What all cells of one expansion share.
 struct Expansion<'e> {
     experiment: &'e Experiment,
@@ -231,8 +238,10 @@ struct Expansion<'e> {
     values: Vec<Vec<Vec<Value>>>,
     /// Axis and index of each key, tables before the keys inside them.
     order: Vec<(usize, usize)>,
-    /// Per exclude: the axes it speaks of and, for each, the points it holds at.
-    excludes: Vec<Vec<(usize, Vec<bool>)>>,
+    /// Per axis and point, the first exclude that holds there whatever the other axes say.
+    alone: Vec<Vec<Option<usize>>>,
+    /// The other excludes by number: the axes that each speaks of and, for each, the points it holds at.
+    together: Vec<(usize, Conditions)>,
     axes: Arc<[Points]>,
 }
 
@@ -283,11 +292,21 @@ impl<'e> Expansion<'e> {
                     .collect(),
             ))
         };
-        let excludes = experiment
-            .excludes
-            .iter()
-            .map(|exclude| exclude.when.iter().filter_map(holds).collect())
-            .collect();
+        let no_point = |axis: &super::Axis| vec![None; axis.points.len()];
+        let mut alone: Vec<Vec<Option<usize>>> = experiment.axes.iter().map(no_point).collect();
+        let mut together = Vec::new();
+        for (number, exclude) in experiment.excludes.iter().enumerate() {
+            let conditions: Conditions = exclude.when.iter().filter_map(holds).collect();
+            match &conditions[..] {
+                [(axis, holds)] => {
+                    let points = alone[*axis].iter_mut().zip(holds);
+                    for (first, _) in points.filter(|(_, holds)| **holds) {
+                        first.get_or_insert(number);
+                    }
+                }
+                _ => together.push((number, conditions)),
+            }
+        }
         let settings = |axis: &super::Axis| -> Points {
             let set = |point: &super::Point| {
                 let values = point.values.iter().cloned();
@@ -301,18 +320,22 @@ impl<'e> Expansion<'e> {
             base,
             values,
             order,
-            excludes,
+            alone,
+            together,
             axes: experiment.axes.iter().map(settings).collect(),
         })
     }
 
     /// The exclude that leaves out the cells at `position`, if one does.
     fn excluded(&self, position: &[usize]) -> Option<usize> {
-        self.excludes.iter().position(|conditions| {
-            conditions
-                .iter()
-                .all(|(axis, holds)| holds[position[*axis]])
-        })
+        let points = self.alone.iter().zip(position);
+        let alone = points.filter_map(|(points, point)| points[*point]).min();
+        let holds = |(_, conditions): &&(usize, Conditions)| {
+            let mut conditions = conditions.iter();
+            conditions.all(|(axis, holds)| holds[position[*axis]])
+        };
+        let together = self.together.iter().find(holds).map(|(number, _)| *number);
+        alone.into_iter().chain(together).min()
     }
 
     fn cell(&self, position: Vec<usize>, seed: u64) -> Cell {

@@ -59,8 +59,8 @@ pub struct LoopConfig {
     pub micro_batch: usize,
     /// Of the products in the towers' blocks.
     pub precision: ops::Precision,
-    /// Let products in f32, the towers' and the loss's, round their factors to TF32, 10 bits, where a GPU is faster then. What has
-    /// no TF32 computes in f32.
+    /// Let products in f32, the towers' and the loss's, round their factors to TF32, 10 bits, on libtorch's GPUs. Processors have no
+    /// TF32, and burn-cuda decides itself.
     pub tf32: bool,
     /// What the backward pass computes again, and memory does not hold: `"blocks"` takes a sixth more time, in about a
     /// quarter of the memory. The results are the same bits.

@@ -1,6 +1,9 @@
 //! burn-cuda: the GPUs that burn computes on with kernels of its own, compiled when they are first used, and how much
 //! memory it takes there. CUDA's libraries are loaded when somebody asks, and where there are none there is no device.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use burn::tensor::{Device, DeviceType};
 
 use crate::record::DeviceName;
@@ -19,10 +22,16 @@ pub fn devices() -> Vec<String> {
     names.map(|name| name.to_string()).collect()
 }
 
-/// The bytes of GPU `k` that this process holds; it gives none back, so they are the most that it ever held.
+/// The most bytes of GPU `k` that this process held when it was asked.
 pub fn peak_bytes(k: u16) -> Option<u64> {
-    let usage = open(DeviceName::Cuda(k))?.memory_pool_usage();
-    usage.map(|usage| usage.bytes_reserved)
+    static PEAKS: Mutex<BTreeMap<u16, u64>> = Mutex::new(BTreeMap::new());
+    let held = open(DeviceName::Cuda(k))?
+        .memory_pool_usage()?
+        .bytes_reserved;
+    let mut peaks = PEAKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let peak = peaks.entry(k).or_default();
+    *peak = held.max(*peak);
+    Some(*peak)
 }
 
 fn gpus() -> u16 {

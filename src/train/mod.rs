@@ -91,6 +91,8 @@ pub fn train(
     torch::allow_tf32(config.train.tf32);
     if config.train.tile == 0 {
         config.train.tile = step::compare::side(&config, &devices[0])?;
+        // What was tried is none of the run's.
+        torch::forget_peaks();
         let side = config.train.tile;
         recorder.say(format_args!(
             "the loss in tiles of {side}, where train.tile leaves it open"

@@ -78,16 +78,23 @@ impl Positions {
     }
 
     pub fn get(&self, index: usize) -> Vec<usize> {
+        let mut position = Vec::new();
+        self.write(index, &mut position);
+        position
+    }
+
+    /// [`get`](Self::get) in the place of what was in `position`, for those who ask for many.
+    pub fn write(&self, index: usize, position: &mut Vec<usize>) {
+        position.clear();
         match self {
-            Self::Listed(positions) => positions[index].clone(),
+            Self::Listed(positions) => position.extend(&positions[index]),
             Self::Product(lengths) => {
                 let mut rest = index;
-                let mut position = vec![0; lengths.len()];
+                position.resize(lengths.len(), 0);
                 for (place, length) in position.iter_mut().zip(lengths).rev() {
                     *place = rest % length;
                     rest /= length;
                 }
-                position
             }
         }
     }

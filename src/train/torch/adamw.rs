@@ -34,7 +34,8 @@ pub fn adamw(
         let part = |x: &tch::Tensor| x.narrow(0, start, length);
         let mut g = part(&gradient);
         if clip != 1.0 {
-            g = g * clip;
+            // Not where it lies: others read it later.
+            g = &g * clip;
         }
         let how = native::AdamW {
             lr: stretch.lr,

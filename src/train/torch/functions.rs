@@ -23,10 +23,12 @@ pub fn linear(
     bias: &tch::Tensor,
     precision: Precision,
 ) -> tch::Tensor {
+    // As a vector it is added by the product itself on a GPU.
+    let bias = bias.reshape(-1);
     match precision {
         Precision::F32 => bias.addmm(x, weight),
         Precision::Bf16 => {
-            let [x, weight, bias] = [x, weight, bias].map(|t| t.to_kind(Kind::BFloat16));
+            let [x, weight, bias] = [x, weight, &bias].map(|t| t.to_kind(Kind::BFloat16));
             bias.addmm(&x, &weight)
         }
     }

@@ -30,6 +30,11 @@ pub fn devices() -> Vec<String> {
     all.map(|name| name.to_string()).collect()
 }
 
+/// Let the peaks of all GPUs begin again.
+pub fn forget_peaks() {
+    (0..gpus()).for_each(native::forget_peak);
+}
+
 /// GPUs that it can compute on.
 fn gpus() -> u16 {
     let count = if tch::Cuda::is_available() {

@@ -17,12 +17,20 @@ namespace {
 
 template <typename F>
 char* told(F&& work) {
+  char* said = nullptr;
   try {
     work();
     return nullptr;
   } catch (const std::exception& error) {
-    return strdup(error.what());
+    said = strdup(error.what());
+  } catch (...) {
+    said = strdup("libtorch threw what is no exception");
   }
+  // Silence would pass for success.
+  if (said == nullptr) {
+    std::abort();
+  }
+  return said;
 }
 
 }  // namespace
@@ -69,6 +77,16 @@ long long siglab_peak_bytes(int index) {
     }
   }));
   return peak;
+}
+
+// Let the peak of a GPU be what is taken now.
+void siglab_forget_peak(int index) {
+  free(told([&] {
+    auto* allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+    if (allocator->initialized()) {
+      allocator->resetPeakStats(static_cast<c10::DeviceIndex>(index));
+    }
+  }));
 }
 
 void siglab_allow_tf32(bool allow) {

@@ -20,7 +20,9 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn siglab_upload(host: *mut C_tensor, index: c_int, copy: *mut *mut C_tensor) -> *mut c_char;
     fn siglab_peak_bytes(index: c_int) -> c_longlong;
+    fn siglab_forget_peak(index: c_int);
     fn siglab_allow_tf32(allow: bool);
+    #[cfg(test)]
     fn siglab_allows_tf32() -> bool;
     fn free(memory: *mut c_char);
 }
@@ -66,15 +68,27 @@ pub fn adamw(how: AdamW, [w, g, m, v]: [&mut Tensor; 4], step: u64) {
     check(error);
 }
 
-/// A copy of `host` on GPU `index`, complete; what is computed there goes on meanwhile.
+/// `values` as a tensor of this shape on GPU `index`, complete; what is computed there goes on meanwhile.
 ///
 /// # Panics
-/// As [`adamw`].
-pub fn upload(host: &Tensor, index: usize) -> Tensor {
+/// As [`adamw`], and when the shape has another number of values.
+pub fn upload(values: &[f32], shape: &[i64], index: usize) -> Tensor {
+    assert_eq!(
+        shape.iter().product::<i64>(),
+        values.len() as i64,
+        "{shape:?}"
+    );
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i];
+    }
     let mut copy = std::ptr::null_mut();
     let index = c_int::try_from(index).expect("few GPUs");
-    // SAFETY: `host` is borrowed until it returns, and where it succeeds `copy` is a tensor of which nobody else knows.
+    // SAFETY: shape and strides address `values`, as asserted, which are borrowed until it returns, and `host` is gone by
+    // then; where it succeeds `copy` is a tensor of which nobody else knows.
     unsafe {
+        let memory = values.as_ptr().cast();
+        let host = Tensor::from_blob(memory, shape, &strides, Kind::Float, tch::Device::Cpu);
         check(siglab_upload(
             host.as_ptr().cast_mut(),
             index,
@@ -90,13 +104,20 @@ pub fn peak_bytes(index: u16) -> Option<u64> {
     u64::try_from(unsafe { siglab_peak_bytes(index.into()) }).ok()
 }
 
+/// Let [`peak_bytes`] of GPU `index` begin again.
+pub fn forget_peak(index: u16) {
+    // SAFETY: it takes no memory of ours.
+    unsafe { siglab_forget_peak(index.into()) }
+}
+
 /// Whether f32 products on GPUs may round their factors to TF32, in the whole process.
 pub fn allow_tf32(allow: bool) {
     // SAFETY: it takes no memory of ours.
     unsafe { siglab_allow_tf32(allow) }
 }
 
-pub fn allows_tf32() -> bool {
+#[cfg(test)]
+fn allows_tf32() -> bool {
     // SAFETY: it takes no memory of ours.
     unsafe { siglab_allows_tf32() }
 }
@@ -118,10 +139,17 @@ fn check(error: *mut c_char) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use burn::tensor::Device;
 
+    use super::*;
+    use crate::train::device::{keeps_bits, tested};
+
+    /// On a GPU it would be on for other tests too.
     #[test]
     fn tf32_is_off_until_it_is_allowed() {
+        if !keeps_bits() && tested() != Device::libtorch() {
+            return;
+        }
         allow_tf32(false);
         assert!(!allows_tf32());
         allow_tf32(true);

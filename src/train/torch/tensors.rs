@@ -45,9 +45,9 @@ pub fn upload<const D: usize>(values: &TensorData, device: &Device) -> Option<Te
     let tch::Device::Cuda(index) = place else {
         return None;
     };
-    let shape: Vec<i64> = values.shape.iter().map(|n| *n as i64).collect();
-    let host = tch::Tensor::from_slice(values.as_slice::<f32>().ok()?).reshape(shape);
-    Some(outer(native::upload(&host, index)))
+    let shape: Vec<i64> = values.shape().iter().map(|n| *n as i64).collect();
+    let values = values.as_slice::<f32>().ok()?;
+    Some(outer(native::upload(values, &shape, index)))
 }
 
 pub(super) fn inner<const D: usize>(tensor: Tensor<D>) -> Option<TchTensor> {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 
 use super::product::Factor;
 use super::{TensorPairs, contrastive_on};
@@ -31,7 +31,6 @@ pub fn fastest_side(
     let count = count.min(SIDES[SIDES.len() - 1]);
     let mesh = Mesh::alone();
     let embeddings = |phase: f64| {
-        // Angles of any kind will do: no operation takes longer for one number than for another.
         let values = (0..count * dim).map(|i| (phase + 0.7 * i as f64).sin() as f32);
         let values: Vec<f32> = values.collect();
         let rows = Tensor::<2>::from_data(TensorData::new(values, [count, dim]), device);
@@ -77,7 +76,9 @@ pub fn product_rate(
     [side, depth]: [usize; 2],
     tries: usize,
 ) -> f64 {
-    let factor = |shape: [usize; 2]| Factor::new(Tensor::full(shape, 0.5, device), precision);
+    // Of equal numbers a GPU makes products faster.
+    let normal = |shape: [usize; 2]| Tensor::random(shape, Distribution::Normal(0.0, 1.0), device);
+    let factor = |shape: [usize; 2]| Factor::new(normal(shape), precision);
     let (a, b) = (factor([side, depth]), factor([depth, side]));
     let time = || {
         let start = Instant::now();
