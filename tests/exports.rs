@@ -301,6 +301,17 @@ fn a_table_goes_to_a_file_in_the_format_of_its_name() {
         parquet.stdout,
         fs::read(tmp.path().join("t.parquet")).unwrap()
     );
+    let strange = tmp.path().join("t.xls");
+    let output = siglab(
+        &recorded(),
+        &["table", &file, "-o", strange.to_str().unwrap()],
+    );
+    assert_eq!(code(&output), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("t.xls") && said.contains(".csv") && !strange.exists(),
+        "{said}"
+    );
 }
 
 #[test]

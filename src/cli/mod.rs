@@ -247,7 +247,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<PreferencesError>()
         || error.is::<MetricError>()
         || error.is::<export::ExportError>()
-        || error.is::<table::BinaryError>()
+        || error.is::<table::FormatError>()
         || error.is::<open::NoFile>()
         || error.is::<plot::Unplottable>()
         || error.is::<check::Unusable>()

@@ -71,10 +71,18 @@ impl Args {
     }
 }
 
-/// Bytes that no terminal is to get.
+/// A format that is not to be guessed, or not to be written where it would go.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is no text: name a file with -o FILE.{}", .0.name(), .0.ending())]
-pub struct BinaryError(Format);
+pub enum FormatError {
+    /// Bytes that no terminal is to get.
+    #[error("{} is no text: name a file with -o FILE.{}", .0.name(), .0.ending())]
+    Binary(Format),
+    #[error(
+        "no format has files such as {}: name one that ends in .{}, or the format with --format", .0.display(),
+        Format::ALL.map(Format::ending).join(", .")
+    )]
+    Ending(PathBuf),
+}
 
 impl Args {
     fn path(&self) -> Option<&Path> {
@@ -82,11 +90,16 @@ impl Args {
     }
 
     /// The format that is meant.
-    fn format(&self) -> Result<Format, BinaryError> {
+    fn format(&self) -> Result<Format, FormatError> {
         let by_ending = self.path().and_then(Format::of_path);
-        let format = self.format.or(by_ending).unwrap_or_default();
+        let format = match (self.format.or(by_ending), self.path()) {
+            (None, Some(path)) if path.extension().is_some() => {
+                return Err(FormatError::Ending(path.to_owned()));
+            }
+            (format, _) => format.unwrap_or_default(),
+        };
         match self.path().is_none() && !format.is_text() && stdout().is_terminal() {
-            true => Err(BinaryError(format)),
+            true => Err(FormatError::Binary(format)),
             false => Ok(format),
         }
     }

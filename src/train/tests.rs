@@ -225,11 +225,15 @@ fn a_locked_tower_has_no_gradient_and_changes_none() {
                         let [now, before] = [&state, &start].map(|s| part_of(s, &s.flat, tower));
                         assert_eq!(now, before, "{tower}");
                     } else {
-                        assert_eq!(
-                            moment,
-                            part_of(&free, first_moments(&free), tower),
-                            "{tower}"
-                        );
+                        let expected = part_of(&free, first_moments(&free), tower);
+                        // On tensors that of t comes from a side that learns.
+                        let least = match tower == "log_t" && !keeps_bits() {
+                            true => 1e-5,
+                            false => 0.0,
+                        };
+                        let mut pairs = moment.iter().zip(&expected);
+                        let near = pairs.all(|(a, b)| (a - b).abs() <= least * b.abs());
+                        assert!(near && moment.len() == expected.len(), "{tower}");
                     }
                     let gradient = moment.iter().map(|m| f64::from(*m) / 0.1);
                     norm += gradient.map(|g| g * g).sum::<f64>();

@@ -61,12 +61,7 @@ impl Reach {
             };
         };
         let (from, to) = (place(low), place(high));
-        // One value by itself has a tenth of its own size on either side.
-        let alone = if self.log {
-            1.0
-        } else {
-            to.abs().max(1e-9) * 0.1
-        };
+        let alone = if self.log { 1.0 } else { about(to) };
         let room = share * if to > from { to - from } else { alone };
         let (least, greatest) = self.wished.unwrap_or((low, high));
         let down = place(least).max(from - room).min(from);
@@ -79,6 +74,11 @@ impl Reach {
         let cut = least < shown.0 - 1e-9 * room || greatest > shown.1 + 1e-9 * room;
         (shown.0, shown.1, cut)
     }
+}
+
+/// What a value by itself has on either side: a tenth of its own size, and 0, which has none, as much as 1.
+fn about(value: f64) -> f64 {
+    if value == 0.0 { 1.0 } else { 0.1 * value.abs() }
 }
 
 fn widen(ends: &mut Option<(f64, f64)>, value: f64) {
@@ -96,7 +96,7 @@ impl Axis {
         let air = match to - from {
             room if room > 0.0 => 0.05 * room,
             _ if log => 0.5,
-            _ => (0.1 * to.abs()).max(1e-9),
+            _ => about(to),
         };
         let (mut low, mut high) = (scale.value(from - air), scale.value(to + air));
         if !log {
@@ -222,7 +222,7 @@ pub enum Below<'a> {
     /// Another panel below says it.
     Nothing,
     Numbers(&'a str),
-    /// Labels that may take several lines; where a word would be broken, all of them stand upright.
+    /// Labels that may take several lines; where a word would be broken, or they are more, all of them stand upright.
     Words(&'a str),
 }
 
@@ -230,6 +230,8 @@ pub enum Below<'a> {
 const TICK: f64 = 2.5;
 const GAP: f64 = 1.5;
 const SPINE: f64 = 0.6;
+/// Of labels that lie.
+const LINES: usize = 3;
 /// Of labels that stand upright.
 const TALLEST: f64 = 90.0;
 
@@ -303,7 +305,10 @@ impl Panel {
                 let room = (self.right - self.left) / count - 3.0;
                 let room = room.max(8.0);
                 let mut labels = self.x.ticks.iter().map(|tick| print_if_number(&tick.label));
-                let lie = labels.all(|label| breaks_well(&label, Type::TICK, room));
+                let lie = labels.all(|label| {
+                    let lines = wrap(&label, Type::TICK, room, LINES + 1).len();
+                    breaks_well(&label, Type::TICK, room) && lines <= LINES
+                });
                 if !lie {
                     let style = Type::TICK.turned().anchored(Anchor::Right);
                     let lower = self.mark_x(sheet, style.rise(), |sheet, tick, at| {
@@ -316,7 +321,7 @@ impl Panel {
                 }
                 let lower = self.mark_x(sheet, room, |sheet, tick, at| {
                     let style = Type::TICK.anchored(Anchor::Middle);
-                    let lines = wrap(tick, style, room, 3);
+                    let lines = wrap(tick, style, room, LINES);
                     let mut y = self.bottom + TICK + GAP + style.rise();
                     for line in &lines {
                         sheet.text((at, y), line, style);
@@ -426,6 +431,7 @@ mod tests {
         assert!((low - 2.0).abs() < 1e-12 && (high - 8.0).abs() < 1e-12 && !cut);
         assert_eq!(Reach::new(false).ends(FREE, 1.0), (0.0, 1.0, false));
         let alone = Axis::of_values(0.0, 0.0, false, FREE, 5);
-        assert!(alone.low < 0.0 && alone.high > 0.0 && !alone.ticks.is_empty());
+        assert_eq!((alone.low, alone.high), (-1.0, 1.0));
+        assert!(!alone.ticks.is_empty());
     }
 }

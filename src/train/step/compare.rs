@@ -70,3 +70,18 @@ pub fn compare(
     });
     Ok(TensorOutput { gradients, sums })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tile_that_is_left_open_is_the_same_on_every_processor() {
+        let mut config = TrainConfig::default();
+        config.train.tile = 0;
+        config.validate().unwrap();
+        assert_eq!(side(&config, &Device::flex()).unwrap(), 256);
+        config.train.tile = 32;
+        assert_eq!(side(&config, &Device::flex()).unwrap(), 32);
+    }
+}

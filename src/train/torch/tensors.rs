@@ -79,20 +79,20 @@ mod tests {
 
     #[test]
     fn one_pass_finds_what_several_find() {
-        let x = Tensor::<2>::from_data([[-90.0, -1.0, 0.0], [0.5, 3.0, 90.0]], &Device::libtorch());
+        let x = Tensor::<2>::from_data([[-80.0, -1.0, 0.0], [0.5, 3.0, 80.0]], &Device::libtorch());
         let mut sigmoid = x.clone();
         let softplus = softplus_and_sigmoid(&mut sigmoid).unwrap();
         let near = |tensor: Tensor<2>, expected: [f64; 6]| {
             let found = host(tensor).into_iter().map(f64::from).zip(expected);
             found.for_each(|(a, b)| assert!((a - b).abs() <= 1e-6 * b.abs(), "{a} {b}"));
         };
-        let values: [f64; 6] = [-90.0, -1.0, 0.0, 0.5, 3.0, 90.0];
+        let values: [f64; 6] = [-80.0, -1.0, 0.0, 0.5, 3.0, 80.0];
         near(softplus, values.map(|x| x.exp().ln_1p()));
         near(sigmoid, values.map(|x| 1.0 / (1.0 + (-x).exp())));
         let [least, greatest] = extremes(&x).unwrap();
         assert_eq!(
             (host(least), host(greatest)),
-            (vec![-90.0, 0.5], vec![0.0, 90.0])
+            (vec![-80.0, 0.5], vec![0.0, 80.0])
         );
         let sum = |row: &[f64]| row.iter().map(|x| x.exp()).sum::<f64>().ln();
         let found = host(log_sum_exp(&x, 1).unwrap());
