@@ -1,4 +1,4 @@
-//! siglab without libtorch.
+//! siglab without a library for GPUs.
 
 use std::process::ExitCode;
 

@@ -46,7 +46,7 @@ const HOMES: [(&str, &[&str]); 18] = [
     ("burn", &["src/train/"]),
     ("burn_tch", &["src/train/torch/"]),
     ("tch", &["src/train/torch/", "src/train/ops/"]),
-    ("nvml_wrapper", &["src/train/torch/"]),
+    ("nvml_wrapper", &["src/train/gpu.rs"]),
     ("tokenizers", &["src/train/data/text/"]),
     ("memmap2", &["src/train/cache"]),
     ("fast_image_resize", &["src/train/data/picture/"]),
@@ -69,7 +69,7 @@ const HOMES: [(&str, &[&str]); 18] = [
 
 /// Verbs of the command line that are about the engine itself, and may name it.
 const ENGINE_VERBS: [&str; 7] = [
-    "bench", "check", "convert", "embed", "eval", "torch", "worker",
+    "bench", "check", "convert", "embed", "eval", "library", "worker",
 ];
 
 /// What `spec` may name of the engine: the settings, which are its subject, and nothing that computes.

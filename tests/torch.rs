@@ -77,7 +77,7 @@ fn a_grid_on_libtorch_ends_where_it_ends_on_the_processor() {
     );
     for (full, short) in by_size(&found).into_iter().zip(by_size(&short)) {
         assert!(
-            (full / short - 1.0).abs() < 5e-2,
+            full != short && (full / short - 1.0).abs() < 5e-2,
             "{short} in bf16, {full} in f32"
         );
     }

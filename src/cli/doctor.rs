@@ -159,7 +159,7 @@ fn library(library: Library) -> Finding {
             let file = has.library.as_deref().unwrap_or("linked in");
             let precision = match library {
                 Library::Torch => "f32, bf16, TF32 on GPUs",
-                Library::Cuda => "f32",
+                Library::Cuda => "f32, bf16",
             };
             let of = format!("{} ({precision}; {})", devices.join(", "), printable(file));
             (of, None)

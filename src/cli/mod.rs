@@ -39,7 +39,6 @@ use crate::analysis::{NoBest, UnknownMetric};
 use crate::export::{MetricError, Mixed};
 use crate::spec::{EditError, EditWordsError, Grid, SpecError};
 use crate::store::{QueryError, Store, WorkspaceError};
-use crate::train::device::UnknownDevice;
 use crate::tui::PreferencesError;
 use crate::util::printable;
 use crate::workbench::{
@@ -251,7 +250,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<open::NoFile>()
         || error.is::<plot::Unplottable>()
         || error.is::<check::Unusable>()
-        || error.is::<UnknownDevice>()
+        || error.is::<bench::multiply::UnknownDevice>()
         || error.is::<bench::multiply::NotServed>();
     if wrong_input { USAGE } else { FAILED }
 }

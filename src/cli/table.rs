@@ -21,7 +21,7 @@ pub struct Args {
     /// Set a key of the base settings, over the file's.
     #[arg(long, value_name = "KEY=VALUE", value_parser = super::parse_set)]
     pub set: Vec<(String, String)>,
-    /// text, md, tex, html, csv, json or parquet [default: by the ending of --output, else text].
+    /// text, md, tex, html, csv, json or parquet [default: by the ending of --output, and text without one].
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
     /// Write to this file, in place of one that is there; `-` is standard output.

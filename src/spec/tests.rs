@@ -133,6 +133,31 @@ fn a_zip_is_one_axis_and_excludes_compare_typed() {
 }
 
 #[test]
+fn the_first_exclude_that_holds_is_the_one_that_counts() {
+    let grid = grid(
+        r#"
+        [axes]
+        "optim.lr" = [1, 2, 3]
+        "optim.eps" = [4, 5]
+        [[exclude]]
+        when = { optim.lr = 1, optim.eps = 4 }
+        [[exclude]]
+        when = { optim.eps = 4 }
+        [[exclude]]
+        when = { optim.lr = 2 }
+        [[exclude]]
+        when = { optim.lr = 2, optim.eps = 5 }
+    "#,
+    );
+    let excluded = grid.cells.iter().map(|cell| match cell.kind {
+        CellKind::Excluded { by } => Some(by),
+        _ => None,
+    });
+    let expected = [Some(0), None, Some(1), Some(2), Some(1), None];
+    assert_eq!(excluded.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_setting_that_the_loss_lacks_makes_only_its_cells_invalid() {
     let experiment =
         load("[axes]\n\"loss.kind\" = [\"sigmoid\", \"softmax\"]\n\"loss.bias.init\" = [-10, 0]")

@@ -117,3 +117,55 @@ impl Trail {
         guessed.or_else(|| Some(&self.steps[*self.places.get(key)?]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::spec::path;
+    use crate::spec::schema::Schema;
+
+    /// The same by looking up every leaf, and the kinds around it, by name.
+    fn looked_up(schema: &Schema, config: &TrainConfig) -> Flat {
+        let (mut changes, mut kinds) = (Flat::new(), Kinds::new());
+        let see = |key: &str, leaf: Leaf| {
+            if let Leaf::Text(kind) = leaf
+                && schema.tags.iter().any(|(tag, _)| tag == key)
+            {
+                kinds.insert(key.to_owned(), kind.to_owned());
+            }
+            if !schema
+                .default(key, &kinds)
+                .is_some_and(|default| leaf.is(default))
+            {
+                changes.insert(key.to_owned(), leaf.value());
+            }
+        };
+        leaves(config, see).unwrap();
+        changes
+    }
+
+    #[test]
+    fn changes_are_those_that_are_looked_up() {
+        let schema = Schema::learn();
+        let blind = Trail::new(schema.leaves.iter(), &schema.tags, &[]);
+        let mut seen = 0;
+        for (tag, kinds) in &schema.tags {
+            for kind in kinds {
+                let mut document = json!({"seed": 7, "optim": {"lr": 0.5}, "train": {"tile": 32}});
+                path::set(&mut document, tag, json!(kind));
+                // Some kinds are there in the company of another alone.
+                let Ok(config) = schema.read(&document) else {
+                    continue;
+                };
+                let expected = looked_up(&schema, &config);
+                assert!(expected.len() >= 3, "{tag} = {kind}: {expected:?}");
+                assert_eq!(schema.changes(&config), expected, "{tag} = {kind}");
+                assert_eq!(blind.changes(&config), expected, "{tag} = {kind}");
+                seen += 1;
+            }
+        }
+        assert!(seen > schema.tags.len(), "{seen}");
+    }
+}

@@ -22,7 +22,7 @@ pub fn devices() -> Vec<String> {
     names.map(|name| name.to_string()).collect()
 }
 
-/// The most bytes of GPU `k` that this process held when it was asked.
+/// The most bytes of GPU `k` that this process held at any time when it was asked.
 pub fn peak_bytes(k: u16) -> Option<u64> {
     static PEAKS: Mutex<BTreeMap<u16, u64>> = Mutex::new(BTreeMap::new());
     let held = open(DeviceName::Cuda(k))?

@@ -3,7 +3,8 @@
 //! the feature `cuda`, `cuda:K` are burn-cuda's.
 
 use burn::backend::Flex;
-use burn::tensor::{Device, Tensor, TensorData};
+pub use burn::tensor::Device;
+use burn::tensor::{Tensor, TensorData};
 
 use super::mesh::{Mesh, RankLost};
 use super::{cuda, gpu, torch};

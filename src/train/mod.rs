@@ -33,7 +33,7 @@ mod tensors;
     feature = "tch",
     allow(deprecated, reason = "burn deprecates its backend for libtorch")
 )]
-pub mod torch;
+mod torch;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod words;
 
@@ -90,7 +90,9 @@ pub fn train(
     let mut config = start::resolved(config, starts, resume.as_ref())?;
     torch::allow_tf32(config.train.tf32);
     if config.train.tile == 0 {
-        config.train.tile = step::compare::side(&config, &devices[0])?;
+        let first = recorder.devices().first().map(String::as_str);
+        config.train.tile =
+            on_its_device(first, || Ok(step::compare::side(&config, &devices[0])?))?;
         // What was tried is none of the run's.
         torch::forget_peaks();
         let side = config.train.tile;

@@ -14,7 +14,7 @@ use crate::exec::local::lead_session;
 use crate::sched::{SchedulerLock, has_begun, holder};
 use crate::util::{as_word, disk, printable};
 
-/// A scheduler that has not taken the workspace after this long is in trouble. It asks libtorch first, which takes its time
+/// A scheduler that has not taken the workspace after this long is in trouble. It asks libraries for GPUs first, which take their time
 /// where there are many GPUs.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// One that has been through its first round and finds nothing to start ends within this.

@@ -6,9 +6,9 @@ use std::io::Read;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::record::{Git, Provenance};
+use crate::record::{Git, Library, Provenance};
+use crate::train::device;
 use crate::train::loss::tile::{Kernel, Precision};
-use crate::train::torch;
 use crate::util::end_within;
 
 /// The lock file beside the sources of this build.
@@ -117,7 +117,7 @@ fn libraries() -> BTreeMap<String, String> {
         .iter()
         .filter_map(|library| Some(((*library).to_owned(), version(library)?)));
     // Of libtorch the lock file knows nothing: where it lies says which it is.
-    let torch = torch::library().map(|file| ("libtorch".to_owned(), file));
+    let torch = device::file_of(Library::Torch).map(|file| ("libtorch".to_owned(), file));
     found.chain(torch).collect()
 }
 

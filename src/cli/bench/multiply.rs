@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
-
 use super::product;
 use crate::record::DeviceName;
 use crate::train::config::LoopConfig;
-use crate::train::device::{self, UnknownDevice};
+pub use crate::train::device::UnknownDevice;
+use crate::train::device::{self, Device};
 use crate::train::loss::on_device::{
     self, TensorOutput, TensorPairs, contrastive_by_tensors, contrastive_on,
 };
@@ -29,7 +28,7 @@ pub struct Multiply {
     /// Texts go round the ring of ranks both ways at once.
     #[arg(long)]
     two_way: bool,
-    /// Where it is computed; libtorch's devices have tensors only.
+    /// Where it is computed; a library's devices have tensors only.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
 }
@@ -83,7 +82,7 @@ impl Arithmetic {
         }
     }
 
-    /// Operations a second of plain products of this depth where it is computed: in f32 on slices, on a device of libtorch's in
+    /// Operations a second of plain products of this depth where it is computed: in f32 on slices, on a device of a library's in
     /// the precision of the loss.
     pub fn rate(self, depth: usize) -> f64 {
         match self.device() {

@@ -145,9 +145,12 @@ fn table(found: &[(Variant, Vec<Finding>)]) -> String {
     let width = width.unwrap_or(0);
     let mut text = format!("{:width$}", "loss");
     let mut second = format!("{:width$}", "");
-    for finding in found.first().into_iter().flat_map(|(_, findings)| findings) {
-        text += &format!("  {:>8}", finding.arithmetic.precision().name());
-        second += &format!("  {:>8}", finding.arithmetic.name());
+    let columns = || found.first().into_iter().flat_map(|(_, findings)| findings);
+    let names = columns().map(|finding| finding.arithmetic.name().len());
+    let column = names.max().unwrap_or(0).max(8);
+    for finding in columns() {
+        text += &format!("  {:>column$}", finding.arithmetic.precision().name());
+        second += &format!("  {:>column$}", finding.arithmetic.name());
     }
     text = format!("{text}\n{second}\n");
     let mut off = String::new();
@@ -162,7 +165,7 @@ fn table(found: &[(Variant, Vec<Finding>)]) -> String {
                 ranks,
                 tile,
             } = finding.worst;
-            text += &format!("  {:>8}", format!("{error:.1e}"));
+            text += &format!("  {:>column$}", format!("{error:.1e}"));
             if !finding.holds() {
                 let arithmetic = finding.arithmetic;
                 off += &format!(

@@ -1,5 +1,6 @@
-//! libtorch: its devices, and how towers compute on them. burn has deprecated its backend for libtorch in favour of
-//! burn-cuda; this folder is all that names it, behind [`device`](super::device) and [`ops`](super::ops).
+//! libtorch: its devices, and what is computed there by its own functions, which the rest of the engine asks for first
+//! and does without where tensors are of another kind. burn has deprecated its backend for libtorch in favour of burn-cuda;
+//! this folder is all that names it, but for the fused operations of [`ops`](super::ops).
 
 mod adamw;
 pub mod functions;

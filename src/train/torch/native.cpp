@@ -89,17 +89,11 @@ void siglab_forget_peak(int index) {
   }));
 }
 
-void siglab_allow_tf32(bool allow) {
-  free(told([&] {
+char* siglab_allow_tf32(bool allow) {
+  return told([&] {
     at::globalContext().setAllowTF32CuBLAS(allow);
     at::globalContext().setAllowTF32CuDNN(allow);
-  }));
-}
-
-bool siglab_allows_tf32() {
-  bool allows = false;
-  free(told([&] { allows = at::globalContext().allowTF32CuBLAS(); }));
-  return allows;
+  });
 }
 
 }  // extern "C"

@@ -21,9 +21,7 @@ unsafe extern "C" {
     fn siglab_upload(host: *mut C_tensor, index: c_int, copy: *mut *mut C_tensor) -> *mut c_char;
     fn siglab_peak_bytes(index: c_int) -> c_longlong;
     fn siglab_forget_peak(index: c_int);
-    fn siglab_allow_tf32(allow: bool);
-    #[cfg(test)]
-    fn siglab_allows_tf32() -> bool;
+    fn siglab_allow_tf32(allow: bool) -> *mut c_char;
     fn free(memory: *mut c_char);
 }
 
@@ -70,14 +68,17 @@ pub fn adamw(how: AdamW, [w, g, m, v]: [&mut Tensor; 4], step: u64) {
             eps,
         )
     };
-    check(error);
+    said(error).unwrap_or_else(|words| panic!("{words}"));
 }
 
 /// `values` as a tensor of this shape on GPU `index`, complete; what is computed there goes on meanwhile.
 ///
+/// # Errors
+/// What libtorch says, where there is no such GPU, or no room.
+///
 /// # Panics
-/// As [`adamw`], and when the shape has another number of values.
-pub fn upload(values: &[f32], shape: &[i64], index: usize) -> Tensor {
+/// When the shape has another number of values.
+pub fn upload(values: &[f32], shape: &[i64], index: usize) -> Result<Tensor, String> {
     assert_eq!(
         shape.iter().product::<i64>(),
         values.len() as i64,
@@ -94,12 +95,12 @@ pub fn upload(values: &[f32], shape: &[i64], index: usize) -> Tensor {
     unsafe {
         let memory = values.as_ptr().cast();
         let host = Tensor::from_blob(memory, shape, &strides, Kind::Float, tch::Device::Cpu);
-        check(siglab_upload(
+        said(siglab_upload(
             host.as_ptr().cast_mut(),
             index,
             &raw mut copy,
-        ));
-        Tensor::from_ptr(copy)
+        ))?;
+        Ok(Tensor::from_ptr(copy))
     }
 }
 
@@ -116,58 +117,49 @@ pub fn forget_peak(index: u16) {
 }
 
 /// Whether f32 products on GPUs may round their factors to TF32, in the whole process.
+///
+/// # Panics
+/// When libtorch refuses.
 pub fn allow_tf32(allow: bool) {
     // SAFETY: it takes no memory of ours.
-    unsafe { siglab_allow_tf32(allow) }
+    let error = unsafe { siglab_allow_tf32(allow) };
+    said(error).unwrap_or_else(|words| panic!("{words}"));
 }
 
-#[cfg(test)]
-fn allows_tf32() -> bool {
-    // SAFETY: it takes no memory of ours.
-    unsafe { siglab_allows_tf32() }
-}
-
-/// # Panics
-/// With what libtorch said, where it said something.
-fn check(error: *mut c_char) {
+/// What libtorch said, where it said something.
+fn said(error: *mut c_char) -> Result<(), String> {
     if error.is_null() {
-        return;
+        return Ok(());
     }
     // SAFETY: a text of native.cpp is whole, and ours to free.
-    let text = unsafe {
+    Err(unsafe {
         let text = CStr::from_ptr(error).to_string_lossy().into_owned();
         free(error);
         text
-    };
-    panic!("{text}");
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::train::device::{keeps_bits, tested};
-    use crate::util::panic_words;
 
-    /// On a GPU it would be on for other tests too.
     #[test]
-    fn tf32_is_off_until_it_is_allowed() {
-        if !keeps_bits() && tested() != Device::libtorch() {
-            return;
-        }
-        allow_tf32(false);
-        assert!(!allows_tf32());
-        allow_tf32(true);
-        assert!(allows_tf32());
-        allow_tf32(false);
+    fn what_libtorch_throws_is_an_error_with_its_words() {
+        let said = upload(&[0.0], &[1], 99).unwrap_err();
+        assert!(said.to_lowercase().contains("cuda"), "{said}");
     }
 
     #[test]
-    fn what_libtorch_throws_is_a_panic_with_its_words() {
-        let nowhere = std::panic::catch_unwind(|| upload(&[0.0], &[1], 99));
-        let said = nowhere.unwrap_err();
-        let said = panic_words(&*said).unwrap();
-        assert!(said.to_lowercase().contains("cuda"), "{said}");
+    #[should_panic(expected = "[3]")]
+    fn what_is_not_alike_is_not_moved() {
+        let how = AdamW {
+            lr: 0.1,
+            betas: [0.9, 0.99],
+            weight_decay: 0.0,
+            eps: 1e-8,
+        };
+        let zeros = |n: i64| Tensor::zeros([n], (Kind::Float, tch::Device::Cpu));
+        let [mut w, mut g, mut m, mut v] = [3, 4, 3, 3].map(zeros);
+        adamw(how, [&mut w, &mut g, &mut m, &mut v], 1);
     }
 }

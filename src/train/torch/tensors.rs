@@ -39,7 +39,8 @@ pub fn log_sum_exp(x: &Tensor<2>, dim: usize) -> Option<Tensor<2>> {
 }
 
 /// `values` on a GPU of libtorch's, copied from memory that the system does not move, while the GPU computes; the thread
-/// that asks waits for the copy, and for nothing else. None for other devices.
+/// that asks waits for the copy, and for nothing else. None for other devices, and where there is no room: who needs them
+/// there at once will hear of it.
 pub fn upload<const D: usize>(values: &TensorData, device: &Device) -> Option<Tensor<D>> {
     let place = inner(Tensor::<1>::empty([0], device))?.tensor.device();
     let tch::Device::Cuda(index) = place else {
@@ -47,7 +48,7 @@ pub fn upload<const D: usize>(values: &TensorData, device: &Device) -> Option<Te
     };
     let shape: Vec<i64> = values.shape().iter().map(|n| *n as i64).collect();
     let values = values.as_slice::<f32>().ok()?;
-    Some(outer(native::upload(values, &shape, index)))
+    native::upload(values, &shape, index).ok().map(outer)
 }
 
 pub(super) fn inner<const D: usize>(tensor: Tensor<D>) -> Option<TchTensor> {

@@ -1,5 +1,5 @@
 //! The contrastive losses on tensors, for devices whose tensors should not leave them: the same closed forms, tile by
-//! tile and rank by rank, from the operations that every backend of burn has. Beside what travels between ranks, a few
+//! tile and rank by rank, from the operations that every backend of burn has, or one of libtorch's for several of them. Beside what travels between ranks, a few
 //! numbers of each row are read by the host, and with hard or easy negatives the similarities of one tile at a time. The
 //! processor's own memory has the slices of [`contrastive`](super::contrastive), which tell the hardest too.
 

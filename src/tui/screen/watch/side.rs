@@ -226,7 +226,8 @@ fn place(along: Along, x: f64) -> String {
     }
 }
 
-/// What the GPUs of the runs that are drawn did when these told of it last: `GPU 0: 93 % busy, 41.3 GiB, 64 °C, 310 W`.
+/// What the GPUs of the runs that are drawn did when these told of it last: `GPU 0: 93 % busy, 41.3 GiB, the
+/// run's peak 38.0 GiB, 64 °C, 310 W`.
 fn gpus(watch: &Watch, world: &World) -> Vec<String> {
     let lines = watch.drawn().flat_map(|(_, line)| &line.runs);
     let runs = lines.filter_map(|id| world.run(id));
