@@ -399,7 +399,7 @@ fn wrong_input_is_named_and_nothing_is_made() {
     .unwrap();
     let file = file.to_str().unwrap();
     let cases: [(&[&str], &str); 4] = [
-        (&["run", file, "--device", "cuda:0"], "`cpu`"),
+        (&["run", file, "--device", "gpu:0"], "`cpu`"),
         (&["run", file, "--jobs", "0"], "--jobs"),
         (&["run", file, "--set", "optim.lrr=1"], "optim.lr"),
         (&["run", "nowhere.toml"], "nowhere.toml"),

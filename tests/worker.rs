@@ -132,11 +132,11 @@ fn two_workers_never_share_a_run() {
 fn a_device_that_is_not_there_is_no_failure_of_the_run() {
     let tmp = tempfile::tempdir().unwrap();
     let dir = make(tmp.path(), small());
-    let output = work(&dir, &["--device", "cuda:0"]);
+    let output = work(&dir, &["--device", "gpu:0"]);
     assert!(!output.status.success());
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        message.contains("cuda:0") && message.contains("`cpu`"),
+        message.contains("gpu:0") && message.contains("`cpu`"),
         "{message}"
     );
     assert!(read_events(&dir).unwrap().is_empty(), "nothing is recorded");

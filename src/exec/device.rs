@@ -23,8 +23,9 @@ pub enum DeviceError {
         library: Library,
         known: Vec<String>,
     },
-    #[error("no device `{name}` here: {source}")]
-    NoLibrary { name: String, source: LibraryError },
+    /// The reason is part of the sentence, and no source that would be told behind it again.
+    #[error("no device `{name}` here: {why}")]
+    NoLibrary { name: String, why: LibraryError },
     #[error(
         "{first} and {other} are of different kinds, and what they compute differs in the last digits: name devices of one kind"
     )]
@@ -57,7 +58,7 @@ pub fn slots(
                             known,
                         });
                     }
-                    Err(source) => return Err(DeviceError::NoLibrary { name, source }),
+                    Err(why) => return Err(DeviceError::NoLibrary { name, why }),
                 }
             }
             (Some(DeviceName::Cpu(None)), _) => {}

@@ -61,9 +61,9 @@ pub fn instead(devices: &[&str]) -> Result<Option<PathBuf>, DeviceError> {
     // Where it starts it says itself which devices it has.
     match has(library) {
         Ok(_) => Ok(Some(library.program(&own()))),
-        Err(source) => Err(DeviceError::NoLibrary {
+        Err(why) => Err(DeviceError::NoLibrary {
             name: (*name).to_owned(),
-            source,
+            why,
         }),
     }
 }
